@@ -1,0 +1,3 @@
+module github.com/ward-health/ward
+
+go 1.26
