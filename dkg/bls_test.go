@@ -45,13 +45,13 @@ func readVectors(t testing.TB, name string) [][][]byte {
 	return lines
 }
 
-// dealt is a key dealt by a trusted dealer, for the tests of signing alone.
-type dealt struct {
+// dealtKey is a key dealt by a trusted dealer, for the tests of signing alone.
+type dealtKey struct {
 	sharing *Sharing
 	shares  []*Share
 }
 
-func dealKey(t testing.TB, generation uint32, n, threshold int, constant *pairing.Secret) dealt {
+func dealKey(t testing.TB, generation uint32, n, threshold int, constant *pairing.Secret) dealtKey {
 	t.Helper()
 	polynomial, commitments := []*pairing.Secret{constant}, []pairing.G1{constant.MulG1(pairing.GeneratorG1())}
 	for len(polynomial) < threshold {
@@ -62,7 +62,7 @@ func dealKey(t testing.TB, generation uint32, n, threshold int, constant *pairin
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := dealt{sharing: sharing}
+	d := dealtKey{sharing: sharing}
 	for i := range n {
 		share, err := NewShare(generation, uint8(i+1), pairing.EvaluateSecret(polynomial, uint8(i+1)))
 		if err != nil {
@@ -82,7 +82,7 @@ func generateSecret(t testing.TB) *pairing.Secret {
 	return s
 }
 
-func (d dealt) sign(t testing.TB, msg []byte, indices ...uint8) []*PartialSignature {
+func (d dealtKey) sign(t testing.TB, msg []byte, indices ...uint8) []*PartialSignature {
 	t.Helper()
 	var parts []*PartialSignature
 	for _, i := range indices {
