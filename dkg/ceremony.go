@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
@@ -182,6 +183,10 @@ func ParseCeremony(b []byte) (*Ceremony, error) {
 func newPlan(c *Ceremony) (*plan, error) {
 	n := len(c.Members)
 	p := &plan{Ceremony: *c, f: Faults(n)}
+	p.Members, p.Old, p.Secrets = cloneRoster(c.Members), cloneRoster(c.Old), slices.Clone(c.Secrets)
+	for k := range p.Secrets {
+		p.Secrets[k].Holders = slices.Clone(p.Secrets[k].Holders)
+	}
 	if len(c.Chain) < 1 || len(c.Chain) > maxChain {
 		return nil, fmt.Errorf("name of the chain: %w", ErrCeremony)
 	}
@@ -208,6 +213,14 @@ func newPlan(c *Ceremony) (*plan, error) {
 	}
 	p.id = wire.Hash(string(pairing.DSTCeremonyHash), c.Bytes())
 	return p, nil
+}
+
+func cloneRoster(keys []ed25519.PublicKey) []ed25519.PublicKey {
+	out := make([]ed25519.PublicKey, len(keys))
+	for i, key := range keys {
+		out[i] = slices.Clone(key)
+	}
+	return out
 }
 
 func (p *plan) reshares() bool { return len(p.Old) > 0 }
