@@ -107,22 +107,39 @@ func (d *dealing) erase() {
 	}
 }
 
-// commit returns the encodings of E and of all commitments. The constant terms
-// of a reshare are known to everybody.
-func (p *plan) commit(number uint8, d *dealing) (ephemeral, commitments []byte) {
+// committed is the public part of a deal, as its dealer keeps it from the join
+// to the deal.
+type committed struct {
+	ephemeral, commitments []byte // E and the points of rows, encoded
+
+	// What the bytes encode, so that a dealer need not verify its own deal,
+	// and the key between the dealer and itself. A machine that was restored
+	// does without.
+	point pairing.G1
+	rows  [][]pairing.G1
+	own   *pairing.G1
+}
+
+// commit computes the public part of a deal. The constant terms of a reshare
+// are known to everybody.
+func (p *plan) commit(number uint8, d *dealing) *committed {
 	base := pairing.GeneratorG1ConstantTime()
-	var w wire.Writer
-	for h, row := range d.polynomials {
-		for degree, c := range row {
+	c, w := &committed{point: base.Mul(d.ephemeral)}, new(wire.Writer)
+	for h, polynomial := range d.polynomials {
+		row := make([]pairing.G1, len(polynomial))
+		for degree, x := range polynomial {
 			if degree == 0 && p.reshares() {
-				writeG1(&w, p.oldShare(number, p.holdings[number-1][h]))
-				continue
+				row[0] = p.oldShare(number, p.holdings[number-1][h])
+			} else {
+				row[degree] = base.Mul(x)
 			}
-			writeG1(&w, base.Mul(c))
+			writeG1(w, row[degree])
 		}
+		c.rows = append(c.rows, row)
 	}
-	e := base.Mul(d.ephemeral).Bytes()
-	return e[:], w.Sum()
+	e := c.point.Bytes()
+	c.ephemeral, c.commitments = e[:], w.Sum()
+	return c
 }
 
 // oldShare returns the public share of secret k that a participant held.
@@ -160,6 +177,9 @@ func (p *plan) encodeDeal(number uint8, d *dealing, public *committed, a *audien
 			s.Erase()
 		}
 		key := d.ephemeral.MulG1(to.key)
+		if to.index == number {
+			public.own = &key
+		}
 		w.Raw(p.sealer(number, to, public.ephemeral, commitment, key).Seal(nil, zeroNonce(), shares, nil))
 	}
 	return w.Sum()
@@ -201,40 +221,22 @@ func zeroNonce() []byte { return make([]byte, 12) }
 // so all nodes agree on it. committed is nil when the dealer's commitment is
 // checked elsewhere.
 func (p *plan) checkDeal(number uint8, payload []byte, a *audience, committed *[32]byte) (*deal, error) {
-	held := p.holdings[number-1]
-	r := wire.NewReader(dealFormat, payload)
-	to := r.Raw(len(a.hash))
-	if r.Err() == nil && !bytes.Equal(to, a.hash[:]) {
-		return nil, ErrReceivers
+	d, f, err := p.frameDeal(number, payload, a)
+	if err != nil {
+		return nil, err
 	}
-	ephemeral := r.Raw(pairing.G1Size)
-	knowledge := readProof(r)
-	size := 0
-	for _, k := range held {
-		size += p.Secrets[k].Threshold * pairing.G1Size
-	}
-	commitments := r.Raw(size)
-	d := &deal{dealer: number, hash: dealHash(payload)}
-	for range a.receivers {
-		d.sealed = append(d.sealed, r.Raw(len(held)*pairing.ScalarSize+sealOverhead))
-	}
-	if err := r.Done(); err != nil {
-		return nil, malformed(err)
-	}
-	d.commitment = p.commitmentHash(number, ephemeral, commitments)
 	if committed != nil && d.commitment != *committed {
 		return nil, ErrCommitment
 	}
-	var err error
-	if d.ephemeral, err = pairing.ParseG1(ephemeral); err != nil {
+	if d.ephemeral, err = pairing.ParseG1(f.ephemeral); err != nil {
 		return nil, malformed(fmt.Errorf("ephemeral key: %w", err))
 	}
 	known := []pairing.G1{d.ephemeral}
-	for _, k := range held {
+	for _, k := range p.holdings[number-1] {
 		row := make([]pairing.G1, p.Secrets[k].Threshold)
 		for degree := range row {
-			b := commitments[:pairing.G1Size]
-			commitments = commitments[pairing.G1Size:]
+			b := f.commitments[:pairing.G1Size]
+			f.commitments = f.commitments[pairing.G1Size:]
 			if degree == 0 && p.reshares() {
 				// The constant term is the old share: comparing encodings
 				// spares its check.
@@ -253,10 +255,49 @@ func (p *plan) checkDeal(number uint8, payload []byte, a *audience, committed *[
 		}
 		d.commitments = append(d.commitments, row)
 	}
-	if !p.verifyKnowledge(number, d.commitment, known, knowledge) {
+	if !p.verifyKnowledge(number, d.commitment, known, f.knowledge) {
 		return nil, ErrProof
 	}
 	return d, nil
+}
+
+// fields are the parts of a deal that frameDeal does not look into.
+type fields struct {
+	ephemeral, commitments []byte
+	knowledge              proof
+}
+
+// frameDeal takes a deal apart. All lengths follow from the ceremony and the
+// audience, so that no dealer can choose a degree.
+func (p *plan) frameDeal(number uint8, payload []byte, a *audience) (*deal, *fields, error) {
+	held, size := p.holdings[number-1], 0
+	for _, k := range held {
+		size += p.Secrets[k].Threshold * pairing.G1Size
+	}
+	r := wire.NewReader(dealFormat, payload)
+	to := r.Raw(len(a.hash))
+	if r.Err() == nil && !bytes.Equal(to, a.hash[:]) {
+		return nil, nil, ErrReceivers
+	}
+	f := &fields{ephemeral: r.Raw(pairing.G1Size), knowledge: readProof(r), commitments: r.Raw(size)}
+	d := &deal{dealer: number, hash: dealHash(payload)}
+	for range a.receivers {
+		d.sealed = append(d.sealed, r.Raw(len(held)*pairing.ScalarSize+sealOverhead))
+	}
+	if err := r.Done(); err != nil {
+		return nil, nil, malformed(err)
+	}
+	d.commitment = p.commitmentHash(number, f.ephemeral, f.commitments)
+	return d, f, nil
+}
+
+// ownDeal returns the deal that this dealer just made, without verifying it.
+func (p *plan) ownDeal(number uint8, payload []byte, a *audience, c *committed) (*deal, error) {
+	d, _, err := p.frameDeal(number, payload, a)
+	if err == nil {
+		d.ephemeral, d.commitments = c.point, c.rows
+	}
+	return d, err
 }
 
 // open decrypts one receiver's shares, given the key between dealer and

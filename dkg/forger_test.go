@@ -35,8 +35,7 @@ func (r *run) forger(number uint8) *forger {
 
 func (f *forger) commits() *committed {
 	if f.public == nil {
-		e, c := f.r.p.commit(f.number, f.dealing)
-		f.public = &committed{e, c}
+		f.public = f.r.p.commit(f.number, f.dealing)
 	}
 	return f.public
 }

@@ -194,11 +194,10 @@ func TestK08ReshareCannotReplaceTheKey(t *testing.T) {
 	// A dealer claims another constant term: refused at once.
 	f := r.forger(2)
 	f.polynomials[1][0] = generateSecret(t)
-	e, c := r.p.commit(2, f.dealing)
+	f.public = r.p.commit(2, f.dealing)
 	at := r.p.Secrets[0].Threshold * pairing.G1Size
 	wrong := f.polynomials[1][0].MulG1(pairing.GeneratorG1()).Bytes()
-	copy(c[at:], wrong[:])
-	f.public = &committed{e, c}
+	copy(f.public.commitments[at:], wrong[:])
 	f.enter()
 	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrConstant) {
 		t.Fatalf("another constant term: %v", err)
@@ -496,10 +495,9 @@ func TestK19RogueConstantTermNeedsKnowledge(t *testing.T) {
 	// Without the commitment round and the proofs, a dealer who speaks last
 	// could make the key what it likes: C_0 = X − Σ others' C_0.
 	f := r.forger(2)
-	e, c := r.p.commit(2, f.dealing)
+	f.public = r.p.commit(2, f.dealing)
 	rogue := pairing.HashToG1(pairing.DSTCapsuleBase, []byte("a point with an unknown logarithm")).Bytes()
-	copy(c, rogue[:])
-	f.public = &committed{e, c}
+	copy(f.public.commitments, rogue[:])
 	f.enter()
 	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrProof) {
 		t.Fatalf("a constant term nobody knows: %v", err)

@@ -33,10 +33,11 @@ type Machine struct {
 	committed *committed // what the own deal will hold, as long as the seed
 	outbox    []outgoing
 
-	joins         []*joined // by participant; nil before its join counts
-	audience      audience  // from the end of the join phase
-	deals         []*dealt  // by participant
-	opened        bool      // whether the own shares in deals were opened
+	joins         []*joined   // by participant; nil before its join counts
+	audience      audience    // from the end of the join phase
+	deals         []*dealt    // by participant
+	opened        bool        // whether the own shares in deals were opened
+	ownKey        *pairing.G1 // key of the own deal for oneself, if it is at hand
 	complaints    []complaint
 	qualified     []uint8    // from the end of the complaint phase
 	sharings      []*Sharing // by secret; nil where it could not be moved
@@ -54,9 +55,6 @@ type secrets struct {
 	receive *pairing.Secret   // d, until the shares are computed
 	shares  []*pairing.Secret // the result, by secret; nil where there is none
 }
-
-// committed keeps the public part of a deal between join and deal.
-type committed struct{ ephemeral, commitments []byte }
 
 type outgoing struct {
 	phase   Phase
@@ -175,9 +173,8 @@ func (m *Machine) ownJoin() []byte {
 	if m.secrets.seed != nil {
 		d := m.plan.draw(m.self, m.secrets.seed, m.secrets.old)
 		defer d.erase()
-		ephemeral, commitments := m.plan.commit(m.self, d)
-		j.commitment = m.plan.commitmentHash(m.self, ephemeral, commitments)
-		m.committed = &committed{ephemeral, commitments}
+		m.committed = m.plan.commit(m.self, d)
+		j.commitment = m.plan.commitmentHash(m.self, m.committed.ephemeral, m.committed.commitments)
 	}
 	return m.plan.encodeJoin(m.self, j)
 }
@@ -268,7 +265,7 @@ func (m *Machine) onDeal(msg *Message, raw []byte) error {
 	if first := m.deals[msg.sender-1]; first != nil {
 		return m.again(msg, first.raw, raw)
 	}
-	d, err := m.plan.checkDeal(msg.sender, msg.payload, &m.audience, &join.commitment)
+	d, err := m.verifyDeal(msg, join)
 	if err == ErrReceivers {
 		return m.blame(msg.sender, err, raw)
 	}
@@ -277,7 +274,9 @@ func (m *Machine) onDeal(msg *Message, raw []byte) error {
 	}
 	m.deals[msg.sender-1] = &dealt{raw: raw, deal: d}
 	if msg.sender == m.self {
-		m.arrived(msg)
+		if m.arrived(msg) && m.committed != nil {
+			m.ownKey = m.committed.own
+		}
 		m.forgetPolynomials()
 	}
 	for i, j := range m.joins {
@@ -287,6 +286,14 @@ func (m *Machine) onDeal(msg *Message, raw []byte) error {
 	}
 	m.closePhase()
 	return nil
+}
+
+// verifyDeal checks a deal, or recognises the own one.
+func (m *Machine) verifyDeal(msg *Message, join *joined) (*deal, error) {
+	if msg.sender == m.self && m.committed != nil && m.committed.rows != nil && m.owes(msg) >= 0 {
+		return m.plan.ownDeal(m.self, msg.payload, &m.audience, m.committed)
+	}
+	return m.plan.checkDeal(msg.sender, msg.payload, &m.audience, &join.commitment)
 }
 
 func (m *Machine) onComplaint(msg *Message, raw []byte) error {
@@ -354,14 +361,19 @@ func (m *Machine) send(phase Phase, payload []byte) {
 // arrived removes a message of our own that the log holds, and reports whether
 // it was one that this machine sends.
 func (m *Machine) arrived(msg *Message) bool {
-	at := slices.IndexFunc(m.outbox, func(o outgoing) bool {
-		return o.phase == msg.phase && bytes.Equal(o.payload, msg.payload)
-	})
+	at := m.owes(msg)
 	if at < 0 {
 		return false
 	}
 	m.outbox = slices.Delete(m.outbox, at, at+1)
 	return true
+}
+
+// owes returns the place of a message among those the log lacks, or -1.
+func (m *Machine) owes(msg *Message) int {
+	return slices.IndexFunc(m.outbox, func(o outgoing) bool {
+		return o.phase == msg.phase && bytes.Equal(o.payload, msg.payload)
+	})
 }
 
 // dropComplaints forgets a complaint about a dealer that is out already: a key

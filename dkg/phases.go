@@ -125,8 +125,13 @@ func (m *Machine) openShares() {
 		if d == nil {
 			continue
 		}
+		shared := m.ownKey
+		if d.dealer != m.self || shared == nil {
+			g := m.secrets.receive.MulG1(d.ephemeral)
+			shared = &g
+		}
 		var err error
-		if d.shares, err = m.plan.open(d.deal, &m.audience, at, m.secrets.receive.MulG1(d.ephemeral)); err == nil {
+		if d.shares, err = m.plan.open(d.deal, &m.audience, at, *shared); err == nil {
 			deals, values = append(deals, d.deal), append(values, d.shares)
 		}
 	}
@@ -142,6 +147,7 @@ func (m *Machine) openShares() {
 }
 
 func (m *Machine) forgetShares() {
+	m.ownKey = nil
 	for _, d := range m.deals {
 		if d != nil {
 			eraseAll(d.shares)

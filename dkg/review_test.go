@@ -62,8 +62,8 @@ func TestCopiedEphemeralRefused(t *testing.T) {
 	r := freshRun(t, 4)
 	honest := r.machines[0].committed.ephemeral
 	f := r.forger(2)
-	_, c := r.p.commit(2, f.dealing)
-	f.public = &committed{honest, c}
+	f.public = r.p.commit(2, f.dealing)
+	f.public.ephemeral = honest
 	f.enter()
 	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrProof) {
 		t.Fatalf("a copied ephemeral key: %v", err)

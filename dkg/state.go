@@ -194,7 +194,7 @@ func readMachine(r *wire.Reader) (*Machine, error) {
 	m.lost = readFlag(r)
 	m.secrets = readSecrets(r)
 	if readFlag(r) {
-		m.committed = &committed{slices.Clone(r.Raw(pairing.G1Size)), slices.Clone(r.Bytes(maxState))}
+		m.committed = &committed{ephemeral: slices.Clone(r.Raw(pairing.G1Size)), commitments: slices.Clone(r.Bytes(maxState))}
 	}
 	for n := r.Uint32(); n > 0 && r.Err() == nil; n-- {
 		m.outbox = append(m.outbox, outgoing{Phase(r.Uint8()), slices.Clone(r.Bytes(maxPayload))})
