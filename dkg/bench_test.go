@@ -23,7 +23,7 @@ import (
 
 // prices are the costs of the primitive operations, measured in the same run.
 type prices struct {
-	base, secret, parse, public, fixed, term, termG2, secretG2, hashG2, parseG2, pair, verify time.Duration
+	base, secret, parse, public, fixed, sum, sumG1, sumG2, secretG2, hashG2, parseG2, pair, verify time.Duration
 }
 
 // cpu returns the processor time that the process has used. Benchmarks of this
@@ -82,10 +82,12 @@ func (r *run) measurePrices() prices {
 	raw1, raw2 := g1.Bytes(), g2.Bytes()
 	key := newNode("price").key
 	sig, public := ed25519.Sign(key, raw1[:]), key.Public().(ed25519.PublicKey)
-	points, points2, weights := make([]pairing.G1, 64), make([]pairing.G2, 32), make([]pairing.Scalar, 64)
+	// One batch over everything that is dealt, one over all confirmations.
+	n := len(r.p.Members)
+	points, points2, weights := make([]pairing.G1, n*len(r.p.Secrets)), make([]pairing.G2, n), make([]pairing.Scalar, n*len(r.p.Secrets))
 	draw := new(weigher)
 	for i := range points {
-		points[i], points2[i/2], weights[i] = g1, g2, draw.weight()
+		points[i], points2[i%n], weights[i] = g1, g2, draw.weight()
 	}
 	pairing.MulGenerator(k) // builds its table
 	return prices{
@@ -94,8 +96,9 @@ func (r *run) measurePrices() prices {
 		parse:    price(func() { pairing.ParseG1(raw1[:]) }),
 		public:   price(func() { g1.Mul(k) }),
 		fixed:    price(func() { pairing.MulGenerator(k) }),
-		term:     price(func() { pairing.MultiMul(points, weights) }) / 64,
-		termG2:   price(func() { pairing.MultiMulG2(points2, weights[:32]) }) / 32,
+		sum:      price(func() { pairing.MultiMul(points, weights) }),
+		sumG1:    price(func() { pairing.MultiMul(points[:n], weights[:n]) }),
+		sumG2:    price(func() { pairing.MultiMulG2(points2, weights[:n]) }),
 		secretG2: price(func() { s.MulG2(g2) }),
 		hashG2:   price(func() { pairing.HashToG2(pairing.DSTSignature, raw1[:]) }),
 		parseG2:  price(func() { pairing.ParseG2(raw2[:]) }),
@@ -120,8 +123,12 @@ func (r *run) floor(p prices) time.Duration {
 	join := 2*p.base + peers*(p.parse+p.fixed+p.public+p.verify)
 	deal := time.Duration(coefficients+2)*p.base + peers*p.secret // commitments, E, nonce; seal
 	take := peers * (time.Duration(coefficients+1)*p.parse + p.fixed + time.Duration(known)*p.public + p.verify)
-	open := peers*p.secret + p.base + time.Duration(n*secrets)*p.term
-	confirm := p.hashG2 + p.secretG2 + peers*(p.parseG2+p.verify+p.term+p.termG2) + p.pair
+	open := peers*p.secret + 2*p.base + p.sum // the shares, and their sum
+	decisions := time.Duration(1)
+	if r.p.reshares() {
+		decisions = 2 // active, then complete
+	}
+	confirm := p.hashG2 + p.secretG2 + peers*(p.parseG2+p.verify) + p.sumG1 + p.sumG2 + decisions*p.pair
 	return join + deal + take + open + confirm
 }
 

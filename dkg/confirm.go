@@ -13,6 +13,7 @@ type confirmation struct {
 	number uint8
 	point  pairing.G2
 	state  verdictState
+	own    bool // made by this machine
 }
 
 type verdictState uint8
@@ -36,8 +37,13 @@ func parseConfirm(payload []byte) (pairing.G2, error) {
 	return g, nil
 }
 
+// statementHash returns what members multiply by their shares to confirm.
 func (m *Machine) statementHash() pairing.G2 {
-	return pairing.HashToG2(pairing.DSTSignature, statement(m.plan.Chain, m.transcript))
+	if m.hash == nil {
+		h := pairing.HashToG2(pairing.DSTSignature, statement(m.plan.Chain, m.transcript))
+		m.hash = &h
+	}
+	return *m.hash
 }
 
 func (m *Machine) onConfirm(msg *Message, raw []byte) error {
@@ -53,10 +59,8 @@ func (m *Machine) onConfirm(msg *Message, raw []byte) error {
 			return m.again(msg, c.raw, raw)
 		}
 	}
-	if msg.sender == m.self {
-		m.arrived(msg)
-	}
-	m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point})
+	own := msg.sender == m.self && m.arrived(msg)
+	m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, own: own})
 	m.settle(false)
 	if m.confirmations[len(m.confirmations)-1].state == invalid {
 		return ErrConfirmation
@@ -104,14 +108,15 @@ func (m *Machine) settle(force bool) {
 
 // verifyConfirmations returns the places of the wrong ones.
 func (m *Machine) verifyConfirmations(batch []confirmation) (bad []int) {
+	if !slices.ContainsFunc(batch, func(c confirmation) bool { return !c.own }) {
+		return nil
+	}
 	hash, key := m.statementHash(), m.sharings[0]
 	var all wire.Writer
 	points, public := make([]pairing.G2, len(batch)), make([]pairing.G1, len(batch))
 	for i, c := range batch {
 		points[i], public[i] = c.point, key.public[c.number-1]
-		all.Uint8(c.number)
-		raw := c.point.Bytes()
-		all.Raw(raw[:])
+		all.Bytes(c.raw)
 	}
 	draw := weigher{seed: wire.Hash(string(pairing.DSTConfirmWeight), m.transcript[:], all.Sum())}
 	weights := make([]pairing.Scalar, len(batch))

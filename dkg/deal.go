@@ -319,17 +319,21 @@ func (p *plan) open(d *deal, a *audience, at int, shared pairing.G1) ([]*pairing
 	return values, nil
 }
 
-// weigher draws 128-bit weights of a batched check from a hash of all that the
-// check is about, fixed before they are known.
+// weigher draws the weights of a batched check from a hash of all that the
+// check is about, so that they are fixed after it: 1, then numbers of 128 bits.
+// A wrong term passes with probability 2^-128.
 type weigher struct {
 	seed [32]byte
 	next uint64
 }
 
 func (w *weigher) weight() pairing.Scalar {
+	w.next++
+	if w.next == 1 {
+		return pairing.NewScalar(1)
+	}
 	var counter [8]byte
 	binary.BigEndian.PutUint64(counter[:], w.next)
-	w.next++
 	h := wire.Hash(string(pairing.DSTShareWeight), w.seed[:], counter[:])
 	return pairing.ScalarFromUniform([16]byte(h[:16]))
 }

@@ -333,7 +333,7 @@ func (m *Machine) relive(log rawLog) error {
 		if err != nil {
 			return err
 		}
-		m.confirmations = append(m.confirmations, confirmation{raw, msg.sender, point, log.states[i]})
+		m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]})
 	}
 	if m.phase >= PhaseActive && m.aborted == nil && len(m.confirmed()) < m.plan.serve {
 		return ErrState
