@@ -20,7 +20,7 @@ type forger struct {
 
 func (r *run) forger(number uint8) *forger {
 	f := &forger{r: r, number: number, seed: sha256.Sum256([]byte{number})}
-	f.receive = generateSecret(r.t)
+	f.receive = pairing.HashToSecret(pairing.DSTCoefficient, append([]byte("forger "), number))
 	var old []*pairing.Secret
 	if r.p.reshares() {
 		for _, k := range r.p.holdings[number-1] {

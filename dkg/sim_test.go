@@ -25,7 +25,11 @@ type node struct {
 
 func newNode(name string) *node {
 	seed := sha256.Sum256([]byte("node " + name))
-	return &node{key: ed25519.NewKeyFromSeed(seed[:]), shares: map[string]*Share{}}
+	return nodeFromSeed(seed[:])
+}
+
+func nodeFromSeed(seed []byte) *node {
+	return &node{key: ed25519.NewKeyFromSeed(seed), shares: map[string]*Share{}}
 }
 
 func newNodes(from, to int) (list []*node) {
