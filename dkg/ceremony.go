@@ -312,6 +312,10 @@ func (p *plan) isDealer(number uint8) bool {
 	return number >= 1 && int(number) <= len(p.participants) && len(p.holdings[number-1]) > 0
 }
 
+// hasPart reports whether a participant has anything to do. An old member that
+// leaves and holds nothing has not.
+func (p *plan) hasPart(number uint8) bool { return p.isReceiver(number) || p.isDealer(number) }
+
 // dealersNeeded returns the number of dealers without which secret k is not
 // determined.
 func (p *plan) dealersNeeded(k int) int {

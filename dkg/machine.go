@@ -101,7 +101,7 @@ func New(c *Ceremony, self ed25519.PublicKey, old []*Share, random io.Reader) (*
 	}
 	at := slices.IndexFunc(p.participants, func(key ed25519.PublicKey) bool { return self.Equal(key) })
 	m.self = uint8(at + 1)
-	if !p.isReceiver(m.self) && !p.isDealer(m.self) {
+	if !p.hasPart(m.self) {
 		return nil, fmt.Errorf("start ceremony: %w", ErrSender)
 	}
 	if random == nil {
@@ -238,6 +238,9 @@ func (m *Machine) handle(msg *Message, raw []byte) error {
 }
 
 func (m *Machine) onJoin(msg *Message, raw []byte) error {
+	if !m.plan.hasPart(msg.sender) {
+		return ErrSender
+	}
 	if first := m.joins[msg.sender-1]; first != nil {
 		return m.again(msg, first.raw, raw)
 	}
@@ -257,9 +260,12 @@ func (m *Machine) onJoin(msg *Message, raw []byte) error {
 		m.secrets.erase()
 		m.outbox, m.committed = nil, nil
 	}
-	if !slices.Contains(m.joins, nil) {
-		m.closePhase()
+	for i, other := range m.joins {
+		if other == nil && m.plan.hasPart(uint8(i+1)) {
+			return nil
+		}
 	}
+	m.closePhase()
 	return nil
 }
 

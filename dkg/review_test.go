@@ -331,6 +331,25 @@ func TestReshareDealerSetFixedByLog(t *testing.T) {
 	}
 }
 
+func TestLeaverWithoutSharesHasNoPart(t *testing.T) {
+	first := freshRun(t, 4)
+	first.finish()
+	c := reshareCeremony(first.c, first.result(), []uint8{1, 2, 3}, first.nodes[:3]) // 4 leaves, and holds nothing
+	r := newRun(t, c, first.nodes)
+	if _, err := New(c, first.nodes[3].public(), nil, nil); !errors.Is(err, ErrSender) {
+		t.Errorf("it starts a machine: %v", err)
+	}
+	if err := r.forge(4, PhaseJoin, append([]byte(joinFormat), '\n')); !errors.Is(err, ErrSender) {
+		t.Errorf("it joins: %v", err)
+	}
+	if r.deliver(); r.auditor.Phase() != PhaseDeal {
+		t.Errorf("the others wait for it in phase %v", r.auditor.Phase())
+	}
+	r.finish()
+	r.clean()
+	r.result()
+}
+
 func TestReshareIndependentPolynomialsPerGrant(t *testing.T) {
 	r := reshared(freshRun(t, 4))
 	r.to(PhaseDeal)

@@ -21,7 +21,7 @@ const (
 var (
 	ErrThreshold  = errors.New("threshold is outside its allowed range")
 	ErrIndex      = errors.New("index is outside the roster")
-	ErrIdentity   = errors.New("a key or public share is the identity")
+	ErrIdentity   = pairing.ErrIdentity // of a key, commitment or public share
 	ErrGeneration = errors.New("share is of another generation")
 	ErrShare      = errors.New("share does not match its public share")
 )
