@@ -252,7 +252,7 @@ func TestInconsistentStatesAreRefused(t *testing.T) {
 		"receiving key too late":   {PhaseConfirm, func(m *Machine) { m.secrets.receive = m.secrets.shares[0] }},
 		"a share too few":          {PhaseConfirm, func(m *Machine) { m.secrets.shares = m.secrets.shares[1:] }},
 		"a share missing":          {PhaseConfirm, func(m *Machine) { m.secrets.shares[1] = nil }},
-		"no such verdict":          {PhaseConfirm, func(m *Machine) { m.confirmations[0].state = 7 }},
+		"no such verdict":          {PhaseConfirm, func(m *Machine) { m.phase, m.confirmations[0].state = PhaseConfirm, 7 }},
 		"active without quorum":    {PhaseConfirm, func(m *Machine) { m.confirmations = m.confirmations[:1] }},
 		"fault of nobody":          {PhaseConfirm, func(m *Machine) { m.faults = []record{{0, 1, 1, nil}} }},
 		"no such fault":            {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 99, 1, nil}} }},

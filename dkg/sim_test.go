@@ -371,6 +371,41 @@ func TestFreshKeysAtEverySize(t *testing.T) {
 	}
 }
 
+// TestBadDealerAtEverySizeAndThreshold lets a member cheat another at every
+// allowed pair of size and identity threshold, in a fresh ceremony and in a
+// refresh.
+func TestBadDealerAtEverySizeAndThreshold(t *testing.T) {
+	sizes := []int{3, 4, 5, 6, 7}
+	if testing.Short() {
+		sizes = []int{4, 5}
+	}
+	for _, n := range sizes {
+		for threshold := Faults(n) + 1; threshold <= n-Faults(n); threshold++ {
+			nodes := newNodes(1, n)
+			c := freshCeremony(nodes)
+			c.Secrets[1].Threshold = threshold
+			first := newRun(t, c, nodes)
+			first.finish()
+			refresh := reshareCeremony(c, first.result(), nil, nodes)
+			refresh.Secrets[1].Threshold = threshold
+			for _, r := range []*run{newRun(t, c, nodes), newRun(t, refresh, nodes)} {
+				f := joinedBy(t, r, 2)
+				if err := r.forge(2, PhaseDeal, f.cheat(f.deal(), 3)); err != nil {
+					t.Fatal(err)
+				}
+				r.finish()
+				r.blames(2, ErrBadShare)
+				if slices.Contains(r.auditor.Qualified(), 2) {
+					t.Errorf("n = %d, t = %d: the dealer qualifies", n, threshold)
+				}
+				if r.auditor.Abort() == nil {
+					r.result()
+				}
+			}
+		}
+	}
+}
+
 func TestReshareToAnotherRoster(t *testing.T) {
 	nodes := newNodes(1, 4)
 	first := newRun(t, freshCeremony(nodes), nodes)
