@@ -21,7 +21,7 @@ const partialFormat = "ward/dkg/partial-signature/v1"
 var (
 	ErrSignature = errors.New("signature does not verify")
 	ErrTooFew    = errors.New("fewer parts than the threshold")
-	ErrDuplicate = errors.New("two parts of one member")
+	ErrDuplicate = errors.New("this member's is there already")
 )
 
 // BlameError names a member whose partial signature is wrong. It matches
@@ -178,6 +178,9 @@ func (s *Sharing) verifyPart(hash pairing.G2, p *PartialSignature) error {
 func (s *Sharing) Combine(msg []byte, parts []*PartialSignature) (Signature, error) {
 	var seen [MaxMembers + 1]bool
 	for _, p := range parts {
+		if p == nil {
+			return Signature{}, ErrIndex
+		}
 		if _, err := s.PublicShare(p.index); err != nil {
 			return Signature{}, err
 		}

@@ -19,9 +19,9 @@ const (
 	maxSecrets = 1 << 16 // secrets of one ceremony
 )
 
-// ErrCeremony says that a description is not one of a ceremony, or that a
-// message belongs to another ceremony. What is wrong stands before it.
-var ErrCeremony = errors.New("not of this ceremony")
+// ErrDescription says that a ceremony as described would not be sound. What is
+// wrong stands before it.
+var ErrDescription = errors.New("not a ceremony to take part in")
 
 // Use says what a secret is for.
 type Use uint8
@@ -129,7 +129,11 @@ func (c *Ceremony) Bytes() []byte {
 		w.String(s.Label)
 		w.Uint8(uint8(s.Threshold))
 		if len(c.Old) > 0 {
-			w.Bytes(s.Old.Bytes())
+			if s.Old != nil {
+				w.Bytes(s.Old.Bytes())
+			} else {
+				w.Bytes(nil) // nobody accepts this
+			}
 			w.Bytes(s.Holders)
 		}
 	}
@@ -181,6 +185,9 @@ func ParseCeremony(b []byte) (*Ceremony, error) {
 
 // newPlan checks c.
 func newPlan(c *Ceremony) (*plan, error) {
+	if c == nil {
+		return nil, ErrDescription
+	}
 	n := len(c.Members)
 	p := &plan{Ceremony: *c, f: Faults(n)}
 	p.Members, p.Old, p.Secrets = cloneRoster(c.Members), cloneRoster(c.Old), slices.Clone(c.Secrets)
@@ -188,18 +195,18 @@ func newPlan(c *Ceremony) (*plan, error) {
 		p.Secrets[k].Holders = slices.Clone(p.Secrets[k].Holders)
 	}
 	if len(c.Chain) < 1 || len(c.Chain) > maxChain {
-		return nil, fmt.Errorf("name of the chain: %w", ErrCeremony)
+		return nil, fmt.Errorf("name of the chain: %w", ErrDescription)
 	}
 	for _, w := range []Window{c.Join, c.Deal, c.Complain, c.Confirm} {
 		if w == (Window{}) {
-			return nil, fmt.Errorf("phase without end: %w", ErrCeremony)
+			return nil, fmt.Errorf("phase without end: %w", ErrDescription)
 		}
 	}
 	if err := p.enrol(); err != nil {
 		return nil, err
 	}
 	if len(c.Secrets) < 1 || len(c.Secrets) > maxSecrets {
-		return nil, fmt.Errorf("number of secrets: %w", ErrCeremony)
+		return nil, fmt.Errorf("number of secrets: %w", ErrDescription)
 	}
 	for k := range c.Secrets {
 		if err := p.admit(k); err != nil {
@@ -228,12 +235,12 @@ func (p *plan) reshares() bool { return len(p.Old) > 0 }
 // enrol checks the rosters and numbers the participants.
 func (p *plan) enrol() error {
 	if len(p.Members) < 1 || len(p.Members) > MaxMembers || len(p.Old) > MaxMembers {
-		return fmt.Errorf("size of a roster: %w", ErrCeremony)
+		return fmt.Errorf("size of a roster: %w", ErrDescription)
 	}
 	number := make(map[string]int)
 	for _, key := range p.Members {
 		if _, ok := number[string(key)]; ok || !usableKey(key) {
-			return fmt.Errorf("node key twice or unusable: %w", ErrCeremony)
+			return fmt.Errorf("node key twice or unusable: %w", ErrDescription)
 		}
 		p.participants = append(p.participants, key)
 		number[string(key)] = len(p.participants)
@@ -248,7 +255,7 @@ func (p *plan) enrol() error {
 			number[string(key)] = at
 		}
 		if p.oldIndex[at-1] != 0 || !usableKey(key) {
-			return fmt.Errorf("node key twice or unusable: %w", ErrCeremony)
+			return fmt.Errorf("node key twice or unusable: %w", ErrDescription)
 		}
 		p.oldIndex[at-1] = uint8(i + 1)
 	}
@@ -272,27 +279,27 @@ func (p *plan) admit(k int) error {
 	case s.Use == UseIdentity && k == 1 && s.Label == "":
 	case s.Use == UseGrant && k > 0 && s.Label != "" && len(s.Label) <= maxLabel && p.reshares():
 		if before := &p.Secrets[k-1]; before.Use == UseGrant && before.Label >= s.Label {
-			return fmt.Errorf("labels do not ascend: %w", ErrCeremony)
+			return fmt.Errorf("labels do not ascend: %w", ErrDescription)
 		}
 	default:
-		return fmt.Errorf("use, label or place: %w", ErrCeremony)
+		return fmt.Errorf("use, label or place: %w", ErrDescription)
 	}
 	// f+1 shares include an honest member's, n−f members can be heard.
 	if s.Threshold < p.f+1 || s.Threshold > n-p.f {
 		return ErrThreshold
 	}
 	if p.reshares() != (s.Old != nil) {
-		return fmt.Errorf("old sharing: %w", ErrCeremony)
+		return fmt.Errorf("old sharing: %w", ErrDescription)
 	}
 	if s.Old != nil && (s.Old.Members() != len(p.Old) || s.Old.generation >= p.Generation) {
-		return fmt.Errorf("old sharing of another roster or generation: %w", ErrCeremony)
+		return fmt.Errorf("old sharing of another roster or generation: %w", ErrDescription)
 	}
 	if len(s.Holders) > 0 && s.Old == nil {
-		return fmt.Errorf("holders of nothing: %w", ErrCeremony)
+		return fmt.Errorf("holders of nothing: %w", ErrDescription)
 	}
 	for i, h := range s.Holders {
 		if h < 1 || int(h) > len(p.Old) || i > 0 && h <= s.Holders[i-1] {
-			return fmt.Errorf("holders do not ascend: %w", ErrCeremony)
+			return fmt.Errorf("holders do not ascend: %w", ErrDescription)
 		}
 	}
 	for i, old := range p.oldIndex {

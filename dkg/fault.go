@@ -11,12 +11,13 @@ import (
 )
 
 // Refusals that say nothing about the sender, who may have been delayed,
-// repeated or impersonated. [ErrCeremony] and [ErrSignature] are two more.
+// repeated or impersonated. [ErrSignature] and [ErrDuplicate] are two more.
 var (
-	ErrOrder  = errors.New("point lies before one already passed")
-	ErrPhase  = errors.New("message is not of the phase the ceremony is in")
-	ErrSender = errors.New("sender has no such part in the ceremony")
-	ErrNoDeal = errors.New("complaint is about a deal that does not count")
+	ErrCeremony = errors.New("message belongs to another ceremony")
+	ErrOrder    = errors.New("point lies before one already passed")
+	ErrPhase    = errors.New("message is not of the phase the ceremony is in")
+	ErrSender   = errors.New("sender has no such part in the ceremony")
+	ErrNoDeal   = errors.New("complaint is about a deal that does not count")
 )
 
 // Faults that messages prove on their senders, or on a dealer.

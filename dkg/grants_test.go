@@ -262,18 +262,18 @@ func TestCeremonyDescriptionsRefused(t *testing.T) {
 		c := good()
 		c.Old = slices.Clone(c.Old)
 		change(c)
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrCeremony) {
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrDescription) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	fresh := freshCeremony(first.nodes)
 	fresh.Secrets = append(fresh.Secrets, Secret{Use: UseGrant, Label: "a", Threshold: 3})
-	if _, err := New(fresh, nil, nil, nil); !errors.Is(err, ErrCeremony) {
+	if _, err := New(fresh, nil, nil, nil); !errors.Is(err, ErrDescription) {
 		t.Errorf("a grant made afresh: %v", err)
 	}
 	fresh = freshCeremony(first.nodes)
 	fresh.Secrets[1].Holders = []uint8{1}
-	if _, err := New(fresh, nil, nil, nil); !errors.Is(err, ErrCeremony) {
+	if _, err := New(fresh, nil, nil, nil); !errors.Is(err, ErrDescription) {
 		t.Errorf("holders of a fresh key: %v", err)
 	}
 }

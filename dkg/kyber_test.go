@@ -463,7 +463,7 @@ func TestK18RostersAndReceivingKeys(t *testing.T) {
 		c := reshareCeremony(first.c, first.result(), nil, first.nodes)
 		c.Members, c.Old = slices.Clone(c.Members), slices.Clone(c.Old)
 		change(c)
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrCeremony) {
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrDescription) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

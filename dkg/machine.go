@@ -86,7 +86,7 @@ type complaint struct {
 // it may be erased afterwards. Randomness is drawn here and nowhere else, 112
 // bytes from random, or from the operating system if random is nil.
 //
-// It returns [ErrCeremony] or [ErrThreshold] for a description that no member
+// It returns [ErrDescription] or [ErrThreshold] for a description that no member
 // should take part in, [ErrSender] if self takes no part, and [ErrShare],
 // [ErrIndex] or [ErrGeneration] if a share is not the one that the description
 // speaks of.
@@ -150,6 +150,9 @@ func (m *Machine) prepare(old []*Share, random io.Reader) error {
 	}
 	public := make([]pairing.G1, len(held))
 	for h, k := range held {
+		if old[h] == nil {
+			return ErrShare
+		}
 		if old[h].index != m.plan.oldIndex[m.self-1] {
 			return ErrIndex
 		}

@@ -68,8 +68,9 @@ func (m *Machine) Abort() *AbortError { return m.aborted }
 // from the end of the complaint phase.
 func (m *Machine) Qualified() []uint8 { return slices.Clone(m.qualified) }
 
-// Confirmed returns the indices of the members that surely hold their shares,
-// ascending: the holders of the next reshare.
+// Confirmed returns the indices of the members whose confirmations verified,
+// ascending: those that say they hold their shares, and so the holders of the
+// next reshare.
 func (m *Machine) Confirmed() []uint8 { return m.confirmed() }
 
 // Pending returns the messages that this member owes to the log, unsigned. The
@@ -82,9 +83,10 @@ func (m *Machine) Pending() []*Message {
 	return out
 }
 
-// Result returns what the ceremony made, or nil unless it is in use. Of an
-// active result the old shares are still needed; of a complete one they are to
-// be erased.
+// Result returns what the ceremony made, once it is in use: [ErrPhase] before,
+// and the [*AbortError] of a ceremony without result. Its shares are copies.
+// While the phase is [PhaseActive] the old shares are still needed and serve;
+// from [PhaseComplete] on they are to be erased.
 func (m *Machine) Result() (*Result, error) {
 	if m.aborted != nil {
 		return nil, m.aborted

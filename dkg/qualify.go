@@ -124,6 +124,11 @@ func (m *Machine) combineShares() {
 		return
 	}
 	shares := make([]*pairing.Secret, len(m.sharings))
+	defer func() {
+		if m.secrets.shares == nil {
+			eraseAll(shares)
+		}
+	}()
 	var values []*pairing.Secret
 	var public []pairing.G1
 	for k, sharing := range m.sharings {

@@ -123,7 +123,7 @@ func NewShare(generation uint32, index uint8, value *pairing.Secret) (*Share, er
 	if index < 1 || index > MaxMembers {
 		return nil, ErrIndex
 	}
-	if value.IsZero() {
+	if value == nil || value.IsZero() {
 		return nil, ErrIdentity
 	}
 	return &Share{generation, index, value}, nil
