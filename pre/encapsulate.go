@@ -128,9 +128,8 @@ func (w *Encapsulator) base(key pairing.G1, id typedID) pairing.GT {
 	if _, ok := w.bases[k]; !ok {
 		w.bases[k] = w.order.PushFront(&base{k, gt})
 	}
-	if len(w.bases) > cacheSize {
-		oldest := w.order.Back()
-		delete(w.bases, w.order.Remove(oldest).(*base).key)
+	for len(w.bases) > cacheSize {
+		delete(w.bases, w.order.Remove(w.order.Back()).(*base).key)
 	}
 	return gt
 }

@@ -158,6 +158,18 @@ func (g *Grant) Bytes() []byte {
 	return w.Sum()
 }
 
+// Check returns [ErrShares] unless the grant was dealt to the members of the
+// authority's sharing, with its threshold, in its generation. A chain checks it
+// before it takes a grant: with fewer commitments every share would be w₀
+// itself, with more the members could not combine.
+func (g *Grant) Check(authority *Sharing) error {
+	s := g.sharing
+	if s.generation != authority.generation || len(s.members) != len(authority.members) || len(s.commitments) != len(authority.commitments) {
+		return ErrShares
+	}
+	return nil
+}
+
 // ID returns the grant's id on the chain.
 func (g *Grant) ID() string { return g.id }
 
