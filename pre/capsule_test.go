@@ -83,9 +83,11 @@ func TestCapsuleMauledByDeltaRefused(t *testing.T) {
 	label := r.envelope.label(r.context)
 	h := capsuleBase(r.envelope.u, r.envelope.r, label)
 	for name, maul := range map[string]func(e *Envelope){
-		"U + δ·g1":                   func(e *Envelope) { e.u = e.u.Add(d) },
-		"U + δ·g1, z + c·δ":          func(e *Envelope) { e.u, e.z = e.u.Add(d), e.z.Add(e.challenge(label).Mul(delta)) },
-		"both bases and z":           func(e *Envelope) { e.u, e.ubar, e.z = e.u.Add(d), e.ubar.Add(h.Mul(delta)), e.z.Add(e.challenge(label).Mul(delta)) },
+		"U + δ·g1":          func(e *Envelope) { e.u = e.u.Add(d) },
+		"U + δ·g1, z + c·δ": func(e *Envelope) { e.u, e.z = e.u.Add(d), e.z.Add(e.challenge(label).Mul(delta)) },
+		"both bases and z": func(e *Envelope) {
+			e.u, e.ubar, e.z = e.u.Add(d), e.ubar.Add(h.Mul(delta)), e.z.Add(e.challenge(label).Mul(delta))
+		},
 		"R, Rbar and z":              func(e *Envelope) { e.r, e.rbar, e.z = e.r.Add(d), e.rbar.Add(h.Mul(delta)), e.z.Add(delta) },
 		"U and Ubar doubled":         func(e *Envelope) { e.u, e.ubar = e.u.Add(e.u), e.ubar.Add(e.ubar) },
 		"second base wrong":          func(e *Envelope) { e.ubar = e.ubar.Add(h) },
