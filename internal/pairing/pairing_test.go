@@ -211,20 +211,3 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Error("an erased secret is not zero")
 	}
 }
-
-func TestTags(t *testing.T) {
-	tags := Tags()
-	for i, a := range tags {
-		if len(a) < 1 || len(a) > 255 {
-			t.Errorf("tag %q has %d bytes", a, len(a))
-		}
-		if a != DSTSignature && !strings.HasPrefix(string(a), "WARD-V1-") {
-			t.Errorf("tag %q is not ours", a)
-		}
-		for j, b := range tags {
-			if i != j && strings.HasPrefix(string(b), string(a)) {
-				t.Errorf("tag %q is a prefix of %q", a, b)
-			}
-		}
-	}
-}
