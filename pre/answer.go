@@ -190,20 +190,28 @@ func (s *Share) answer(random io.Reader, st statement, sharing *Sharing, a *Acce
 	ans.points[0] = single.Mul(s.secret)
 	parallel(len(u)-1, func(j int) { ans.points[j+1] = s.secret.MulG1(u[j+1]) })
 
-	hash := st.hash(public, a, ans)
+	if err := ans.prove(random, s.secret, single, st.hash(public, a, ans), u); err != nil {
+		return nil, fmt.Errorf("answer access: %w", err)
+	}
+	return ans, nil
+}
+
+// prove fills in the proof that the points are the secret times u; single is the
+// first of u in the constant-time form.
+func (ans *Answer) prove(random io.Reader, secret *pairing.Secret, single *pairing.ConstantTimeG1, hash [32]byte, u []pairing.G1) error {
 	rho := weights(hash, len(u))
 	w, v := fold(u, rho), fold(ans.points, rho)
 	if len(u) > 1 {
 		single = w.ConstantTime()
 	}
-	k, err := hedgedNonce(random, pairing.DSTFragmentNonce, s.secret, hash[:])
+	k, err := hedgedNonce(random, pairing.DSTFragmentNonce, secret, hash[:])
 	if err != nil {
-		return nil, fmt.Errorf("answer access: %w", err)
+		return err
 	}
 	defer k.Erase()
 	ans.challenge = dleqChallenge(hash, w, v, pairing.GeneratorG1ConstantTime().Mul(k), single.Mul(k))
-	ans.z = k.Add(s.secret.Mul(pairing.SecretFrom(ans.challenge))).Publish()
-	return ans, nil
+	ans.z = k.Add(secret.Mul(pairing.SecretFrom(ans.challenge))).Publish()
+	return nil
 }
 
 // Verify checks an answer to an access under a grant. It returns an error that

@@ -129,6 +129,38 @@ func TestCapsuleSecondBaseProvenWithOtherExponentRefused(t *testing.T) {
 	}
 }
 
+// TestCapsuleFirstBaseProvenWithOtherExponentRefused is the attack on a victim's
+// U whose exponent the attacker does not know: a proof for the second base only.
+func TestCapsuleFirstBaseProvenWithOtherExponentRefused(t *testing.T) {
+	c := newConsortium(t, 4, 3)
+	r, _ := c.put(c.identity("p-1@north"), "lab", "x")
+	e, label := *r.envelope, r.envelope.label(r.context)
+	exponent, k := pairing.NewScalar(7), pairing.NewScalar(11)
+	e.prove(exponent, k, label)
+	if h := capsuleBase(e.u, e.r, label); !h.Mul(e.z).Equal(e.rbar.Add(e.ubar.Mul(e.challenge(label)))) {
+		t.Fatal("the second equation fails: the test's algebra is wrong")
+	}
+	if _, err := e.Verify(r.header); !errors.Is(err, ErrProof) {
+		t.Errorf("a proof about another exponent than U's passes: %v", err)
+	}
+	if _, errs := VerifyBatch(nil, []*Envelope{&e}, []Header{r.header}); !errors.Is(errs[0], ErrProof) {
+		t.Errorf("and in a batch: %v", errs[0])
+	}
+}
+
+func TestCapsuleLevelsAreLimited(t *testing.T) {
+	c := newConsortium(t, 4, 3)
+	r, _ := c.put(c.identity("p-1@north"), "lab", "x")
+	for _, n := range []int{0, maxLevels + 1, 255} {
+		e := *r.envelope
+		e.wraps = make([][wrapSize]byte, n)
+		var f *FormatError
+		if _, err := ParseEnvelope(e.Bytes()); !errors.As(err, &f) || f.Reason != "limit" {
+			t.Errorf("%d levels: %v", n, err)
+		}
+	}
+}
+
 func TestCapsuleCopiedToAnotherHeaderRefused(t *testing.T) {
 	c := newConsortium(t, 4, 3)
 	r, _ := c.put(c.identity("p-1@north"), "lab/cbc", "x")
@@ -444,6 +476,14 @@ func TestIndexOfAnotherRecordDoesNotOpen(t *testing.T) {
 	must(t, err)
 	if _, err := k.OpenIndex(other); !errors.Is(err, ErrDecrypt) {
 		t.Errorf("another record's index: %v", err)
+	}
+	// Whoever has the record key can seal another index under it. The envelope
+	// holds the hash of the first.
+	u := r.envelope.U()
+	second, err := sealIndex(k.dek[:], make([]byte, 24), r.context, u, []byte("two"))
+	must(t, err)
+	if _, err := k.OpenIndex(second); !errors.Is(err, ErrDecrypt) {
+		t.Errorf("a second index under the same key: %v", err)
 	}
 	flipEveryByte(sealed, func(at int, changed []byte) {
 		if _, err := k.OpenIndex(changed); !errors.Is(err, ErrDecrypt) {

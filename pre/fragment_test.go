@@ -2,6 +2,7 @@ package pre
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -200,6 +201,8 @@ func TestFragmentForgeryWithKnownCoefficientsRefused(t *testing.T) {
 	if !fold(forged.points, rho).Equal(fold(honest.points, rho)) {
 		t.Fatal("the forgery does not cancel: the test's algebra is wrong")
 	}
+	u := f.a.capsules()
+	must(t, forged.prove(rand.Reader, f.shares[0].secret, u[0].ConstantTime(), st.hash(public, f.a, forged), u))
 	if err := forged.Verify(f.g, f.g.Sharing(), f.a); !errors.Is(err, ErrProof) {
 		t.Errorf("a forgery for known coefficients passes: %v", err)
 	}
@@ -280,6 +283,19 @@ func TestFragmentOfOtherReaderUnreadable(t *testing.T) {
 	if _, err := f.key.OpenAnswer(letter, f.a, 1, 1); err != nil {
 		t.Error(err)
 	}
+	// A member that seals another's answer, or one of another generation, under
+	// its own name.
+	for _, tc := range []struct {
+		index      uint8
+		generation uint32
+	}{{2, 1}, {1, 2}} {
+		b := f.answers[0].Bytes()
+		letter, err := sealTo(f.a.Requester, pairing.DSTFragmentSeal, answerData(f.a, tc.index, tc.generation), b)
+		must(t, err)
+		if _, err := f.key.OpenAnswer(letter, f.a, tc.index, tc.generation); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("an answer of member 1 opens as member %d's of generation %d: %v", tc.index, tc.generation, err)
+		}
+	}
 }
 
 func TestAccessLimits(t *testing.T) {
@@ -353,7 +369,12 @@ func TestDecapsulationForSelfCustodyRefused(t *testing.T) {
 	alice, _ := c.custody("p-1@north")
 	r, _ := c.put(alice, "lab", "x")
 	plain, _ := c.put(c.identity("p-2@north"), "lab", "x")
-	for _, records := range [][]*Record{{r}, {plain, r}} {
+	claimed, foreign, abroad := c.identity("p-3@north"), alice, c.identity("p-4@north")
+	claimed.Version, foreign.Version, abroad.Chain = 1, 0, "baltic"
+	underAuthority, _ := c.put(claimed, "lab", "x")
+	underAnother, _ := c.put(foreign, "lab", "x")
+	otherChain, _ := c.put(abroad, "lab", "x")
+	for _, records := range [][]*Record{{r}, {plain, r}, {underAuthority}, {underAnother}, {plain, otherChain}} {
 		a, _ := c.access(records...)
 		if _, err := c.shares[0].Decapsulate(c.authority, a); !errors.Is(err, ErrNotCovered) {
 			t.Errorf("a record in self-custody is decapsulated: %v", err)

@@ -101,9 +101,6 @@ func (k *PrivateKey) checkTerms(terms Terms, to Recipient) error {
 	if k.t == inbox || (k.t == "") != terms.Everything {
 		return &FormatError{"grant type", "field"}
 	}
-	if terms.Threshold == 0 || terms.Threshold > terms.Members {
-		return &FormatError{"grant", "field"}
-	}
 	if k.id.SelfCustody() && !to.SelfCustody() && !terms.Expose {
 		return ErrExposed
 	}
