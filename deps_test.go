@@ -16,11 +16,15 @@ const module = "github.com/ward-health/ward"
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
-	"internal/pairing": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
+	"internal/pairing": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
 
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
+
+	// A second implementation of pre/SPEC.md, in tests only. It must share
+	// nothing with the first, the curve library it takes included.
+	"pre/spectest": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/hpke", "golang.org/x/crypto/chacha20poly1305"},
 }
 
 // testsMayImport is what test files may import besides.
