@@ -202,7 +202,8 @@ func TestFragmentForgeryWithKnownCoefficientsRefused(t *testing.T) {
 		t.Fatal("the forgery does not cancel: the test's algebra is wrong")
 	}
 	u := f.a.capsules()
-	must(t, forged.prove(rand.Reader, f.shares[0].secret, u[0].ConstantTime(), st.hash(public, f.a, forged), u))
+	_, err = forged.prove(rand.Reader, f.shares[0].secret, u[0].ConstantTime(), st.hash(public, f.a, forged), u)
+	must(t, err)
 	if err := forged.Verify(f.g, f.g.Sharing(), f.a); !errors.Is(err, ErrProof) {
 		t.Errorf("a forgery for known coefficients passes: %v", err)
 	}
@@ -290,7 +291,7 @@ func TestFragmentOfOtherReaderUnreadable(t *testing.T) {
 		generation uint32
 	}{{2, 1}, {1, 2}} {
 		b := f.answers[0].Bytes()
-		letter, err := sealTo(f.a.Requester, pairing.DSTFragmentSeal, answerData(f.a, tc.index, tc.generation), b)
+		letter, err := sealTo(f.a.Requester, pairing.DSTFragmentSeal, partData(f.a.ID, tc.index, tc.generation), b)
 		must(t, err)
 		if _, err := f.key.OpenAnswer(letter, f.a, tc.index, tc.generation); !errors.Is(err, ErrDecrypt) {
 			t.Errorf("an answer of member 1 opens as member %d's of generation %d: %v", tc.index, tc.generation, err)

@@ -58,7 +58,7 @@ func TestGrantZeroShareRefused(t *testing.T) {
 	// identity and count as a fault.
 	two, one := pairing.NewScalar(2), pairing.NewScalar(1)
 	commitments := []pairing.G1{pairing.MulGenerator(two), pairing.MulGenerator(one.Neg())}
-	for n, refused := range map[int]bool{2: true, 3: true, 5: true} {
+	for n, refused := range map[int]bool{2: true, 3: true, 64: true} {
 		var f *FormatError
 		_, err := newSharing(1, n, commitments)
 		if errors.As(err, &f) != refused || f.Reason != "zero" {
@@ -469,7 +469,7 @@ func TestTransportIsBoundToItsPurpose(t *testing.T) {
 		"as another member's": func() error { _, err := k.OpenShare(sealed, f.g, 1); return err },
 		"for another grant":   func() error { _, err := k.OpenShare(sealed, other, 2); return err },
 		"with another key":    func() error { _, err := stranger.OpenShare(sealed, f.g, 2); return err },
-		"as a partial key":    func() error { _, err := k.OpenPartialKey(sealed, [32]byte{}); return err },
+		"as a partial key":    func() error { _, err := k.OpenPartialKey(sealed, [32]byte{}, 2, 1); return err },
 		"cut":                 func() error { _, err := k.OpenShare(sealed[:31], f.g, 2); return err },
 	} {
 		if err := open(); !errors.Is(err, ErrDecrypt) {
@@ -488,11 +488,22 @@ func TestTransportIsBoundToItsPurpose(t *testing.T) {
 	must(t, err)
 	letter, err := p.Seal(k.Public(), [32]byte{1})
 	must(t, err)
-	if _, err := k.OpenPartialKey(letter, [32]byte{1}); err != nil {
+	if _, err := k.OpenPartialKey(letter, [32]byte{1}, 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.OpenPartialKey(letter, [32]byte{2}); !errors.Is(err, ErrDecrypt) {
-		t.Errorf("a partial key opens for another request: %v", err)
+	relabelled := *p
+	relabelled.index = 2
+	forged, err := sealTo(k.Public(), pairing.DSTPartialKey, partData([32]byte{1}, 1, 1), relabelled.Bytes())
+	must(t, err)
+	for name, open := range map[string]func() error{
+		"another request":                 func() error { _, err := k.OpenPartialKey(letter, [32]byte{2}, 1, 1); return err },
+		"another member":                  func() error { _, err := k.OpenPartialKey(letter, [32]byte{1}, 2, 1); return err },
+		"another generation":              func() error { _, err := k.OpenPartialKey(letter, [32]byte{1}, 1, 2); return err },
+		"a member who says he is another": func() error { _, err := k.OpenPartialKey(forged, [32]byte{1}, 1, 1); return err },
+	} {
+		if err := open(); !errors.Is(err, ErrDecrypt) {
+			t.Errorf("a partial key opens for %s: %v", name, err)
+		}
 	}
 	for _, to := range [][]byte{nil, make([]byte, 31), make([]byte, 32)} {
 		if _, err := p.Seal(to, [32]byte{}); !isFormatError(err) {

@@ -1,7 +1,6 @@
 package pre
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"runtime"
@@ -60,6 +59,9 @@ func (e *Envelope) Verify(h Header) (*Record, error) {
 
 // bind checks everything but the proof.
 func (e *Envelope) bind(h Header) (*Record, error) {
+	if e == nil {
+		return nil, &FormatError{"envelope", "field"}
+	}
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -87,17 +89,15 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 		return records, errs
 	}
 	terms := make([]batchTerm, len(envelopes))
-	digest := sha256.New()
-	digest.Write(seed)
+	var checked wire.Writer
 	for i, e := range envelopes {
 		if records[i], errs[i] = e.bind(headers[i]); errs[i] == nil {
 			terms[i].label = e.label(records[i].context)
-			digest.Write(terms[i].label[:])
-			digest.Write(e.proofBytes())
+			checked.Raw(terms[i].label[:])
+			e.writeProof(&checked)
 		}
 	}
-	var root [32]byte
-	digest.Sum(root[:0])
+	root := wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked.Sum())
 	parallel(len(envelopes), func(i int) {
 		if errs[i] == nil {
 			terms[i].weigh(envelopes[i], root, i)
@@ -114,14 +114,12 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 	return records, errs
 }
 
-// proofBytes is the part of an envelope that its label does not cover.
-func (e *Envelope) proofBytes() []byte {
-	var w wire.Writer
+// writeProof appends the part of an envelope that its label does not cover.
+func (e *Envelope) writeProof(w *wire.Writer) {
 	for _, g := range []pairing.G1{e.ubar, e.r, e.rbar} {
-		writeG1(&w, g)
+		writeG1(w, g)
 	}
-	writeScalar(&w, e.z)
-	return w.Sum()
+	writeScalar(w, e.z)
 }
 
 // batchTerm is one envelope's part of the combined equation

@@ -34,6 +34,9 @@ const (
 	DSTFragmentDLEQ    DST = "WARD-V1-FRAGMENT-CHALLENGE"  // challenge of such a proof
 	DSTFragmentSeal    DST = "WARD-V1-FRAGMENT-SEAL"       // HPKE info: an answer on its way to the reader
 
+	DSTRecordKey    DST = "WARD-V1-RECORD-KEY"    // HKDF info: hedged record key
+	DSTCapsuleBatch DST = "WARD-V1-CAPSULE-BATCH" // hash of everything a batch verifies
+
 	// DSTSignature is the standard tag of the BLS signature ciphersuite
 	// (draft-irtf-cfrg-bls-signature, section 4.2.1), so that any library
 	// can check a checkpoint. It is the one tag that is not ours.
@@ -47,6 +50,6 @@ func Tags() []DST {
 		DSTCapsuleProof, DSTCapsuleWeight, DSTKeyWrap, DSTIndexKey, DSTIndexHash, DSTLabel,
 		DSTCustodyNonce, DSTCustodyProof, DSTGrantContext, DSTGrantSeal, DSTGrantSealScalar,
 		DSTGrantShare, DSTPartialKey, DSTFragment, DSTDecapsulation, DSTFragmentWeight,
-		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTSignature,
+		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTRecordKey, DSTCapsuleBatch, DSTSignature,
 	}
 }
