@@ -121,14 +121,18 @@ func (w *world) refuseEnvelopes() {
 		e.u, e.ubar = e.u.Add(pairing.MulGenerator(delta)), e.ubar.Add(base.Mul(delta))
 		e.z = e.z.Add(c.Mul(delta))
 	})
-	refuse("second-base", "proof", "Ubar = r'·h: the first equation holds, the second does not", h, func(e *Envelope) {
-		r, k := w.randomSecret("second base r").Publish(), w.randomSecret("second base k").Publish()
-		e.u, e.r = pairing.MulGenerator(r), pairing.MulGenerator(k)
-		label := e.label(h.context())
-		base := capsuleBase(e.u, e.r, label)
-		e.ubar, e.rbar = base.Mul(r.Add(delta)), base.Mul(k)
-		e.z = k.Add(e.challenge(label).Mul(r))
-	})
+	bases := func(first, second pairing.Scalar) func(e *Envelope) {
+		return func(e *Envelope) {
+			r, k := w.randomSecret("bases r").Publish(), w.randomSecret("bases k").Publish()
+			e.u, e.r = pairing.MulGenerator(r.Add(first)), pairing.MulGenerator(k)
+			label := e.label(h.context())
+			base := capsuleBase(e.u, e.r, label)
+			e.ubar, e.rbar = base.Mul(r.Add(second)), base.Mul(k)
+			e.z = k.Add(e.challenge(label).Mul(r))
+		}
+	}
+	refuse("second-base", "proof", "Ubar = r'·h: the first equation holds, the second does not", h, bases(pairing.Scalar{}, delta))
+	refuse("first-base", "proof", "U = r'·g1: the second equation holds, the first does not", h, bases(delta, pairing.Scalar{}))
 	refuse("wrap", "proof", "one bit of a wrap", h, func(e *Envelope) { e.wraps[1][7] ^= 0x10 })
 	refuse("index-hash", "proof", "one bit of the index's hash", h, func(e *Envelope) { e.index[31] ^= 1 })
 	refuse("wraps-reordered", "proof", "two wraps change places", h, func(e *Envelope) { e.wraps[0], e.wraps[1] = e.wraps[1], e.wraps[0] })
@@ -203,13 +207,26 @@ func (w *world) refuseOpening() {
 			e.wraps[j] = wrap
 		}
 	}
-	closed("other-key-at-level", "the author wrapped another record key at the level of the reader",
-		w.forge(h, r, func(e *Envelope) { rewrap(e, r, other) }), sealed)
-	free := w.randomSecret("free r").Publish()
-	closed("u-not-committed", "U is not H(DEK, ctx)·g1", w.forge(h, free, func(e *Envelope) { rewrap(e, free, dek) }), sealed)
+	// The index is sealed so that only the check of U keeps it shut.
+	cheat := func(name, comment string, r pairing.Scalar, key []byte) {
+		var sealed []byte
+		e := w.forge(h, r, func(e *Envelope) {
+			rewrap(e, r, key)
+			var err error
+			sealed, err = sealIndex(key, randomBytes("cheat", 24), context, e.U(), []byte("cheat"))
+			must(w.t, err)
+			e.index = indexHash(sealed)
+		})
+		closed(name, comment, e, sealed)
+	}
+	cheat("other-key-at-level", "the author wrapped another record key at the level of the reader", r, other)
+	cheat("u-not-committed", "U is not H(DEK, ctx)·g1", w.randomSecret("free r").Publish(), dek)
 	closed("wraps-exchanged", "the author exchanged two wraps and proved it so",
 		w.forge(h, r, func(e *Envelope) { e.wraps[1], e.wraps[2] = e.wraps[2], e.wraps[1] }), sealed)
-	closed("index-of-other-record", "another index than the hash says", e, append(slices.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1))
+	second, err := sealIndex(dek, randomBytes("second index", 24), context, e.U(), []byte("second"))
+	must(w.t, err)
+	closed("index-second", "another index under the same key, which the hash does not name", e, second)
+	closed("index-mauled", "one bit of the index", e, append(slices.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1))
 	closed("index-cut", "the index lacks a byte", e, sealed[:len(sealed)-1])
 	w.refuseIndices(h, r, closed)
 }
