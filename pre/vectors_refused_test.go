@@ -54,7 +54,21 @@ func (w *world) refuseKeys() {
 	done := w.completion(w.patient, "lab")
 	w.add("complete-key-other-custody-key", "proof", "complete-key", "x is another's",
 		done.with("custody_key", hx(w.custody[w.doctor.Name].Bytes())))
-	w.add("complete-key-other-name", "not-covered", "complete-key", "D is another's", done.with("private_key", hx(w.key(w.owner, "lab").Bytes())))
+	for name, change := range map[string]func(id *Identity){
+		"chain": func(id *Identity) { id.Chain = "south-sea" },
+		"name":  func(id *Identity) { id.Name = "p-9c02@west" },
+		"epoch": func(id *Identity) { id.Epoch++ },
+	} {
+		id := w.patient
+		id.Version, id.Key = 0, w.authority.Key()
+		change(&id)
+		w.add("complete-key-other-"+name, "not-covered", "complete-key", "D is of another "+name,
+			done.with("private_key", hx(w.key(id, "lab").Bytes())))
+	}
+	w.add("complete-key-twice", "not-covered", "complete-key", "D' is complete already",
+		done.with("private_key", hx(w.key(w.patient, "lab").Bytes())))
+	w.add("complete-key-version-zero", "not-covered", "complete-key", "the identity is not in self-custody",
+		done.with("identity", hx(Identity{w.patient.Chain, w.patient.Name, 0, w.patient.Epoch, w.patient.Key}.Description())))
 	w.refuseCustody()
 }
 
