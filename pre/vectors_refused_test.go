@@ -36,6 +36,7 @@ func (w *world) refuseKeys() {
 		parts[1] = hx(p.Bytes())
 		return in.with("partial_keys", parts)
 	}
+	combine("index-zero", "shares", "member 0", part(w.owner, worldType, func(p *PartialKey) { p.index = 0 }))
 	combine("index-above", "shares", "member 6 of 5", part(w.owner, worldType, func(p *PartialKey) { p.index = 6 }))
 	combine("generations", "shares", "one part of another generation", part(w.owner, worldType, func(p *PartialKey) { p.generation = 2 }))
 	combine("wrong-part", "blame", "member 2 answers with a multiple", part(w.owner, worldType, func(p *PartialKey) { p.d = p.d.Add(p.d) }))
