@@ -117,6 +117,8 @@ func (w *world) refuseStatements(one, emergency *answerCase, refuse func(string,
 	uncovered("two-chains", "the records of a decapsulation are of two chains", emergency, first, w.record(foreign, "lab", "foreign"))
 	foreign.Chain, foreign.Key = "north-sea", w.patient.Key
 	uncovered("other-authority", "the owner's key is another authority's", emergency, w.record(foreign, "lab", "other-authority"))
+	foreign.Version, foreign.Key = 1, w.authority.Key()
+	uncovered("version-one-of-authority", "the owner's version is 1, with the authority's key", emergency, w.record(foreign, "lab", "version-one"))
 	refuse("no-records", "limit", "an access to nothing", one, func(in object, _ *Answer) object {
 		return one.in.with("access", accessObject(&Access{one.access.ID, one.access.Requester, nil}))
 	})

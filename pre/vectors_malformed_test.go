@@ -2,7 +2,6 @@ package pre
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"math/big"
 	"slices"
@@ -64,9 +63,15 @@ func groupOrder(plus int64) []byte {
 	return q.Add(q, big.NewInt(plus)).FillBytes(make([]byte, 32))
 }
 
-// badPoints returns the faults of points of a size. The order-3 point of G1 is
-// (0, 2); the other points outside the subgroup are the first on the curve when
-// x counts up from 1, as they have a large order dividing q times the cofactor.
+// Points whose order divides the cofactor: q times the first point of the curve
+// when x counts up from 1 (x = 4 in G1, x = 2 in G2).
+const (
+	cofactorG1 = "accd40884cb1834492efbd0149a414535890f30477f9535103082ff438ca13d7f7e36e2f1d15dd8ca30397f12170831a"
+	cofactorG2 = "ae35f87bd26f0218f1928af3bf7c223b73482e509ae40ca19d3128233c763810135c6cde0296930a95ad34a74ce3b6be" +
+		"0d3925372c636a26a79c89a525225cfbb6c94743eff9bf0898698c82a693c42590ce206cdc937dec55e0cd57aade3602"
+)
+
+// badPoints returns the faults of points of a size, given a valid one.
 func badPoints(size int, valid []byte) []badPoint {
 	zeros := strings.Repeat("0", 2*size-2)
 	high := "9" + fieldPrime[1:] + strings.Repeat("0", 2*(size-48))
@@ -78,8 +83,8 @@ func badPoints(size int, valid []byte) []badPoint {
 		{"identity", "identity", "the identity", "c0" + zeros},
 		{"identity-signed", "encoding", "the identity with a sign", "e0" + zeros},
 		{"identity-dirty", "encoding", "the identity with a coordinate", "c0" + zeros[:len(zeros)-1] + "1"},
-		{"uncompressed", "encoding", "the compression bit is clear", hex.EncodeToString(uncompressed)},
-		{"infinity-bit", "encoding", "a point with the bit of the identity", hex.EncodeToString(flipped)},
+		{"uncompressed", "encoding", "the compression bit is clear", hx(uncompressed)},
+		{"infinity-bit", "encoding", "a point with the bit of the identity", hx(flipped)},
 		{"modulus", "encoding", "a coordinate of p, a second encoding of 0", high},
 		{"all-ones", "encoding", "coordinates far above p", "9f" + strings.Repeat("f", 2*size-2)},
 		{"off-curve", "encoding", "no point of the curve has this coordinate", firstPoint(size, pairing.ErrEncoding)},
@@ -87,11 +92,41 @@ func badPoints(size int, valid []byte) []badPoint {
 	}
 	if size == 48 {
 		return append(list,
+			badPoint{"cofactor", "subgroup", "a point whose order divides the cofactor", cofactorG1},
 			badPoint{"order-3", "subgroup", "the point (0, 2), of order 3", "80" + zeros},
-			badPoint{"order-3-negated", "subgroup", "the point (0, −2), of order 3", "a0" + zeros})
+			badPoint{"order-3-negated", "subgroup", "the point (0, −2), of order 3", "a0" + zeros},
+			badPoint{"order-3-added", "subgroup", "the right point plus (0, 2)", hx(plusOrder3(valid))})
 	}
-	return append(list, badPoint{"modulus-low", "encoding", "the lower coordinate is p",
-		hex.EncodeToString(valid[:48]) + fieldPrime})
+	return append(list,
+		badPoint{"cofactor", "subgroup", "a point whose order divides the cofactor", cofactorG2},
+		badPoint{"modulus-low", "encoding", "the lower coordinate is p", hx(valid[:48]) + fieldPrime})
+}
+
+// plusOrder3 returns the point plus (0, 2). Package pairing has no such points,
+// so this is the chord through the two in math/big.
+func plusOrder3(valid []byte) []byte {
+	p, _ := new(big.Int).SetString(fieldPrime, 16)
+	two, half := big.NewInt(2), new(big.Int).Rsh(p, 1)
+	b := slices.Clone(valid)
+	b[0] &= 0x1f
+	x := new(big.Int).SetBytes(b)
+	y := new(big.Int).Exp(x, big.NewInt(3), p)
+	y.ModSqrt(y.Add(y, big.NewInt(4)), p)
+	if (y.Cmp(half) > 0) != (valid[0]&0x20 != 0) {
+		y.Sub(p, y)
+	}
+	slope := new(big.Int).Sub(y, two)
+	slope.Mul(slope, new(big.Int).ModInverse(x, p))
+	x3 := new(big.Int).Mul(slope, slope)
+	x3.Sub(x3, x).Mod(x3, p)
+	y3 := new(big.Int).Mul(slope, x3)
+	y3.Add(y3, two).Neg(y3).Mod(y3, p)
+	out := x3.FillBytes(make([]byte, 48))
+	out[0] |= 0x80
+	if y3.Cmp(half) > 0 {
+		out[0] |= 0x20
+	}
+	return out
 }
 
 // firstPoint counts x up from 1 until the parser refuses it for the reason.
@@ -108,7 +143,7 @@ func firstPoint(size int, reason error) string {
 			_, err = pairing.ParseG2(b)
 		}
 		if err == reason {
-			return hex.EncodeToString(b)
+			return hx(b)
 		}
 	}
 	return ""
@@ -156,7 +191,7 @@ func (w *world) refuseField(o encoded, f field, all bool) {
 		return
 	}
 	for _, p := range badPoints(f.size, o.bytes[f.offset:f.offset+f.size]) {
-		if all || p.name == "off-curve" || p.name == "subgroup" || p.name == "identity" || p.name == "order-3" {
+		if all || p.name == "off-curve" || p.name == "subgroup" || p.name == "identity" || p.name == "order-3" || p.name == "order-3-added" {
 			refuse(p.name, p.kind, p.comment, unhex(p.hex))
 		}
 	}

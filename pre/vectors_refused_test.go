@@ -36,6 +36,7 @@ func (w *world) refuseKeys() {
 		parts[1] = hx(p.Bytes())
 		return in.with("partial_keys", parts)
 	}
+	combine("index-zero", "shares", "member 0", part(w.owner, worldType, func(p *PartialKey) { p.index = 0 }))
 	combine("index-above", "shares", "member 6 of 5", part(w.owner, worldType, func(p *PartialKey) { p.index = 6 }))
 	combine("generations", "shares", "one part of another generation", part(w.owner, worldType, func(p *PartialKey) { p.generation = 2 }))
 	combine("wrong-part", "blame", "member 2 answers with a multiple", part(w.owner, worldType, func(p *PartialKey) { p.d = p.d.Add(p.d) }))
@@ -54,7 +55,21 @@ func (w *world) refuseKeys() {
 	done := w.completion(w.patient, "lab")
 	w.add("complete-key-other-custody-key", "proof", "complete-key", "x is another's",
 		done.with("custody_key", hx(w.custody[w.doctor.Name].Bytes())))
-	w.add("complete-key-other-name", "not-covered", "complete-key", "D is another's", done.with("private_key", hx(w.key(w.owner, "lab").Bytes())))
+	for name, change := range map[string]func(id *Identity){
+		"chain": func(id *Identity) { id.Chain = "south-sea" },
+		"name":  func(id *Identity) { id.Name = "p-9c02@west" },
+		"epoch": func(id *Identity) { id.Epoch++ },
+	} {
+		id := w.patient
+		id.Version, id.Key = 0, w.authority.Key()
+		change(&id)
+		w.add("complete-key-other-"+name, "not-covered", "complete-key", "D is of another "+name,
+			done.with("private_key", hx(w.key(id, "lab").Bytes())))
+	}
+	w.add("complete-key-twice", "not-covered", "complete-key", "D' is complete already",
+		done.with("private_key", hx(w.key(w.patient, "lab").Bytes())))
+	w.add("complete-key-version-zero", "not-covered", "complete-key", "the identity is not in self-custody",
+		done.with("identity", hx(Identity{w.patient.Chain, w.patient.Name, 0, w.patient.Epoch, w.patient.Key}.Description())))
 	w.refuseCustody()
 }
 
@@ -121,14 +136,18 @@ func (w *world) refuseEnvelopes() {
 		e.u, e.ubar = e.u.Add(pairing.MulGenerator(delta)), e.ubar.Add(base.Mul(delta))
 		e.z = e.z.Add(c.Mul(delta))
 	})
-	refuse("second-base", "proof", "Ubar = r'·h: the first equation holds, the second does not", h, func(e *Envelope) {
-		r, k := w.randomSecret("second base r").Publish(), w.randomSecret("second base k").Publish()
-		e.u, e.r = pairing.MulGenerator(r), pairing.MulGenerator(k)
-		label := e.label(h.context())
-		base := capsuleBase(e.u, e.r, label)
-		e.ubar, e.rbar = base.Mul(r.Add(delta)), base.Mul(k)
-		e.z = k.Add(e.challenge(label).Mul(r))
-	})
+	bases := func(first, second pairing.Scalar) func(e *Envelope) {
+		return func(e *Envelope) {
+			r, k := w.randomSecret("bases r").Publish(), w.randomSecret("bases k").Publish()
+			e.u, e.r = pairing.MulGenerator(r.Add(first)), pairing.MulGenerator(k)
+			label := e.label(h.context())
+			base := capsuleBase(e.u, e.r, label)
+			e.ubar, e.rbar = base.Mul(r.Add(second)), base.Mul(k)
+			e.z = k.Add(e.challenge(label).Mul(r))
+		}
+	}
+	refuse("second-base", "proof", "Ubar = r'·h: the first equation holds, the second does not", h, bases(pairing.Scalar{}, delta))
+	refuse("first-base", "proof", "U = r'·g1: the second equation holds, the first does not", h, bases(delta, pairing.Scalar{}))
 	refuse("wrap", "proof", "one bit of a wrap", h, func(e *Envelope) { e.wraps[1][7] ^= 0x10 })
 	refuse("index-hash", "proof", "one bit of the index's hash", h, func(e *Envelope) { e.index[31] ^= 1 })
 	refuse("wraps-reordered", "proof", "two wraps change places", h, func(e *Envelope) { e.wraps[0], e.wraps[1] = e.wraps[1], e.wraps[0] })
@@ -203,13 +222,26 @@ func (w *world) refuseOpening() {
 			e.wraps[j] = wrap
 		}
 	}
-	closed("other-key-at-level", "the author wrapped another record key at the level of the reader",
-		w.forge(h, r, func(e *Envelope) { rewrap(e, r, other) }), sealed)
-	free := w.randomSecret("free r").Publish()
-	closed("u-not-committed", "U is not H(DEK, ctx)·g1", w.forge(h, free, func(e *Envelope) { rewrap(e, free, dek) }), sealed)
+	// The index is sealed so that only the check of U keeps it shut.
+	cheat := func(name, comment string, r pairing.Scalar, key []byte) {
+		var sealed []byte
+		e := w.forge(h, r, func(e *Envelope) {
+			rewrap(e, r, key)
+			var err error
+			sealed, err = sealIndex(key, randomBytes("cheat", 24), context, e.U(), []byte("cheat"))
+			must(w.t, err)
+			e.index = indexHash(sealed)
+		})
+		closed(name, comment, e, sealed)
+	}
+	cheat("other-key-at-level", "the author wrapped another record key at the level of the reader", r, other)
+	cheat("u-not-committed", "U is not H(DEK, ctx)·g1", w.randomSecret("free r").Publish(), dek)
 	closed("wraps-exchanged", "the author exchanged two wraps and proved it so",
 		w.forge(h, r, func(e *Envelope) { e.wraps[1], e.wraps[2] = e.wraps[2], e.wraps[1] }), sealed)
-	closed("index-of-other-record", "another index than the hash says", e, append(slices.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1))
+	second, err := sealIndex(dek, randomBytes("second index", 24), context, e.U(), []byte("second"))
+	must(w.t, err)
+	closed("index-second", "another index under the same key, which the hash does not name", e, second)
+	closed("index-mauled", "one bit of the index", e, append(slices.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1))
 	closed("index-cut", "the index lacks a byte", e, sealed[:len(sealed)-1])
 	w.refuseIndices(h, r, closed)
 }

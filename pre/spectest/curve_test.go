@@ -8,6 +8,7 @@ package spectest
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
@@ -15,8 +16,6 @@ import (
 
 	bls "github.com/cloudflare/circl/ecc/bls12381"
 	"github.com/cloudflare/circl/expander"
-
-	"crypto"
 )
 
 // refusal is the reason for which something is refused: the kind of a vector.
