@@ -291,7 +291,7 @@ func FuzzOpenTransport(f *testing.F) {
 		} else if err != ErrDecrypt && !errors.Is(err, ErrProof) {
 			t.Fatalf("share: %v", err)
 		}
-		if _, err := other.OpenPartialKey(b, zero); err != ErrDecrypt {
+		if _, err := other.OpenPartialKey(b, zero, 3, 1); err != ErrDecrypt {
 			t.Fatalf("partial key: %v", err)
 		}
 		if ans, err := c.transfer.OpenAnswer(b, c.access, 4, 1); err == nil && (ans.index != 4 || ans.generation != 1) {

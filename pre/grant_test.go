@@ -310,7 +310,7 @@ func (policy) SealHalf(half []byte, _ [32]byte) ([]byte, error) { return bytes.C
 func TestGrantFromSelfCustodyToPolicyRefused(t *testing.T) {
 	c := newConsortium(t, 4, 3)
 	alice, x := c.custody("p-1@north")
-	if _, _, err := c.complete(alice, x, "lab").Grant(c.terms("g"), policy{}); !errors.Is(err, ErrExposed) {
+	if _, _, err := c.complete(alice, x, "lab").Grant(c.terms("g"), policy{20}); !errors.Is(err, ErrExposed) {
 		t.Errorf("a policy reads an owner in self-custody: %v", err)
 	}
 }

@@ -47,6 +47,9 @@ func (s *Share) extract(id Identity, t Type) (*PartialKey, error) {
 func ParsePartialKey(b []byte) (*PartialKey, error) {
 	r := wire.NewReader(partialKeyName, b)
 	p := &PartialKey{r.Uint32(), r.Uint8(), readG2(r)}
+	if r.Err() == nil && p.index == 0 {
+		r.Fail(&FormatError{"partial key", "field"})
+	}
 	if err := finish("partial key", r); err != nil {
 		return nil, err
 	}

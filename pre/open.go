@@ -119,7 +119,7 @@ func unpad(padded []byte) ([]byte, error) {
 		return nil, ErrDecrypt
 	}
 	n := uint64(binary.BigEndian.Uint32(padded)) + 4
-	if n > uint64(len(padded)) || uint64(len(padded))-n >= indexBlock {
+	if n > maxIndex+4 || n > uint64(len(padded)) || uint64(len(padded))-n >= indexBlock {
 		return nil, ErrDecrypt
 	}
 	for _, b := range padded[n:] {

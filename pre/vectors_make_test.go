@@ -106,9 +106,9 @@ func (w *world) makeObjects() {
 	}
 	s, _ := w.deal("one of one", w.randomSecret("one of one"), 0, 1, 1)
 	w.add("sharing-one-of-one", "valid", "parse-sharing", "the smallest sharing, generation 0", object{"bytes": hx(s.Bytes())})
-	s, shares := w.deal("255", w.randomSecret("255"), 1<<32-1, 255, 2)
-	w.add("sharing-of-255", "valid", "parse-sharing", "the largest number of members, the last generation", object{"bytes": hx(s.Bytes())})
-	w.add("share-255", "valid", "parse-share", "the last member", object{"bytes": hx(shares[254].Bytes())})
+	s, shares := w.deal("64", w.randomSecret("64"), 1<<32-1, 64, 2)
+	w.add("sharing-of-64", "valid", "parse-sharing", "the largest number of members, the last generation", object{"bytes": hx(s.Bytes())})
+	w.add("share-64", "valid", "parse-share", "the last member", object{"bytes": hx(shares[63].Bytes())})
 	w.add("private-key-inbox", "valid", "parse-private-key", "the key that opens grants", object{"bytes": hx(w.key(w.reader, inbox).Bytes())})
 	w.add("private-key-root", "valid", "parse-private-key", "a key for everything", object{"bytes": hx(w.key(w.patient, "").Bytes())})
 }
@@ -178,7 +178,7 @@ func (w *world) makeRecords() {
 		h := w.header(c.owner, c.t, "rec-"+c.name)
 		fresh := randomBytes("record "+h.Record, 88)
 		w.add("encapsulate-"+c.name, "valid", "encapsulate", "a record with every intermediate value", object{
-			"header": headerObject(h), "dek": hx(fresh[:32]), "nonce": hx(fresh[32:56]), "random": hx(fresh[56:]), "index": hx(c.index)})
+			"header": headerObject(h), "seed": hx(fresh[:32]), "nonce": hx(fresh[32:56]), "random": hx(fresh[56:]), "index": hx(c.index)})
 		e, sealed := w.put(h, c.index)
 		w.add("verify-envelope-"+c.name, "valid", "verify-envelope", "an envelope that its header goes with", recordObject(h, e))
 		levels := c.t.Levels()
@@ -328,8 +328,8 @@ func (w *world) partialTransport() object {
 	to, request := w.transportKey("request"), randomBytes("request", 32)
 	p, err := w.shares[2].extract(w.owner, worldType)
 	must(w.t, err)
-	return object{"transport_key": hx(to.Bytes()), "request": hx(request), "sealed": hx(
-		w.sealFixed("partial key", to.Public(), pairing.DSTPartialKey, request, p.Bytes()))}
+	return object{"transport_key": hx(to.Bytes()), "request": hx(request), "member": 3, "generation": 1, "sealed": hx(
+		w.sealFixed("partial key", to.Public(), pairing.DSTPartialKey, partData([32]byte(request), 3, 1), p.Bytes()))}
 }
 
 func (w *world) answerTransport() object {
@@ -337,5 +337,5 @@ func (w *world) answerTransport() object {
 	c := w.standard(1)
 	ans := w.answer(c.shares[3], c.grant, c.sharing, c.access)
 	return object{"transport_key": hx(c.transfer.Bytes()), "access_id": hx(c.access.ID[:]), "member": 4, "generation": 1, "sealed": hx(
-		w.sealFixed("answer", c.transfer.Public(), pairing.DSTFragmentSeal, answerData(c.access, 4, 1), ans.Bytes()))}
+		w.sealFixed("answer", c.transfer.Public(), pairing.DSTFragmentSeal, partData(c.access.ID, 4, 1), ans.Bytes()))}
 }

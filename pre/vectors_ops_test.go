@@ -1,7 +1,6 @@
 package pre
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -149,13 +148,18 @@ func runEncapsulate(in object) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	dek, nonce, hedge := in.hex("dek"), in.hex("nonce"), in.hex("random")
+	seed, nonce, hedge := in.hex("seed"), in.hex("nonce"), in.hex("random")
 	var author Encapsulator
-	e, sealed, err := author.encapsulate(replay(dek, nonce, hedge), h, in.hex("index"))
+	e, sealed, err := author.encapsulate(replay(seed, nonce, hedge), h, in.hex("index"))
 	if err != nil {
 		return nil, err
 	}
-	context, r := h.context(), recordScalar(dek, h.context())
+	context := h.context()
+	dek, err := recordKey(seed, context, in.hex("index"))
+	if err != nil {
+		return nil, err
+	}
+	r := recordScalar(dek, context)
 	label := e.label(context)
 	var k, kek, typed []string
 	for _, level := range h.Type.Levels() {
@@ -186,8 +190,7 @@ func runVerifyBatch(in object) (object, error) {
 	var envelopes []*Envelope
 	var headers []Header
 	seed := in.hex("seed")
-	digest := sha256.New()
-	digest.Write(seed)
+	var checked wire.Writer
 	for _, o := range in.objects("records") {
 		h, err := vectorHeader(o.object("header"))
 		if err != nil {
@@ -200,11 +203,11 @@ func runVerifyBatch(in object) (object, error) {
 		envelopes, headers = append(envelopes, e), append(headers, h)
 		if r, err := e.bind(h); err == nil {
 			label := e.label(r.context)
-			digest.Write(label[:])
-			digest.Write(e.proofBytes())
+			checked.Raw(label[:])
+			e.writeProof(&checked)
 		}
 	}
-	root := [32]byte(digest.Sum(nil))
+	root := wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked.Sum())
 	_, errs := VerifyBatch(seed, envelopes, headers)
 	var verdicts, a, b []string
 	for i, err := range errs {
@@ -411,7 +414,7 @@ func runOpenPartialKey(in object) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := k.OpenPartialKey(in.hex("sealed"), [32]byte(in.hex("request")))
+	p, err := k.OpenPartialKey(in.hex("sealed"), [32]byte(in.hex("request")), uint8(in.number("member")), uint32(in.number("generation")))
 	if err != nil {
 		return nil, err
 	}

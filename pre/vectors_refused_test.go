@@ -252,7 +252,7 @@ func (w *world) refuseIndices(h Header, r pairing.Scalar, closed func(name, comm
 	dek, nonce := randomBytes("record unopened", 32), randomBytes("bad index", 24)
 	u := pairing.MulGenerator(r).Bytes()
 	seal := func(name string, padded, data []byte) []byte {
-		aead, err := indexCipher(dek)
+		aead, err := indexCipher(dek, h.context())
 		must(w.t, err)
 		o := wire.NewWriter(name)
 		o.Raw(nonce)
@@ -363,7 +363,7 @@ func (w *world) refuseTransport() {
 	reseal("the share inside says that it is another member's", c.shares[2])
 	inner := w.answer(c.shares[0], c.grant, c.sharing, c.access)
 	refuse("open-answer-inner-index", "decrypt", "open-answer", "the answer inside says that it is another member's",
-		ans.with("sealed", hx(w.sealFixed("inner", c.transfer.Public(), pairing.DSTFragmentSeal, answerData(c.access, 4, 1), inner.Bytes()))))
+		ans.with("sealed", hx(w.sealFixed("inner", c.transfer.Public(), pairing.DSTFragmentSeal, partData(c.access.ID, 4, 1), inner.Bytes()))))
 	p := unhex(part.text("sealed"))
 	refuse("open-partial-key-as-share", "decrypt", "open-share", "a message of another kind", share.with("sealed", hx(p)))
 }
