@@ -310,3 +310,113 @@ type dealer struct{ pre.Identity }
 func (d dealer) SealHalf(_ []byte, context [32]byte) ([]byte, error) {
 	return d.Identity.SealHalf(make([]byte, 96), context)
 }
+
+// granted is the state after alice granted her laboratory reports to dr. lee.
+func granted() (h *hospitals, grant *pre.Grant, shares []*pre.Share) {
+	h = newHospitals()
+	grant, shares, err := h.key(h.identity("p-7f3a@north"), "lab").Grant(
+		pre.Terms{ID: "grant-1", Generation: 1, Members: 4, Threshold: 3}, h.identity("dr.lee@south"))
+	check(err)
+	return h, grant, shares
+}
+
+func ExamplePrivateKey_Grant() {
+	h := newHospitals()
+	key := h.key(h.identity("p-7f3a@north"), "lab")
+	grant, shares, err := key.Grant(pre.Terms{ID: "grant-1", Generation: 1, Members: 4, Threshold: 3}, h.identity("dr.lee@south"))
+	check(err)
+	fmt.Printf("%s opens %q and below; %d hospitals hold a share\n", grant.ID(), grant.Type(), len(shares))
+	reader, err := pre.ParseIdentity(grant.Recipient())
+	fmt.Println("for", reader.Name, err)
+	// Output:
+	// grant-1 opens "lab" and below; 4 hospitals hold a share
+	// for dr.lee@south <nil>
+}
+
+func ExampleGrant_Open() {
+	h, grant, _ := granted()
+	_, err := grant.Open(h.inbox(h.identity("dr.lee@south")))
+	fmt.Println("dr. lee:", err)
+	_, err = grant.Open(h.inbox(h.identity("mallory@south")))
+	fmt.Println("mallory:", err)
+	// Output:
+	// dr. lee: <nil>
+	// mallory: decryption failed
+}
+
+func ExampleShare_Reencrypt() {
+	h, grant, shares := granted()
+	record, _ := h.write(h.identity("p-7f3a@north"), "x")
+	access := &pre.Access{ID: [32]byte{1}, Requester: make([]byte, 32), Records: []*pre.Record{record}}
+	answer, err := shares[0].Reencrypt(grant, grant.Sharing(), access)
+	check(err)
+	fmt.Println(answer, "in", len(answer.Bytes()), "bytes")
+
+	other, _ := h.write(h.identity("p-0000@north"), "x")
+	access.Records = append(access.Records, other)
+	_, err = shares[0].Reencrypt(grant, grant.Sharing(), access)
+	fmt.Println(err)
+	// Output:
+	// answer of member 1 in generation 1 in 134 bytes
+	// record is not covered by this key or grant
+}
+
+func ExampleDelegation_Open() {
+	h, grant, shares := granted()
+	delegation, err := grant.Open(h.inbox(h.identity("dr.lee@south")))
+	check(err)
+	record, _ := h.write(h.identity("p-7f3a@north"), "x")
+	access := &pre.Access{ID: [32]byte{1}, Requester: make([]byte, 32), Records: []*pre.Record{record}}
+	var answers []*pre.Answer
+	for _, share := range shares[:3] {
+		answer, err := share.Reencrypt(grant, grant.Sharing(), access)
+		check(err)
+		answers = append(answers, answer)
+	}
+	keys, err := delegation.Open(grant.Sharing(), access, answers)
+	fmt.Println(keys, err)
+	_, err = delegation.Open(grant.Sharing(), access, answers[:2])
+	fmt.Println(err)
+	// Output:
+	// [key of record rec-1] <nil>
+	// not exactly t parts of distinct members of this generation
+}
+
+func ExampleSharing_CombineInboxKey() {
+	h := newHospitals()
+	bob := h.identity("dr.lee@south")
+	request := [32]byte{7} // the id of the request on the chain
+	transport, err := pre.GenerateTransportKey()
+	check(err)
+	var parts []*pre.PartialKey
+	for _, share := range h.shares[:3] {
+		// At each hospital, once the request is on the chain:
+		part, err := share.ExtractInbox(bob)
+		check(err)
+		letter, err := part.Seal(transport.Public(), request)
+		check(err)
+		// At the reader:
+		part, err = transport.OpenPartialKey(letter, request, share.Index(), share.Generation())
+		check(err)
+		parts = append(parts, part)
+	}
+	key, err := h.authority.CombineInboxKey(bob, parts)
+	fmt.Println(key, err)
+	// Output: private key of dr.lee@south for "#inbox" <nil>
+}
+
+// Every object comes back from its bytes, and from no others.
+func ExampleParseGrant() {
+	_, grant, _ := granted()
+	b := grant.Bytes()
+	again, err := pre.ParseGrant(b)
+	fmt.Println(again.ID(), err)
+	_, err = pre.ParseGrant(append(b, 0))
+	fmt.Println(err)
+	var format *pre.FormatError
+	fmt.Println(errors.As(err, &format), format.Reason)
+	// Output:
+	// grant-1 <nil>
+	// malformed grant: trailing
+	// true trailing
+}
