@@ -16,6 +16,8 @@ const module = "github.com/ward-health/ward"
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
+	"": {},
+
 	"internal/pairing": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
 
@@ -43,7 +45,7 @@ func TestImports(t *testing.T) {
 		fields := strings.Split(p, "|")
 		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], module), "/")
 		allowed, ok := mayImport[name]
-		if !ok && strings.TrimSpace(fields[1]) != "" {
+		if !ok {
 			t.Errorf("package %q has no line in mayImport", name)
 		}
 		for _, path := range strings.Fields(fields[1]) {

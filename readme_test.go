@@ -20,16 +20,12 @@ func TestReadmeProgram(t *testing.T) {
 		t.Fatal("the README shows no Go")
 	}
 	for _, b := range blocks {
-		// Inside the module, so that it builds against this very tree.
-		dir, err := os.MkdirTemp(".", "testreadme")
-		if err != nil {
+		program := filepath.Join(t.TempDir(), "main.go")
+		if err := os.WriteFile(program, b[1], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir)
-		if err := os.WriteFile(filepath.Join(dir, "main.go"), b[1], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command("go", "run", "./"+dir).CombinedOutput()
+		// Run from here, it builds against this very tree.
+		out, err := exec.Command("go", "run", program).CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != "hemoglobin 13.2 g/dL" {
 			t.Errorf("the README's program says %q, %v", out, err)
 		}

@@ -38,7 +38,7 @@ func (a *Access) check() error {
 }
 
 // Answer is what one member gives for an access: its share times every U, and
-// one proof for all of them that they are. It takes 119 bytes and 48 for each
+// one proof for all of them that they are. It takes 86 bytes and 48 for each
 // record.
 //
 // The answer to a grant is of use to the grant's reader only. The answer to a
