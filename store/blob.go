@@ -102,6 +102,10 @@ func (b *Blob) Size() int64 { return b.ob.size }
 // Outboard returns the hash tree of the blob.
 func (b *Blob) Outboard() *Outboard { return b.ob }
 
+// Sources returns what the blob is read from, unchecked, for stores that are
+// made of other stores.
+func (b *Blob) Sources() []Source { return b.sources }
+
 // Close closes the sources. Readers of the blob must be closed before.
 func (b *Blob) Close() error {
 	var errs []error
