@@ -135,7 +135,8 @@ func start(t testing.TB, env []string, program string, args ...string) {
 		defer kill.Stop()
 		_ = cmd.Wait() // how a server says good-bye does not matter
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(program), strings.TrimSpace(out.String()))
+			said := out.String()
+			t.Logf("%s said at the end:\n%s", filepath.Base(program), strings.TrimSpace(said[max(0, len(said)-2000):]))
 		}
 	})
 }

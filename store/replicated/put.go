@@ -16,6 +16,7 @@ const ahead = 4
 
 var (
 	errTooSlow  = errors.New("store takes too long")
+	errNotRead  = errors.New("store did not read to the end")
 	errOtherRef = errors.New("store names the blob otherwise")
 )
 
@@ -60,16 +61,27 @@ func startFeed(ctx context.Context, replica Replica) *feed {
 	return f
 }
 
-// failed reports whether the store has given up, and why.
-func (f *feed) failed() error {
+// send hands the store a piece, waiting at most for stall. On error the store
+// takes no more.
+func (f *feed) send(piece []byte, stall time.Duration) error {
 	select {
-	case <-f.done:
-		if f.putErr == nil {
-			return errors.New("store did not read to the end")
-		}
-		return f.putErr
-	default:
+	case f.pieces <- piece: // in nearly all cases, without a timer
 		return nil
+	default:
+	}
+	timer := time.NewTimer(stall)
+	defer timer.Stop()
+	select {
+	case f.pieces <- piece:
+		return nil
+	case <-timer.C:
+		f.cancel(errTooSlow)
+		return errTooSlow
+	case <-f.done:
+		if f.putErr != nil {
+			return f.putErr
+		}
+		return errNotRead
 	}
 }
 
@@ -83,23 +95,13 @@ type fanout struct {
 
 func (w *fanout) Write(p []byte) (int, error) {
 	piece := bytes.Clone(p) // the feeds read it when the caller has gone on
-	timer := time.NewTimer(w.stall)
-	defer timer.Stop()
 	var live []*feed
 	for _, f := range w.live {
-		var err error
-		select {
-		case f.pieces <- piece:
-			live = append(live, f)
+		if err := f.send(piece, w.stall); err != nil {
+			w.lost = append(w.lost, fmt.Errorf("%s: %w", f.name, err))
 			continue
-		case <-f.done:
-			err = f.failed()
-		case <-timer.C:
-			f.cancel(errTooSlow)
-			err = errTooSlow
-			timer.Reset(0) // no more patience with the others
 		}
-		w.lost = append(w.lost, fmt.Errorf("%s: %w", f.name, err))
+		live = append(live, f)
 	}
 	w.live = live
 	if len(live) < w.quorum {
