@@ -40,7 +40,8 @@ func newOutboard(size int64, leaves []byte) *Outboard {
 }
 
 // ParseOutboard parses the encoding of an Outboard and checks that it belongs
-// to the blob that ref names, so that it may come from anywhere.
+// to the blob that ref names, so that it may come from anywhere. A blob of one
+// leaf has none: its Ref is the digest of the leaf and says nothing of the size.
 func ParseOutboard(b []byte, ref Ref) (*Outboard, error) {
 	rest, ok := bytes.CutPrefix(b, []byte(outboardMagic))
 	if !ok || len(rest) < 8 {
@@ -48,7 +49,7 @@ func ParseOutboard(b []byte, ref Ref) (*Outboard, error) {
 	}
 	size := binary.BigEndian.Uint64(rest)
 	rest = rest[8:]
-	if size > maxOutboard*LeafSize {
+	if size <= LeafSize || size > maxOutboard*LeafSize {
 		return nil, fmt.Errorf("%w: blob of %d bytes", errBadOutboard, size)
 	}
 	if want := numLeaves(int64(size)) * sha256.Size; int64(len(rest)) != want {

@@ -15,15 +15,12 @@ import (
 	"testing/iotest"
 
 	"filippo.io/age"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"github.com/ward-health/ward/store"
 	"github.com/ward-health/ward/store/mem"
 	"github.com/ward-health/ward/store/storetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func sealed(t *testing.T, plain []byte) ([]byte, Key) {
 	t.Helper()
