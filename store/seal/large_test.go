@@ -87,7 +87,7 @@ func TestRangeReadLeavesTheRestAlone(t *testing.T) {
 	if _, err := r.ReadAt(got, off); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d bytes at %d of %d: read %d bytes of the blob and its hash tree of %d", n, off, size, s.read.Load(), len(disk32(size)))
+	t.Logf("%d bytes at %d of %d: read %d bytes of the blob and its hash tree of %d", n, off, size, s.read.Load(), treeSize(size))
 	// The range with the ends of its first and last leaf, and the leaves with
 	// the header and the last chunk.
 	if max := int64(n + 4*store.LeafSize); s.read.Load() > max {
@@ -103,9 +103,9 @@ func TestRangeReadLeavesTheRestAlone(t *testing.T) {
 	}
 }
 
-// disk32 is as long as the digests of a blob's leaves.
-func disk32(size int64) []byte {
-	return make([]byte, (SealedSize(size)+store.LeafSize-1)/store.LeafSize*32)
+// treeSize is the size in bytes of the digests of a payload's leaves.
+func treeSize(size int64) int64 {
+	return (SealedSize(size) + store.LeafSize - 1) / store.LeafSize * 32
 }
 
 // TestMain lets the test binary play the process whose memory is measured.
