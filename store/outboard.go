@@ -113,37 +113,45 @@ func numLeaves(size int64) int64 {
 	return max(1, (size+LeafSize-1)/LeafSize)
 }
 
-// build computes the Ref from the leaves, level by level: each level's blocks
-// are listed, maxLinks at a time, by the nodes of the next, until one block is
-// left. It calls visit, if not nil, with the bytes of every node.
+// build computes the Ref from the leaves: up to maxLinks blocks in a row are
+// listed by a node of the level above, until one block is left. It calls visit,
+// if not nil, with the bytes of every node, and holds one node of each level.
 func (o *Outboard) build(visit func(node []byte)) Ref {
-	n := numLeaves(o.size)
-	if n == 1 {
-		return leafRef(o.leaf(0))
-	}
-	level := make([]link, n)
-	for i := range level {
-		size := uint64(o.leafLen(int64(i)))
-		level[i] = link{ref: leafRef(o.leaf(int64(i))), content: size, total: size}
-	}
-	for len(level) > 1 {
-		next := level[:0]
-		for i := 0; i < len(level); i += maxLinks {
-			group := level[i:min(i+maxLinks, len(level))]
-			block := encodeNode(group)
-			parent := link{ref: nodeRef(block), total: uint64(len(block))}
-			for _, l := range group {
-				parent.content += l.content
-				parent.total += l.total
-			}
-			if visit != nil {
-				visit(block)
-			}
-			next = append(next, parent) // never overtakes the group just read
+	var levels [][]link // what the next node of each level will list
+	var add func(level int, l link)
+	flush := func(level int) {
+		block := encodeNode(levels[level])
+		if visit != nil {
+			visit(block)
 		}
-		level = next
+		parent := link{ref: nodeRef(block), total: uint64(len(block))}
+		for _, l := range levels[level] {
+			parent.content += l.content
+			parent.total += l.total
+		}
+		levels[level] = levels[level][:0]
+		add(level+1, parent)
 	}
-	return level[0].ref
+	add = func(level int, l link) {
+		if level == len(levels) {
+			levels = append(levels, nil)
+		}
+		if levels[level] = append(levels[level], l); len(levels[level]) == maxLinks {
+			flush(level)
+		}
+	}
+	for i := range numLeaves(o.size) {
+		size := uint64(o.leafLen(i))
+		add(0, link{ref: leafRef(o.leaf(i)), content: size, total: size})
+	}
+	for level := 0; ; level++ {
+		switch top := level == len(levels)-1; {
+		case top && len(levels[level]) == 1:
+			return levels[level][0].ref
+		case len(levels[level]) > 0:
+			flush(level)
+		}
+	}
 }
 
 // FetchOutboard rebuilds the Outboard of the blob that ref names from the
