@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -236,6 +237,28 @@ func TestCollectSparesWhatIsPutAgain(t *testing.T) {
 			t.Fatal("the blob is gone")
 		}
 	})
+}
+
+// misnaming is a store that names what it stores otherwise.
+type misnaming struct{ store.Store }
+
+func (m misnaming) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
+	if _, err := m.Store.Put(ctx, r); err != nil {
+		return store.Ref{}, err
+	}
+	return m.Store.Put(ctx, strings.NewReader("other"))
+}
+
+func TestCopyChecksTheNameOfTheCopy(t *testing.T) {
+	from := mem.New()
+	ref, err := from.Put(t.Context(), strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var corrupt *store.CorruptError
+	if err := store.Copy(t.Context(), misnaming{mem.New()}, from, ref); !errors.As(err, &corrupt) {
+		t.Fatalf("Copy: %v, want a CorruptError", err)
+	}
 }
 
 func TestMeasureSaysWhatIsFree(t *testing.T) {

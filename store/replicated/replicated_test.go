@@ -304,6 +304,27 @@ func TestScrubMakesTheStoresAlike(t *testing.T) {
 	}
 }
 
+// otherRef is a store that says it stored something else.
+type otherRef struct{ store.Store }
+
+func (o otherRef) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
+	if _, err := o.Store.Put(ctx, r); err != nil {
+		return store.Ref{}, err
+	}
+	return o.Store.Put(ctx, strings.NewReader("something else"))
+}
+
+func TestStoreThatNamesTheBlobOtherwiseDoesNotCount(t *testing.T) {
+	s, err := New(Options{Quorum: 2}, Replica{"good", mem.New()}, Replica{"bad", otherRef{mem.New()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var quorum *QuorumError
+	if _, err := s.Put(t.Context(), strings.NewReader("blob")); !errors.As(err, &quorum) || quorum.Stored != 1 {
+		t.Fatalf("Put: %v, want a QuorumError", err)
+	}
+}
+
 func TestNewRefusesAnImpossibleQuorum(t *testing.T) {
 	r := Replica{"m", mem.New()}
 	for _, q := range []int{-1, 3} {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,35 @@ func TestOpenRefusesBadOptions(t *testing.T) {
 		change(&opts)
 		if _, err := Open(t.Context(), opts); err == nil {
 			t.Errorf("%s: Open succeeded", name)
+		}
+	}
+}
+
+// fakeServer answers what opening a bucket asks, with this versioning status.
+func fakeServer(t *testing.T, versioning string) Options {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Has("versioning") {
+			_, _ = io.WriteString(w, "<VersioningConfiguration><Status>"+versioning+"</Status></VersioningConfiguration>")
+		}
+	}))
+	t.Cleanup(server.Close)
+	return Options{
+		Endpoint: strings.TrimPrefix(server.URL, "http://"), Insecure: true, Bucket: "bucket", Region: "us-east-1",
+		AccessKey: "a", SecretKey: "b", Retry: quick,
+	}
+}
+
+func TestBucketThatKeepsVersionsIsRefused(t *testing.T) {
+	for status, ok := range map[string]bool{"Enabled": false, "Suspended": true, "": true} {
+		s, err := Open(t.Context(), fakeServer(t, status))
+		if (err == nil) != ok {
+			t.Errorf("versioning %q: %v", status, err)
+		}
+		if err == nil {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 }

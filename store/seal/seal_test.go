@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -295,6 +296,56 @@ func TestForeignHeaderIsRejected(t *testing.T) {
 		blob, key := seal(recipients)
 		if _, err := opened(blob, key, 10); !errors.Is(err, ErrOpen) {
 			t.Errorf("%s: %v, want ErrOpen", name, err)
+		}
+	}
+}
+
+// TestHeaderForTheKeyThatHidesAnotherIsRejected addresses a file to the identity
+// of the key in the index, but encrypts it under another.
+func TestHeaderForTheKeyThatHidesAnotherIsRejected(t *testing.T) {
+	_, key := sealed(t, nil)
+	id, err := key.identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var buf bytes.Buffer
+	w, err := age.Encrypt(&buf, id.Recipient())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, PaddedSize(10))); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := opened(buf.Bytes(), key, 10); !errors.Is(err, ErrOpen) || len(got) > 0 {
+		t.Fatalf("opened to %d bytes, %v", len(got), err)
+	}
+}
+
+func TestHeaderHasOneSpelling(t *testing.T) {
+	blob, _ := sealed(t, nil)
+	header := blob[:headerSize]
+	// 32 bytes in base64: 42 characters and one whose low two bits are zero.
+	const value = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]"
+	oracle := regexp.MustCompile(`\Aage-encryption\.org/v1\n-> X25519 ` + value + `\n` + value + `\n--- ` + value + `\n\z`)
+	if !checkHeader(header) || !oracle.Match(header) {
+		t.Fatal("our own header was rejected")
+	}
+	for i := range header {
+		was := header[i]
+		for c := range 256 {
+			header[i] = byte(c)
+			if got, want := checkHeader(header), oracle.Match(header); got != want {
+				t.Fatalf("byte %d is %#x: accepted %v, want %v", i, c, got, want)
+			}
+		}
+		header[i] = was
+	}
+	for _, b := range [][]byte{nil, header[:headerSize-1], blob[:headerSize+1]} {
+		if checkHeader(b) {
+			t.Fatalf("header of %d bytes accepted", len(b))
 		}
 	}
 }
