@@ -168,6 +168,15 @@ func TestReaderThatIsNotReadToTheEnd(t *testing.T) {
 	}
 }
 
+// TestReaderDoesNotTakeAStopForTheEnd has the goroutine end without a word.
+func TestReaderDoesNotTakeAStopForTheEnd(t *testing.T) {
+	r := &Reader{read: make(chan leafResult), left: 1}
+	close(r.read)
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("Read: %v, want io.ErrUnexpectedEOF", err)
+	}
+}
+
 func TestReaderReadsLikeAReader(t *testing.T) {
 	for _, n := range []int{0, 1, 100, LeafSize + 1} {
 		data := pattern(1, n)

@@ -174,10 +174,7 @@ func (o *Opener) Read(b []byte) (int, error) {
 	}
 	n, err := o.r.Read(b[:min(int64(len(b)), o.left)])
 	o.left -= int64(n)
-	if err == io.EOF { // too early, also if nothing but the padding is missing
-		err = io.ErrUnexpectedEOF
-	}
-	return n, explain(err)
+	return n, explain(err) // io.EOF is too early here, and ErrOpen
 }
 
 // readPadding reads the padding to its end, which is io.EOF.

@@ -246,6 +246,7 @@ func TestWrongKeySizeOrPaddingIsRejected(t *testing.T) {
 	zero := append(bytes.Clone(plain), make([]byte, PaddedSize(3000)-3000)...)
 	for name, padded := range map[string][]byte{
 		"not padded":        plain,
+		"too short":         plain[:2000],
 		"padded with a one": append(append([]byte(nil), zero[:len(zero)-1]...), 1),
 		"padded too little": zero[:len(zero)-1],
 		"padded too much":   append(append([]byte(nil), zero...), 0),
