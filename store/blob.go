@@ -148,7 +148,7 @@ func (f *fetcher) leaf(ctx context.Context, i int64, buf []byte) ([]byte, error)
 			f.close()
 			f.source = (f.source + 1) % len(f.b.sources)
 			errs = append(errs, err)
-			passing = passing || !IsPermanent(err)
+			passing = passing || !isPermanent(err)
 			if ctx.Err() != nil {
 				return Permanent(context.Cause(ctx))
 			}

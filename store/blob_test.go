@@ -236,7 +236,7 @@ func TestRetryPausesDoubleAndStop(t *testing.T) {
 				t.Errorf("%v: %d attempts", permanent, n)
 			}
 		}
-		if Permanent(nil) != nil || IsPermanent(errDown) || IsPermanent(nil) {
+		if Permanent(nil) != nil || isPermanent(errDown) || isPermanent(nil) {
 			t.Error("what is permanent is wrong")
 		}
 		// No overflow of the pause, however many attempts.

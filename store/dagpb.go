@@ -45,7 +45,7 @@ func encodeNode(links []link) []byte {
 	for _, l := range links {
 		unix = binary.AppendUvarint(append(unix, tagUnixBlockSize), l.content)
 
-		msg = append(msg[:0], tagLinkHash, RefSize)
+		msg = append(msg[:0], tagLinkHash, refSize)
 		msg = append(msg, l.ref.Bytes()...)
 		msg = append(msg, tagLinkName, 0)
 		msg = binary.AppendUvarint(append(msg, tagLinkTsize), l.total)

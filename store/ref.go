@@ -22,8 +22,8 @@ const (
 	codecDagPB = 0x70 // a node that lists leaves or other nodes
 )
 
-// RefSize is the length in bytes of a Ref's binary form.
-const RefSize = 4 + sha256.Size
+// refSize is the length in bytes of a Ref's binary form.
+const refSize = 4 + sha256.Size
 
 // refText is multibase base32 without its prefix "b" (RFC 4648, lower case,
 // unpadded).
@@ -36,7 +36,7 @@ var errBadRef = errors.New("malformed content reference")
 // codec raw or dag-pb and a SHA-256 digest. Any other spelling of a CID,
 // though IPFS may accept it, is refused.
 func ParseRef(s string) (Ref, error) {
-	if len(s) != 1+refText.EncodedLen(RefSize) || s[0] != 'b' {
+	if len(s) != 1+refText.EncodedLen(refSize) || s[0] != 'b' {
 		return Ref{}, fmt.Errorf("%w: not a base32 CID of version 1 with SHA-256", errBadRef)
 	}
 	b, err := refText.DecodeString(s[1:])
@@ -55,10 +55,10 @@ func ParseRef(s string) (Ref, error) {
 	return r, nil
 }
 
-// ParseRefBytes parses the binary form of a Ref, of RefSize bytes.
+// ParseRefBytes parses the binary form of a Ref, of 36 bytes.
 func ParseRefBytes(b []byte) (Ref, error) {
-	if len(b) != RefSize {
-		return Ref{}, fmt.Errorf("%w: %d bytes, want %d", errBadRef, len(b), RefSize)
+	if len(b) != refSize {
+		return Ref{}, fmt.Errorf("%w: %d bytes, want %d", errBadRef, len(b), refSize)
 	}
 	if b[0] != 1 || (b[1] != codecRaw && b[1] != codecDagPB) || b[2] != 0x12 || b[3] != sha256.Size {
 		return Ref{}, fmt.Errorf("%w: not version 1, raw or dag-pb, SHA-256", errBadRef)
@@ -68,7 +68,7 @@ func ParseRefBytes(b []byte) (Ref, error) {
 	return r, nil
 }
 
-// Bytes returns the binary form, of RefSize bytes.
+// Bytes returns the binary form, of 36 bytes.
 func (r Ref) Bytes() []byte {
 	return append([]byte{1, r.codec, 0x12, sha256.Size}, r.digest[:]...)
 }

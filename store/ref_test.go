@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/ipfs/go-cid"
-	"github.com/multiformats/go-multibase"
 	"pgregory.net/rapid"
 )
 
@@ -18,7 +17,6 @@ func TestParseRefAcceptsOneSpelling(t *testing.T) {
 	if err != nil || r.String() != emptyRef {
 		t.Fatalf("ParseRef = %v, %v", r, err)
 	}
-	c := cid.MustParse(emptyRef)
 	other := func(version, codec, hash uint64) string {
 		p := cid.Prefix{Version: version, Codec: codec, MhType: hash, MhLength: -1}
 		c, err := p.Sum([]byte("x"))
@@ -33,8 +31,8 @@ func TestParseRefAcceptsOneSpelling(t *testing.T) {
 		"upper case":          strings.ToUpper(emptyRef),
 		"mixed case":          "bA" + emptyRef[2:],
 		"no multibase":        emptyRef[1:],
-		"base58":              mustBase(t, c, multibase.Base58BTC),
-		"base36":              mustBase(t, c, multibase.Base36),
+		"base58":              "zb2rhmy65F3REf8SZp7De11gxtECBGgUKaLdiDj7MCGCHxbDW",
+		"base36":              "k2cwueebp9wws0fnm29jatrrbqocjaivp132efhd99cd5phw2odywbit",
 		"version 0":           other(0, cid.DagProtobuf, 0x12),
 		"other codec":         other(1, cid.DagCBOR, 0x12),
 		"other hash":          other(1, cid.Raw, 0x13),
@@ -55,15 +53,6 @@ func TestParseRefAcceptsOneSpelling(t *testing.T) {
 			t.Errorf("%s: ParseRef(%q) = %v", name, s, r)
 		}
 	}
-}
-
-func mustBase(t *testing.T, c cid.Cid, base multibase.Encoding) string {
-	t.Helper()
-	s, err := c.StringOfBase(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 // TestRefIsACID compares with the reference implementation.

@@ -36,7 +36,7 @@ func (p Retry) Do(ctx context.Context, op func() error) error {
 			return err
 		}
 		err := op()
-		if err == nil || attempt == attempts || IsPermanent(err) {
+		if err == nil || attempt == attempts || isPermanent(err) {
 			return err
 		}
 		if stop := p.pause(ctx, attempt); stop != nil {
@@ -91,10 +91,10 @@ type passingError struct{ err error }
 func (e *passingError) Error() string { return e.err.Error() }
 func (e *passingError) Unwrap() error { return e.err }
 
-// IsPermanent reports whether trying again is useless: err was marked by
+// isPermanent reports whether trying again is useless: err was marked by
 // Permanent, the blob is missing or damaged, the source of a Put failed, or the
 // caller's context ended.
-func IsPermanent(err error) bool {
+func isPermanent(err error) bool {
 	var passing *passingError
 	if errors.As(err, &passing) {
 		return false

@@ -90,8 +90,9 @@ func (u *upload) finish(ob *store.Outboard) error {
 	bucket := u.s.opts.Bucket
 	err := u.s.do(u.ctx, func() error {
 		_, err := u.s.core.CompleteMultipartUpload(u.ctx, bucket, u.key, u.id, u.parts, minio.PutObjectOptions{})
-		if err = classify(err); errors.Is(err, store.ErrNotFound) || store.IsPermanent(err) {
-			// An answer that was lost: the upload is complete already.
+		if err != nil {
+			// The answer of an earlier attempt may have been lost: then the
+			// upload is complete already.
 			if info, statErr := u.s.core.StatObject(u.ctx, bucket, u.key, minio.StatObjectOptions{}); statErr == nil && info.Size == ob.Size() {
 				return nil
 			}
