@@ -37,6 +37,10 @@ const (
 	DSTRecordKey    DST = "WARD-V1-RECORD-KEY"    // HKDF info: hedged record key
 	DSTCapsuleBatch DST = "WARD-V1-CAPSULE-BATCH" // hash of everything a batch verifies
 
+	// DSTAgeIdentity derives the age identity of a payload from its file key.
+	// Package store/seal writes it out, because it imports no curve.
+	DSTAgeIdentity DST = "WARD-V1-AGE-IDENTITY"
+
 	// DSTSignature is the standard tag of the BLS signature ciphersuite
 	// (draft-irtf-cfrg-bls-signature, section 4.2.1), so that any library
 	// can check a checkpoint. It is the one tag that is not ours.
@@ -50,6 +54,6 @@ func Tags() []DST {
 		DSTCapsuleProof, DSTCapsuleWeight, DSTKeyWrap, DSTIndexKey, DSTIndexHash, DSTLabel,
 		DSTCustodyNonce, DSTCustodyProof, DSTGrantContext, DSTGrantSeal, DSTGrantSealScalar,
 		DSTGrantShare, DSTPartialKey, DSTFragment, DSTDecapsulation, DSTFragmentWeight,
-		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTRecordKey, DSTCapsuleBatch, DSTSignature,
+		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTRecordKey, DSTCapsuleBatch, DSTAgeIdentity, DSTSignature,
 	}
 }
