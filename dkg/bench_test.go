@@ -3,20 +3,12 @@
 package dkg
 
 import (
-	"crypto/cipher"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
-
-	"go.dedis.ch/kyber/v3"
-	kyberdkg "go.dedis.ch/kyber/v3/share/dkg/pedersen"
-	"go.dedis.ch/kyber/v3/util/random"
-	"go.dedis.ch/kyber/v3/xof/blake2xb"
 
 	"github.com/ward-health/ward/internal/pairing"
 )
@@ -185,101 +177,5 @@ func BenchmarkGrants(b *testing.B) {
 		b.Run(fmt.Sprintf("n=7/grants=%d", grants), func(b *testing.B) {
 			r.measure(b, grants+2)
 		})
-	}
-}
-
-// kyberSuite makes the adapter what kyber's protocol needs.
-type kyberSuite struct{ kyber.Group }
-
-func (kyberSuite) Hash() hash.Hash             { return sha256.New() }
-func (kyberSuite) XOF(seed []byte) kyber.XOF   { return blake2xb.New(seed) }
-func (kyberSuite) RandomStream() cipher.Stream { return random.New() }
-
-// kyberRun makes one key with kyber's own Pedersen protocol, honestly, and
-// returns the time of all nodes together.
-func kyberRun(b *testing.B, n, threshold int) time.Duration {
-	b.Helper()
-	suite := kyberSuite{pairing.KyberG1()}
-	secrets, public := make([]kyber.Scalar, n), make([]kyber.Point, n)
-	for i := range secrets {
-		secrets[i] = suite.Scalar().Pick(suite.RandomStream())
-		public[i] = suite.Point().Mul(secrets[i], nil)
-	}
-	begin := cpu(b)
-	nodes := make([]*kyberdkg.DistKeyGenerator, n)
-	for i := range nodes {
-		var err error
-		if nodes[i], err = kyberdkg.NewDistKeyGenerator(suite, secrets[i], public, threshold); err != nil {
-			b.Fatal(err)
-		}
-	}
-	var responses []*kyberdkg.Response
-	for i, node := range nodes {
-		deals, err := node.Deals()
-		if err != nil {
-			b.Fatal(err)
-		}
-		for to, deal := range deals {
-			response, err := nodes[to].ProcessDeal(deal)
-			if err != nil {
-				b.Fatalf("deal %d to %d: %v", i, to, err)
-			}
-			responses = append(responses, response)
-		}
-	}
-	for _, response := range responses {
-		for i, node := range nodes {
-			if uint32(i) == response.Response.Index {
-				continue
-			}
-			if _, err := node.ProcessResponse(response); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	var keys []string
-	for _, node := range nodes {
-		share, err := node.DistKeyShare()
-		if err != nil {
-			b.Fatal(err)
-		}
-		keys = append(keys, share.Public().String())
-	}
-	if len(slices.Compact(keys)) != 1 {
-		b.Fatal("kyber's nodes disagree")
-	}
-	return cpu(b) - begin
-}
-
-// BenchmarkAgainstKyber sets one node's work beside that of kyber v3.1.0's own
-// protocol on the same curve and adapter, for the checkpoint key alone and for
-// both keys. kyber makes one key per run, so both keys take it two runs.
-func BenchmarkAgainstKyber(b *testing.B) {
-	for _, n := range []int{4, 7, 13} {
-		for keys := 1; keys <= 2; keys++ {
-			nodes := newNodes(1, n)
-			c := freshCeremony(nodes)
-			c.Secrets = c.Secrets[:keys]
-			r := newRun(b, c, nodes)
-			r.finish()
-			b.Run(fmt.Sprintf("keys=%d/n=%d", keys, n), func(b *testing.B) {
-				var ours, theirs []time.Duration
-				for b.Loop() {
-					begin := cpu(b)
-					r.node1(b)
-					ours = append(ours, cpu(b)-begin)
-					b.StopTimer()
-					var sum time.Duration
-					for _, s := range r.p.Secrets {
-						sum += kyberRun(b, n, s.Threshold) / time.Duration(n)
-					}
-					theirs = append(theirs, sum)
-					b.StartTimer()
-				}
-				b.ReportMetric(float64(median(ours).Nanoseconds()), "cpu-ns/op")
-				b.ReportMetric(float64(median(theirs).Nanoseconds()), "kyber-cpu-ns/op")
-				b.ReportMetric(float64(median(theirs))/float64(median(ours)), "times")
-			})
-		}
 	}
 }

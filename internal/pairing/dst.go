@@ -34,6 +34,13 @@ const (
 	DSTFragmentDLEQ    DST = "WARD-V1-FRAGMENT-CHALLENGE"  // challenge of such a proof
 	DSTFragmentSeal    DST = "WARD-V1-FRAGMENT-SEAL"       // HPKE info: an answer on its way to the reader
 
+	DSTRecordKey    DST = "WARD-V1-RECORD-KEY"    // HKDF info: hedged record key
+	DSTCapsuleBatch DST = "WARD-V1-CAPSULE-BATCH" // hash of everything a batch verifies
+
+	// DSTAgeIdentity derives the age identity of a payload from its file key.
+	// Package store/seal writes it out, because it imports no curve.
+	DSTAgeIdentity DST = "WARD-V1-AGE-IDENTITY"
+
 	DSTConfirmation    DST = "WARD-V1-CEREMONY"            // prefix of the message that confirms a ceremony
 	DSTCeremonyHash    DST = "WARD-V1-DKG-CEREMONY"        // hash of a ceremony's description: its id
 	DSTCeremonyMessage DST = "WARD-V1-DKG-MESSAGE"         // signature of a ceremony's message
@@ -63,9 +70,10 @@ func Tags() []DST {
 		DSTCapsuleProof, DSTCapsuleWeight, DSTKeyWrap, DSTIndexKey, DSTIndexHash, DSTLabel,
 		DSTCustodyNonce, DSTCustodyProof, DSTGrantContext, DSTGrantSeal, DSTGrantSealScalar,
 		DSTGrantShare, DSTPartialKey, DSTFragment, DSTDecapsulation, DSTFragmentWeight,
-		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTSignature,
+		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTRecordKey, DSTCapsuleBatch, DSTAgeIdentity,
 		DSTConfirmation, DSTCeremonyHash, DSTCeremonyMessage, DSTCommitmentHash, DSTReceiversHash,
 		DSTDealHash, DSTTranscript, DSTCoefficient, DSTDealNonce, DSTPossession, DSTKnowledge,
 		DSTComplaint, DSTShareKey, DSTShareWeight, DSTConfirmWeight,
+		DSTSignature,
 	}
 }

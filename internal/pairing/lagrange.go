@@ -3,6 +3,9 @@ package pairing
 import (
 	"errors"
 	"math/big"
+	"math/bits"
+
+	gnark "github.com/consensys/gnark-crypto/ecc/bls12-381"
 )
 
 // MaxIndex is the largest evaluation point: a member's number in a roster.
@@ -15,23 +18,25 @@ var ErrIndex = errors.New("indices are not distinct numbers from 1 to 255")
 // Evaluate returns Σ x^k·c[k], the commitment to a polynomial's value at x. It
 // costs a few additions per coefficient, because x is small.
 func Evaluate(c []G1, x uint8) G1 {
-	var sum G1
+	var sum gnark.G1Jac
+	sum.X.SetOne()
+	sum.Y.SetOne()
 	for k := len(c) - 1; k >= 0; k-- {
-		sum = sum.mulSmall(x).Add(c[k])
-	}
-	return sum
-}
-
-// mulSmall returns x·g by double-and-add.
-func (g G1) mulSmall(x uint8) G1 {
-	var z G1
-	for b := 7; b >= 0; b-- {
-		z.p.Double(&z.p)
-		if x>>b&1 == 1 {
-			z.p.Add(&z.p, &g.p)
+		before := sum
+		for b := bits.Len8(x) - 2; b >= 0; b-- {
+			sum.DoubleAssign()
+			if x>>b&1 == 1 {
+				sum.AddAssign(&before)
+			}
 		}
+		if x == 0 {
+			sum.Z.SetZero()
+		}
+		sum.AddMixed(&c[k].p)
 	}
-	return z
+	var g G1
+	g.p.FromJacobian(&sum)
+	return g
 }
 
 // EvaluateSecret returns Σ x^k·c[k] in constant time.
