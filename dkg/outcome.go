@@ -118,6 +118,11 @@ func (m *Machine) Result() (*Result, error) {
 	return r, nil
 }
 
+// Format prints the ceremony's id and phase, never a secret.
+func (m *Machine) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "ceremony %x in phase %v", m.plan.id[:8], m.phase)
+}
+
 // Erase overwrites the machine's secrets, for when its result is in the vault.
 // The machine goes on as an auditor's.
 func (m *Machine) Erase() {

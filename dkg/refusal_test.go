@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -148,6 +149,19 @@ func TestResultsAreCopies(t *testing.T) {
 	r.machines[0].Erase()
 	if c, err := r.machines[0].Result(); err != nil || c.Shares != nil || b.Shares[0].Check(b.Sharings[0]) != nil {
 		t.Errorf("after Erase: %v, %v", c, err)
+	}
+}
+
+func TestMachinesDoNotPrintSecrets(t *testing.T) {
+	m := freshRun(t, 4).machines[0]
+	d := m.secrets.receive.Reveal()
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+		out := fmt.Sprintf(verb, m)
+		for _, secret := range [][]byte{m.secrets.hedge[:4], m.secrets.seed[:4], d[:4]} {
+			if strings.Contains(out, fmt.Sprintf("%x", secret)) || strings.Contains(out, fmt.Sprintf("%d", secret)) || len(out) > 100 {
+				t.Errorf("%s prints %s", verb, out)
+			}
+		}
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 )
 
 // MaxMembers is the largest roster.
-const MaxMembers = 100
+const MaxMembers = 64
 
-// Names of the formats of this file.
+// Names of the formats of this file, which package pre reads too.
 const (
-	sharingFormat = "ward/dkg/sharing/v1"
-	shareFormat   = "ward/dkg/share/v1"
+	sharingFormat = "ward/sharing/v1"
+	shareFormat   = "ward/share/v1"
 )
 
 // Errors about shares and sharings.
