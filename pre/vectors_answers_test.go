@@ -93,8 +93,12 @@ func (w *world) refuseAnswers() {
 		must(w.t, err)
 		return in.with("sharing", hx(more.Bytes()))
 	})
-	refuse("other-sharing", "shares", "the sharing is not of the grant's secret", one, func(in object, _ *Answer) object {
-		return in.with("sharing", hx(w.authority.Bytes()))
+	foreign, strangers := w.otherSecret()
+	refuse("other-sharing", "shares", "a later sharing is of another secret, and the answer is one under it", one, func(in object, ans *Answer) object {
+		a, err := strangers[1].answer(stream("answer"), st, foreign, one.access)
+		must(w.t, err)
+		*ans = *a
+		return in.with("sharing", hx(foreign.Bytes()))
 	})
 	w.refuseStatements(one, emergency, refuse)
 }
@@ -128,6 +132,12 @@ func (w *world) secondDeal(c *answerCase) (*Sharing, []*Share) {
 	must(w.t, err)
 	w0 := l.CombineSecrets([]*pairing.Secret{c.shares[0].secret, c.shares[1].secret, c.shares[2].secret})
 	return w.deal("second deal", w0, 1, 5, 3)
+}
+
+// otherSecret is a sharing of the second generation that is not the grant's.
+func (w *world) otherSecret() (*Sharing, []*Share) {
+	w.t.Helper()
+	return w.deal("other secret", w.randomSecret("other secret"), 2, 5, 3)
 }
 
 // refuseStatements adds answers to questions that must not be asked.
@@ -184,6 +194,9 @@ func (w *world) refuseStatements(one, emergency *answerCase, refuse func(string,
 	forged, dealt := w.secondDeal(one)
 	w.add("answer-other-coefficients", "shares", "answer", "share and sharing are of another deal of the grant's secret in its first generation",
 		one.in.with("sharing", hx(forged.Bytes())).with("share", hx(dealt[0].Bytes())).with("random", hx(randomBytes("answer", 32))))
+	unrelated, strangers := w.otherSecret()
+	w.add("answer-other-sharing", "shares", "answer", "share and sharing are of another secret, in a later generation",
+		one.in.with("sharing", hx(unrelated.Bytes())).with("share", hx(strangers[0].Bytes())).with("random", hx(randomBytes("answer", 32))))
 	w.add("answer-damaged-share", "shares", "answer", "the share is not the one behind the member's public share",
 		one.in.with("share", hx((&Share{1, 1, one.shares[1].secret}).Bytes())).with("random", hx(randomBytes("answer", 32))))
 	w.add("answer-uncovered", "not-covered", "answer", "a member is asked for a record that the grant does not reach",
