@@ -117,7 +117,7 @@ func (k *TransportKey) OpenShare(sealed []byte, g *Grant, member uint8) (*Share,
 	}
 	defer clear(b)
 	s, err := ParseShare(b)
-	if err != nil || s.index != member {
+	if err != nil || s.index != member || s.generation != g.sharing.generation {
 		return nil, ErrDecrypt
 	}
 	if err := s.Check(g.sharing); err != nil {

@@ -35,8 +35,12 @@ func (w *world) refuseAnswers() {
 		return in
 	})
 	refuse("missing-point", "proof", "two points for three records", three, func(in object, ans *Answer) object { ans.points = ans.points[:2]; return in })
-	refuse("extra-point", "proof", "two points for one record", one, func(in object, ans *Answer) object {
+	refuse("extra-point", "proof", "four points for three records, the first three are right and proven", three, func(in object, ans *Answer) object {
 		ans.points = append(ans.points, ans.points[0])
+		return in
+	})
+	refuse("extra-point-folded", "proof", "the first of four points for three records is wrong, the last makes up for it in the sum", three, func(in object, ans *Answer) object {
+		w.compensate(three, ans)
 		return in
 	})
 	refuse("other-access", "proof", "an answer for another access", one, func(in object, _ *Answer) object {
@@ -75,10 +79,65 @@ func (w *world) refuseAnswers() {
 		ans.generation = 2
 		return in.with("sharing", hx(w.reshared().sharing.Bytes()))
 	})
-	refuse("other-sharing", "shares", "the sharing is not of the grant's secret", one, func(in object, _ *Answer) object {
-		return in.with("sharing", hx(w.authority.Bytes()))
+	forged, other := w.secondDeal(one)
+	st := statement{pairing.DSTFragment, one.grant.context[:]}
+	refuse("other-coefficients", "shares", "the sharing has the generation and A₀ of the one dealt, but other coefficients, and the answer is one under it", one,
+		func(in object, ans *Answer) object {
+			a, err := other[1].answer(stream("answer"), st, forged, one.access)
+			must(w.t, err)
+			*ans = *a
+			return in.with("sharing", hx(forged.Bytes()))
+		})
+	refuse("other-members", "shares", "the sharing is the one dealt but for a sixth member", one, func(in object, _ *Answer) object {
+		more, err := newSharing(1, 6, one.sharing.commitments)
+		must(w.t, err)
+		return in.with("sharing", hx(more.Bytes()))
+	})
+	foreign, strangers := w.otherSecret()
+	refuse("other-sharing", "shares", "a later sharing is of another secret, and the answer is one under it", one, func(in object, ans *Answer) object {
+		a, err := strangers[1].answer(stream("answer"), st, foreign, one.access)
+		must(w.t, err)
+		*ans = *a
+		return in.with("sharing", hx(foreign.Bytes()))
 	})
 	w.refuseStatements(one, emergency, refuse)
+}
+
+// compensate makes an answer wrong about the first record, and appends a point
+// with which the sum over all points is that of the right answer. The statement
+// has no place for that point, so its weight is known before it is chosen.
+func (w *world) compensate(c *answerCase, ans *Answer) {
+	w.t.Helper()
+	st, err := w.statement(c.grant, c.sharing, c.access)
+	must(w.t, err)
+	secret, u, g1 := c.shares[1].secret, c.access.capsules(), pairing.GeneratorG1()
+	ans.points[0] = ans.points[0].Add(g1)
+	hash := st.hash(c.sharing.members[1], c.access, ans)
+	rho := weights(hash, len(u)+1)
+	extra := rho[0].Mul(rho[len(u)].Inverse()).Neg()
+	ans.points = append(ans.points, g1.Mul(extra))
+	sum, right := fold(ans.points, rho), fold(u, rho[:len(u)])
+	if !sum.Equal(secret.MulG1(right)) {
+		w.t.Fatal("the last point does not make up for the first")
+	}
+	k := w.randomSecret("compensated")
+	ans.challenge = dleqChallenge(hash, right, sum, pairing.MulGenerator(k.Publish()), k.MulG1(right))
+	ans.z = k.Add(secret.Mul(pairing.SecretFrom(ans.challenge))).Publish()
+}
+
+// secondDeal shares the grant's secret once more in its first generation.
+func (w *world) secondDeal(c *answerCase) (*Sharing, []*Share) {
+	w.t.Helper()
+	l, err := pairing.NewLagrange([]uint8{1, 2, 3})
+	must(w.t, err)
+	w0 := l.CombineSecrets([]*pairing.Secret{c.shares[0].secret, c.shares[1].secret, c.shares[2].secret})
+	return w.deal("second deal", w0, 1, 5, 3)
+}
+
+// otherSecret is a sharing of the second generation that is not the grant's.
+func (w *world) otherSecret() (*Sharing, []*Share) {
+	w.t.Helper()
+	return w.deal("other secret", w.randomSecret("other secret"), 2, 5, 3)
 }
 
 // refuseStatements adds answers to questions that must not be asked.
@@ -132,6 +191,14 @@ func (w *world) refuseStatements(one, emergency *answerCase, refuse func(string,
 			"access": accessObject(&Access{c.access.ID, c.access.Requester, []*Record{w.record(patient, "lab", "self")}})})
 	w.add("answer-wrong-generation", "shares", "answer", "the share is older than the sharing",
 		w.reshared().in.with("share", hx(one.shares[0].Bytes())).with("random", hx(randomBytes("answer", 32))))
+	forged, dealt := w.secondDeal(one)
+	w.add("answer-other-coefficients", "shares", "answer", "share and sharing are of another deal of the grant's secret in its first generation",
+		one.in.with("sharing", hx(forged.Bytes())).with("share", hx(dealt[0].Bytes())).with("random", hx(randomBytes("answer", 32))))
+	unrelated, strangers := w.otherSecret()
+	w.add("answer-other-sharing", "shares", "answer", "share and sharing are of another secret, in a later generation",
+		one.in.with("sharing", hx(unrelated.Bytes())).with("share", hx(strangers[0].Bytes())).with("random", hx(randomBytes("answer", 32))))
+	w.add("answer-damaged-share", "shares", "answer", "the share is not the one behind the member's public share",
+		one.in.with("share", hx((&Share{1, 1, one.shares[1].secret}).Bytes())).with("random", hx(randomBytes("answer", 32))))
 	w.add("answer-uncovered", "not-covered", "answer", "a member is asked for a record that the grant does not reach",
 		one.in.with("share", hx(one.shares[0].Bytes())).with("random", hx(randomBytes("answer", 32))).
 			with("access", accessObject(&Access{c.access.ID, c.access.Requester, []*Record{w.record(w.owner, "imaging", "beside")}})))
@@ -161,6 +228,19 @@ func (w *world) refuseCombination() {
 	refuse("wrong-point", "blame", "member 2 answers with another point", one, wrong(one, 1, func(ans *Answer) { ans.points[0] = ans.points[0].Add(g1) }))
 	refuse("wrong-one-of-three", "blame", "member 3 is wrong about one record", three, wrong(three, 2, func(ans *Answer) { ans.points[1] = g1 }))
 	refuse("missing-point", "blame", "member 1 leaves out a record", three, wrong(three, 0, func(ans *Answer) { ans.points = ans.points[:2] }))
+	refuse("extra-point", "blame", "member 1 adds a point to a right answer", three, wrong(three, 0, func(ans *Answer) { ans.points = append(ans.points, g1) }))
+	refuse("extra-point-folded", "blame", "the first point of member 2 is wrong, a fourth makes up for it in the sum", three,
+		wrong(three, 1, func(ans *Answer) { w.compensate(three, ans) }))
+	forged, dealt := w.secondDeal(one)
+	st := statement{pairing.DSTFragment, one.grant.context[:]}
+	second := make([]*Answer, 3)
+	for i := range second {
+		var err error
+		second[i], err = dealt[i].answer(stream("answer"), st, forged, one.access)
+		must(w.t, err)
+	}
+	w.add("open-access-other-coefficients", "shares", "open-access", "answers and sharing are of another deal of the grant's secret in its first generation",
+		one.opening(second).with("sharing", hx(forged.Bytes())))
 	refuse("wrong-decapsulation", "blame", "member 1 answers with another point", emergency, wrong(emergency, 0, func(ans *Answer) { ans.points[1] = g1 }))
 	two := wrong(one, 1, func(ans *Answer) { ans.points[0] = g1 })
 	two[2].points[0] = two[2].points[0].Neg()
@@ -170,7 +250,7 @@ func (w *world) refuseCombination() {
 
 	h := w.header(w.owner, worldType, "malformed")
 	r := w.randomSecret("malformed").Publish()
-	e := w.forge(h, r, func(e *Envelope) {})
+	e := w.forge(h, nil, r, func(e *Envelope) {})
 	bad, err := e.Verify(h)
 	must(w.t, err)
 	c := w.answerCase("author", one.grant, w.reader, one.sharing, one.shares, one.access.Records[0], bad)

@@ -2,6 +2,7 @@ package pre
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,10 +47,18 @@ func (w *world) makeGroups() {
 	}{
 		{"root", w.owner, ""}, {"type", w.owner, worldType}, {"sealed", w.owner, "clinical/sealed:hiv"},
 		{"inbox", w.doctor, inbox}, {"self-custody", w.patient, "lab"},
-		{"long", Identity{Chain: strings.Repeat("!", 128), Name: strings.Repeat("~", 128), Version: 1<<32 - 1, Epoch: 1<<64 - 1, Key: w.patient.Key}, "a"},
+		{"long", w.longIdentities()["longest"], "a"},
 	} {
 		w.add("typed-identity-"+c.name, "valid", "typed-identity", "a typed identity and its hash to G2",
 			object{"identity": hx(c.id.Description()), "type": c.t})
+	}
+}
+
+// longIdentities are identities of the shortest and the longest encoding.
+func (w *world) longIdentities() map[string]Identity {
+	return map[string]Identity{
+		"shortest": {Chain: "!", Name: "~", Key: w.authority.Key()},
+		"longest":  {Chain: strings.Repeat("!", 128), Name: strings.Repeat("~", 128), Version: 1<<32 - 1, Epoch: 1<<64 - 1, Key: w.patient.Key},
 	}
 }
 
@@ -108,7 +117,11 @@ func (w *world) makeObjects() {
 	w.add("sharing-one-of-one", "valid", "parse-sharing", "the smallest sharing, generation 0", object{"bytes": hx(s.Bytes())})
 	s, shares := w.deal("64", w.randomSecret("64"), 1<<32-1, 64, 2)
 	w.add("sharing-of-64", "valid", "parse-sharing", "the largest number of members, the last generation", object{"bytes": hx(s.Bytes())})
-	w.add("share-64", "valid", "parse-share", "the last member", object{"bytes": hx(shares[63].Bytes())})
+	w.add("share-64", "valid", "parse-share", "the last member that a sharing may have", object{"bytes": hx(shares[63].Bytes())})
+	w.add("share-255", "valid", "parse-share", "the last member that a share may name", object{"bytes": hx((&Share{1, 255, shares[0].secret}).Bytes())})
+	for name, id := range w.longIdentities() {
+		w.add("identity-"+name, "valid", "parse-identity", "the "+name+" identity there is", object{"bytes": hx(id.Description())})
+	}
 	w.add("private-key-inbox", "valid", "parse-private-key", "the key that opens grants", object{"bytes": hx(w.key(w.reader, inbox).Bytes())})
 	w.add("private-key-root", "valid", "parse-private-key", "a key for everything", object{"bytes": hx(w.key(w.patient, "").Bytes())})
 }
@@ -187,6 +200,15 @@ func (w *world) makeRecords() {
 				recordObject(h, e).with("private_key", hx(w.key(c.owner, levels[l]).Bytes())).with("sealed", hx(sealed)))
 		}
 	}
+	for _, c := range []struct {
+		name, kind, comment string
+		length, zeros       uint32
+	}{
+		{"longest", "valid", "an index of 1 MiB", maxIndex, maxIndex + indexBlock - 4},
+		{"over-limit", "decrypt", "an index of a byte more than 1 MiB, padded as it should be", maxIndex + 1, maxIndex + indexBlock - 4},
+	} {
+		w.add("unpad-"+c.name, c.kind, "unpad", c.comment, object{"begin": hx(binary.BigEndian.AppendUint32(nil, c.length)), "zeros": c.zeros})
+	}
 	var good, mixed []object
 	for i := range 4 {
 		h := w.header(w.owner, worldType, fmt.Sprintf("batch-%d", i))
@@ -221,6 +243,7 @@ func (w *world) makeGrants() {
 	w.add("grant-everything", "valid", "grant", "the root, among one member of one", w.grantCase(w.owner, "", w.doctor, "grant-3", 1, 1))
 	w.add("grant-exposed", "exposed", "grant", "the owner is in self-custody, the reader is not", w.grantCase(w.patient, "imaging", w.reader, "grant-4", 4, 2))
 	w.add("grant-threshold-over-members", "field", "grant", "t = 3 of n = 2", w.grantCase(w.owner, "lab", w.reader, "grant-5", 2, 3))
+	w.add("grant-too-many-members", "field", "grant", "n = 65", w.grantCase(w.owner, "lab", w.reader, "grant-7", 65, 3))
 	w.add("grant-of-inbox", "field", "grant", "the inbox is never granted", w.grantCase(w.owner, inbox, w.reader, "grant-6", 5, 3))
 	for name, pair := range map[string][2]Identity{"open-grant": {w.owner, w.reader}, "open-grant-self-custody": {w.patient, w.doctor}} {
 		g, shares := w.grant(pair[0], "lab", pair[1], name)

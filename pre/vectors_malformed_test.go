@@ -29,7 +29,8 @@ type field struct {
 // objects returns one valid object for every parser.
 func (w *world) objects() []encoded {
 	w.t.Helper()
-	c, owner := w.standard(3), len(w.owner.Description())
+	c, head := w.standard(3), len(identityName)+1
+	owner := len(w.owner.Description()) - head
 	p, err := w.shares[1].extract(w.owner, "lab")
 	must(w.t, err)
 	e, _ := w.put(w.header(w.owner, worldType, "object"), []byte("object"))
@@ -38,6 +39,7 @@ func (w *world) objects() []encoded {
 	env, ans := len(envelopeName)+1, len(answerName)+1+7
 	return []encoded{
 		{"public-key", w.patient.Key.Bytes(), []field{{"p", 0, 48, false}}},
+		{"identity", w.patient.Description(), []field{{"key", len(w.patient.Description()) - 48, 48, false}}},
 		{"sharing", w.authority.Bytes(), []field{{"a0", 22, 48, false}, {"a2", 22 + 96, 48, false}}},
 		{"share", w.shares[2].Bytes(), []field{{"w", 19, 32, true}}},
 		{"partial-key", p.Bytes(), []field{{"d", 25, 96, false}}},
@@ -216,6 +218,9 @@ func (w *world) refuseValues() {
 	refuse("sharing-threshold-zero", "field", "sharing", "t = 0", sharing(5, 0, nil))
 	refuse("sharing-threshold-over-members", "field", "sharing", "t = 3 of n = 2", sharing(2, 3, a))
 	refuse("sharing-no-members", "field", "sharing", "n = 0", sharing(0, 1, a[:1]))
+	most, _ := w.deal("64", w.randomSecret("64"), 1<<32-1, 64, 2)
+	refuse("sharing-of-65", "field", "sharing", "n = 65", sharing(65, 2, most.commitments))
+	refuse("sharing-of-255", "field", "sharing", "n = 255", sharing(255, 2, most.commitments))
 	// w(x) = (x − 3)·c has its root at member 3: his share would be zero.
 	c := w.randomSecret("root at member 3").Publish()
 	root := []pairing.G1{pairing.MulGenerator(c.Mul(pairing.NewScalar(3)).Neg()), pairing.MulGenerator(c)}
@@ -225,6 +230,11 @@ func (w *world) refuseValues() {
 	share := w.shares[0].Bytes()
 	share[len(shareName)+1+4] = 0
 	refuse("share-index-zero", "field", "share", "member 0", share)
+	p, err := w.shares[1].extract(w.owner, "lab")
+	must(w.t, err)
+	p.index = 0
+	refuse("partial-key-index-zero", "field", "partial-key", "member 0", p.Bytes())
+	refuse("transport-key-zero", "zero", "transport-key", "32 zero bytes", (&TransportKey{}).Bytes())
 
 	c3 := w.standard(1)
 	ans := w.answer(c3.shares[0], c3.grant, c3.sharing, c3.access)
@@ -269,6 +279,24 @@ func (w *world) refuseTexts(refuse func(name, kind, parser, comment string, b []
 	}
 	for _, c := range []struct {
 		name, kind string
+		change     func(id *Identity)
+	}{
+		{"empty-chain", "length", func(id *Identity) { id.Chain = "" }},
+		{"empty-name", "length", func(id *Identity) { id.Name = "" }},
+		{"long-chain", "limit", func(id *Identity) { id.Chain = strings.Repeat("x", 129) }},
+		{"long-name", "limit", func(id *Identity) { id.Name = strings.Repeat("x", 129) }},
+		{"space-in-name", "field", func(id *Identity) { id.Name = "p 7f3a" }},
+		{"delete-in-chain", "field", func(id *Identity) { id.Chain = "north\x7f" }},
+		{"nul-in-name", "field", func(id *Identity) { id.Name = "p-7f3a\x00" }},
+		{"unicode-name", "field", func(id *Identity) { id.Name = "zürich" }},
+	} {
+		id := w.owner
+		c.change(&id)
+		refuse("identity-"+c.name, c.kind, "identity", strings.ReplaceAll(c.name, "-", " "), id.Description())
+	}
+	refuse("identity-without-name", "name", "identity", "the encoding inside other objects", w.owner.Description()[len(identityName)+1:])
+	for _, c := range []struct {
+		name, kind string
 		change     func(g *Grant)
 	}{
 		{"inbox", "field", func(g *Grant) { g.t = inbox }},
@@ -284,7 +312,7 @@ func (w *world) refuseTexts(refuse func(name, kind, parser, comment string, b []
 	}
 	g, _ := w.grant(w.owner, "lab", w.reader, "limits")
 	// The lengths alone are over the limit: nothing of that size follows.
-	at := len(grantName) + 1 + len(g.owner.Description()) + 4 + len(g.t) + 4 + len(g.id)
+	at := len(grantName) + 1 + len(g.owner.Description()) - len(identityName) - 1 + 4 + len(g.t) + 4 + len(g.id)
 	for name, offset := range map[string]int{"description-over-limit": at, "sealed-over-limit": len(g.Bytes()) - len(g.sealed) - 4} {
 		b := g.Bytes()
 		copy(b[offset:], []byte{0, 1, 0, 1})
@@ -294,5 +322,8 @@ func (w *world) refuseTexts(refuse func(name, kind, parser, comment string, b []
 		k := w.key(w.owner, "lab").Bytes()
 		k[len(privateKeyName)+1] = b
 		refuse("private-key-"+name, "limit", "private-key", "the chain id claims to be as long", k)
+		id := w.owner.Description()
+		id[len(identityName)+1] = b
+		refuse("identity-"+name, "limit", "identity", "the chain id claims to be as long", id)
 	}
 }

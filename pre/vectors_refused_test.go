@@ -36,7 +36,6 @@ func (w *world) refuseKeys() {
 		parts[1] = hx(p.Bytes())
 		return in.with("partial_keys", parts)
 	}
-	combine("index-zero", "shares", "member 0", part(w.owner, worldType, func(p *PartialKey) { p.index = 0 }))
 	combine("index-above", "shares", "member 6 of 5", part(w.owner, worldType, func(p *PartialKey) { p.index = 6 }))
 	combine("generations", "shares", "one part of another generation", part(w.owner, worldType, func(p *PartialKey) { p.generation = 2 }))
 	combine("wrong-part", "blame", "member 2 answers with a multiple", part(w.owner, worldType, func(p *PartialKey) { p.d = p.d.Add(p.d) }))
@@ -207,7 +206,7 @@ func (w *world) refuseOpening() {
 		w.add("open-record-"+name, "decrypt", "open-record", comment,
 			recordObject(h, e).with("private_key", hx(w.key(w.owner, "lab").Bytes())).with("sealed", hx(sealed)))
 	}
-	context, dek := h.context(), randomBytes("record unopened", 32)
+	context, dek := h.context(), w.recordKey(h, []byte("unopened"))
 	r, other := recordScalar(dek, context), randomBytes("another record key", 32)
 	// The key opens at level 2; the author cheats there and proves what it did.
 	rewrap := func(e *Envelope, r pairing.Scalar, key []byte) {
@@ -225,7 +224,7 @@ func (w *world) refuseOpening() {
 	// The index is sealed so that only the check of U keeps it shut.
 	cheat := func(name, comment string, r pairing.Scalar, key []byte) {
 		var sealed []byte
-		e := w.forge(h, r, func(e *Envelope) {
+		e := w.forge(h, []byte("unopened"), r, func(e *Envelope) {
 			rewrap(e, r, key)
 			var err error
 			sealed, err = sealIndex(key, randomBytes("cheat", 24), context, e.U(), []byte("cheat"))
@@ -237,19 +236,19 @@ func (w *world) refuseOpening() {
 	cheat("other-key-at-level", "the author wrapped another record key at the level of the reader", r, other)
 	cheat("u-not-committed", "U is not H(DEK, ctx)·g1", w.randomSecret("free r").Publish(), dek)
 	closed("wraps-exchanged", "the author exchanged two wraps and proved it so",
-		w.forge(h, r, func(e *Envelope) { e.wraps[1], e.wraps[2] = e.wraps[2], e.wraps[1] }), sealed)
+		w.forge(h, []byte("unopened"), r, func(e *Envelope) { e.wraps[1], e.wraps[2] = e.wraps[2], e.wraps[1] }), sealed)
 	second, err := sealIndex(dek, randomBytes("second index", 24), context, e.U(), []byte("second"))
 	must(w.t, err)
 	closed("index-second", "another index under the same key, which the hash does not name", e, second)
 	closed("index-mauled", "one bit of the index", e, append(slices.Clone(sealed[:len(sealed)-1]), sealed[len(sealed)-1]^1))
 	closed("index-cut", "the index lacks a byte", e, sealed[:len(sealed)-1])
-	w.refuseIndices(h, r, closed)
+	w.refuseIndices(h, dek, closed)
 }
 
 // refuseIndices adds sealed indices that an author made wrong, with their right
 // hash in the envelope.
-func (w *world) refuseIndices(h Header, r pairing.Scalar, closed func(name, comment string, e *Envelope, sealed []byte)) {
-	dek, nonce := randomBytes("record unopened", 32), randomBytes("bad index", 24)
+func (w *world) refuseIndices(h Header, dek []byte, closed func(name, comment string, e *Envelope, sealed []byte)) {
+	r, nonce := recordScalar(dek, h.context()), randomBytes("bad index", 24)
 	u := pairing.MulGenerator(r).Bytes()
 	seal := func(name string, padded, data []byte) []byte {
 		aead, err := indexCipher(dek, h.context())
@@ -259,7 +258,7 @@ func (w *world) refuseIndices(h Header, r pairing.Scalar, closed func(name, comm
 		return aead.Seal(o.Sum(), nonce, padded, data)
 	}
 	bad := func(name, comment string, sealed []byte) {
-		closed("index-"+name, comment, w.forge(h, r, func(e *Envelope) { e.index = indexHash(sealed) }), sealed)
+		closed("index-"+name, comment, w.forge(h, []byte("unopened"), r, func(e *Envelope) { e.index = indexHash(sealed) }), sealed)
 	}
 	data := indexData(h.context(), u[:])
 	padded := pad([]byte("index"))
@@ -350,6 +349,8 @@ func (w *world) refuseTransport() {
 	refuse("open-share-other-grant", "decrypt", "open-share", "sealed for another grant", share.with("grant", hx(g.Bytes())))
 	refuse("open-share-other-member", "decrypt", "open-share", "sealed for another member", share.with("member", 3))
 	refuse("open-partial-key-other-request", "decrypt", "open-partial-key", "sealed for another request", part.with("request", hx(make([]byte, 32))))
+	refuse("open-partial-key-other-member", "decrypt", "open-partial-key", "sealed by another member", part.with("member", 1))
+	refuse("open-partial-key-other-generation", "decrypt", "open-partial-key", "sealed in another generation", part.with("generation", 2))
 	refuse("open-answer-other-access", "decrypt", "open-answer", "sealed for another access", ans.with("access_id", hx(make([]byte, 32))))
 	refuse("open-answer-other-member", "decrypt", "open-answer", "sealed by another member", ans.with("member", 1))
 	refuse("open-answer-other-generation", "decrypt", "open-answer", "sealed in another generation", ans.with("generation", 2))
@@ -364,6 +365,22 @@ func (w *world) refuseTransport() {
 	inner := w.answer(c.shares[0], c.grant, c.sharing, c.access)
 	refuse("open-answer-inner-index", "decrypt", "open-answer", "the answer inside says that it is another member's",
 		ans.with("sealed", hx(w.sealFixed("inner", c.transfer.Public(), pairing.DSTFragmentSeal, partData(c.access.ID, 4, 1), inner.Bytes()))))
+	old := w.answer(c.shares[3], c.grant, c.sharing, c.access)
+	old.generation = 2
+	refuse("open-answer-inner-generation", "decrypt", "open-answer", "the answer inside says that it is of another generation",
+		ans.with("sealed", hx(w.sealFixed("inner", c.transfer.Public(), pairing.DSTFragmentSeal, partData(c.access.ID, 4, 1), old.Bytes()))))
+	refuse("open-share-inner-generation", "decrypt", "open-share", "the share inside says that it is of another generation",
+		share.with("sealed", hx(w.sealFixed("wrong share", to.Public(), pairing.DSTGrantShare, shareData(c.grant, 2), (&Share{2, 2, c.shares[1].secret}).Bytes()))))
+	request := [32]byte(unhex(part.text("request")))
+	inside := func(name, comment string, change func(p *PartialKey)) {
+		p, err := w.shares[2].extract(w.owner, worldType)
+		must(w.t, err)
+		change(p)
+		refuse("open-partial-key-inner-"+name, "decrypt", "open-partial-key", comment, part.with("sealed", hx(
+			w.sealFixed("inner", w.transportKey("request").Public(), pairing.DSTPartialKey, partData(request, 3, 1), p.Bytes()))))
+	}
+	inside("index", "the partial key inside says that it is another member's", func(p *PartialKey) { p.index = 1 })
+	inside("generation", "the partial key inside says that it is of another generation", func(p *PartialKey) { p.generation = 2 })
 	p := unhex(part.text("sealed"))
 	refuse("open-partial-key-as-share", "decrypt", "open-share", "a message of another kind", share.with("sealed", hx(p)))
 }

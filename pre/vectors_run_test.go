@@ -9,7 +9,6 @@ import (
 	"io"
 
 	"github.com/ward-health/ward/internal/pairing"
-	"github.com/ward-health/ward/internal/wire"
 )
 
 // object is the input or the output of a vector. Bytes are in hexadecimal;
@@ -122,6 +121,7 @@ var operations = map[string]func(object) (object, error){
 	"typed-identity":      runTypedIdentity,
 	"parse-type":          runParseType,
 	"parse-public-key":    runParsePublicKey,
+	"parse-identity":      runParseIdentity,
 	"parse-sharing":       runParseSharing,
 	"parse-share":         runParseShare,
 	"parse-partial-key":   runParsePartialKey,
@@ -138,6 +138,7 @@ var operations = map[string]func(object) (object, error){
 	"check-custody":       runCheckCustody,
 	"complete-key":        runCompleteKey,
 	"encapsulate":         runEncapsulate,
+	"unpad":               runUnpad,
 	"verify-envelope":     runVerifyEnvelope,
 	"verify-batch":        runVerifyBatch,
 	"open-record":         runOpenRecord,
@@ -160,16 +161,8 @@ func roundTrip(in object, v interface{ Bytes() []byte }) error {
 	return nil
 }
 
-func vectorIdentity(b []byte) (Identity, error) {
-	w := wire.NewWriter("identity")
-	w.Raw(b)
-	r := wire.NewReader("identity", w.Sum())
-	id := readIdentity(r)
-	return id, finish("identity", r)
-}
-
 func vectorHeader(o object) (Header, error) {
-	owner, err := vectorIdentity(o.hex("owner"))
+	owner, err := ParseIdentity(o.hex("owner"))
 	return Header{Record: o.text("record"), Owner: owner, Type: Type(o.text("type")), Author: o.text("author")}, err
 }
 
@@ -210,13 +203,31 @@ func runGT(in object) (object, error) {
 }
 
 func runTypedIdentity(in object) (object, error) {
-	id, err := vectorIdentity(in.hex("identity"))
+	id, err := ParseIdentity(in.hex("identity"))
 	if err != nil {
 		return nil, err
 	}
 	typed := id.typed(Type(in.text("type")))
+	return object{"typed": hx(typed.bytes()), "Q": hxPoint2(typed.point())}, nil
+}
+
+// encodedIdentity is an identity as the other objects are: with Bytes.
+type encodedIdentity struct{ Identity }
+
+func (id encodedIdentity) Bytes() []byte { return id.Description() }
+
+func parseEncodedIdentity(b []byte) (encodedIdentity, error) {
+	id, err := ParseIdentity(b)
+	return encodedIdentity{id}, err
+}
+
+func runParseIdentity(in object) (object, error) {
+	id, err := parseEncodedIdentity(in.hex("bytes"))
+	if err != nil {
+		return nil, err
+	}
 	return object{"chain": id.Chain, "name": id.Name, "version": id.Version, "epoch": id.Epoch,
-		"key": hx(id.Key.Bytes()), "typed": hx(typed.bytes()), "Q": hxPoint2(typed.point())}, nil
+		"key": hx(id.Key.Bytes())}, roundTrip(in, id)
 }
 
 func runParseType(in object) (object, error) {

@@ -132,10 +132,18 @@ func (w *world) record(owner Identity, t Type, id string) *Record {
 	return r
 }
 
+// recordKey returns the key of what put writes.
+func (w *world) recordKey(h Header, index []byte) []byte {
+	w.t.Helper()
+	dek, err := recordKey(randomBytes("record "+h.Record, 32), h.context(), index)
+	must(w.t, err)
+	return dek
+}
+
 // forge makes a record as an author does who deviates: change may alter the
-// envelope before it is proven with r.
-func (w *world) forge(h Header, r pairing.Scalar, change func(e *Envelope)) *Envelope {
-	e, _ := w.put(h, []byte("index"))
+// envelope that put writes before it is proven with r.
+func (w *world) forge(h Header, index []byte, r pairing.Scalar, change func(e *Envelope)) *Envelope {
+	e, _ := w.put(h, index)
 	e.u = pairing.MulGenerator(r)
 	change(e)
 	label := e.label(h.context())

@@ -34,8 +34,7 @@ func runTypedIdentity(in object) (object, error) {
 		return nil, err
 	}
 	path := in.text("type")
-	return object{"chain": id.chain, "name": id.name, "version": id.version, "epoch": id.epoch, "key": hx(id.key.BytesCompressed()),
-		"typed": hx(id.typed(path)), "Q": hx(id.base(path).BytesCompressed())}, nil
+	return object{"typed": hx(id.typed(path)), "Q": hx(id.base(path).BytesCompressed())}, nil
 }
 
 func runCheckShare(in object) (object, error) {
@@ -163,7 +162,7 @@ func runOpenShare(in object) (object, error) {
 		return nil, err
 	}
 	sh, err := parseShare(b)
-	if err != nil || sh.index != member {
+	if err != nil || sh.index != member || sh.generation != g.sharing.generation {
 		return nil, noDecryption
 	}
 	if err := checkShare(g.sharing, sh); err != nil {
@@ -177,11 +176,13 @@ func runOpenPartialKey(in object) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := openTransport(key, "PARTIAL-KEY", in.hex("request"), in.hex("sealed"))
+	member, generation := int(in.number("member")), in.number("generation")
+	b, err := openTransport(key, "PARTIAL-KEY", join(in.hex("request"), u8(member), u32(generation)), in.hex("sealed"))
 	if err != nil {
 		return nil, err
 	}
-	if _, err := parsePartialKey(b); err != nil {
+	p, err := parsePartialKey(b)
+	if err != nil || p.index != member || p.generation != generation {
 		return nil, noDecryption
 	}
 	return object{"partial_key": hx(b)}, nil

@@ -153,6 +153,9 @@ func (id identity) encode() []byte {
 	return join(lp([]byte(id.chain)), lp([]byte(id.name)), u32(id.version), u64(id.epoch), id.key.BytesCompressed())
 }
 
+// describe returns the encoding of an identity that stands alone.
+func (id identity) describe() []byte { return join([]byte("ward/identity/v1\n"), id.encode()) }
+
 func (id identity) typed(path string) []byte {
 	return join(lp([]byte(id.chain)), lp([]byte(id.name)), lp([]byte(path)), u64(id.epoch))
 }
@@ -178,7 +181,7 @@ func (r *reader) text() string {
 }
 
 func parseIdentity(b []byte) (identity, error) {
-	r := &reader{b: b}
+	r := open("ward/identity/v1", b)
 	id := r.identity()
 	return id, r.end()
 }
@@ -193,7 +196,7 @@ type sharing struct {
 
 func (r *reader) sharing() sharing {
 	s := sharing{generation: r.u32(), n: r.u8(), t: r.u8()}
-	if s.t < 1 || s.t > s.n {
+	if s.t < 1 || s.t > s.n || s.n > 64 {
 		r.is(badField)
 	}
 	for range s.t {
@@ -214,6 +217,18 @@ func parseSharing(b []byte) (sharing, error) {
 	r := open("ward/sharing/v1", b)
 	s := r.sharing()
 	return s, r.end()
+}
+
+func (s sharing) equal(o sharing) bool {
+	if s.generation != o.generation || s.n != o.n || s.t != o.t {
+		return false
+	}
+	for k, a := range s.commitments {
+		if !a.IsEqual(o.commitments[k]) {
+			return false
+		}
+	}
+	return true
 }
 
 // public returns C_i = Σ i^k·A_k, from the highest power down.
@@ -255,6 +270,9 @@ type partialKey struct {
 func parsePartialKey(b []byte) (partialKey, error) {
 	r := open("ward/partial-key/v1", b)
 	p := partialKey{generation: r.u32(), index: r.u8()}
+	if p.index == 0 {
+		r.is(badField)
+	}
 	var err error
 	p.point, err = parseG2(r.take(96))
 	r.is(err)
@@ -331,72 +349,4 @@ func parseSealedIndex(b []byte) (nonce, box []byte, err error) {
 	r := open("ward/index/v1", b)
 	nonce = r.take(24)
 	return nonce, r.b, r.err
-}
-
-// Section 7.
-
-type grant struct {
-	owner       identity
-	path        string
-	id          string
-	description []byte
-	conditions  []byte
-	sharing     sharing
-	sealed      []byte
-	terms       []byte
-}
-
-func parseGrant(b []byte) (grant, error) {
-	r := open("ward/grant/v1", b)
-	start := r.b
-	g := grant{owner: r.identity()}
-	g.path = string(r.lp(8 * 40))
-	r.is(checkPath(g.path))
-	g.id = r.text()
-	g.description = r.lp(1 << 16)
-	g.conditions = r.take(32)
-	g.sharing = r.sharing()
-	if r.err == nil {
-		g.terms = start[:len(start)-len(r.b)]
-	}
-	g.sealed = r.lp(1 << 16)
-	return g, r.end()
-}
-
-func (g grant) context() []byte { return hash("GRANT-CONTEXT", g.terms) }
-
-// Section 9.
-
-type answer struct {
-	generation uint32
-	index      int
-	points     []*bls.G1
-	c, z       *bls.Scalar
-}
-
-func parseAnswer(b []byte) (answer, error) {
-	r := open("ward/answer/v1", b)
-	a := answer{generation: r.u32(), index: r.u8()}
-	if a.index == 0 {
-		r.is(badField)
-	}
-	m := r.u16()
-	if m < 1 || m > 1024 {
-		r.is(overLimit)
-	}
-	for range m {
-		if r.err == nil {
-			a.points = append(a.points, r.g1())
-		}
-	}
-	a.c, a.z = r.scalar(), r.scalar()
-	return a, r.end()
-}
-
-// Section 10.
-
-func parseTransportKey(b []byte) ([]byte, error) {
-	r := open("ward/transport-key/v1", b)
-	key := r.take(32)
-	return key, r.end()
 }

@@ -49,7 +49,9 @@ func runEncapsulate(in object) (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	dek, index, ctx := in.hex("dek"), in.hex("index"), h.context()
+	index, ctx := in.hex("index"), h.context()
+	written := sha256.Sum256(index)
+	dek := kdf(in.hex("seed"), join(lp(tag("RECORD-KEY")), ctx, written[:]), 32)
 	r := hashToScalar("CAPSULE-SCALAR", dek, ctx)
 	e := envelope{U: mul(r, g1())}
 	U := e.U.BytesCompressed()
@@ -65,7 +67,8 @@ func runEncapsulate(in object) (object, error) {
 		typed, keys, kek = append(typed, h.owner.typed(l)), append(keys, gtBytes(K)), append(kek, key)
 	}
 	padded := append(lp(index), make([]byte, (256-(4+len(index))%256)%256)...)
-	box, err := seal(kdf(dek, tag("INDEX-KEY"), 32), in.hex("nonce"), padded, join(ctx, U))
+	key := indexKey(dek, ctx)
+	box, err := seal(key, in.hex("nonce"), padded, join(ctx, U))
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +83,8 @@ func runEncapsulate(in object) (object, error) {
 	e.z = new(bls.Scalar)
 	e.z.Mul(c, r)
 	e.z.Add(e.z, k)
-	return object{"ctx": hx(ctx), "r": hx(scalarBytes(r)), "U": hx(U), "typed": hxList(typed), "K": hxList(keys), "KEK": hxList(kek),
-		"L": hx(L), "k": hx(scalarBytes(k)), "h": hx(base.BytesCompressed()), "c": hx(scalarBytes(c)),
+	return object{"ctx": hx(ctx), "dek": hx(dek), "r": hx(scalarBytes(r)), "U": hx(U), "typed": hxList(typed), "K": hxList(keys),
+		"KEK": hxList(kek), "index_key": hx(key), "L": hx(L), "k": hx(scalarBytes(k)), "h": hx(base.BytesCompressed()), "c": hx(scalarBytes(c)),
 		"envelope": hx(e.encode()), "sealed": hx(sealed)}, nil
 }
 
@@ -104,8 +107,7 @@ func runVerifyEnvelope(in object) (object, error) {
 // runVerifyBatch computes the weights and the combined sum over the envelopes
 // that are valid by themselves: it must vanish, and with any other it must not.
 func runVerifyBatch(in object) (object, error) {
-	digest := sha256.New()
-	digest.Write(in.hex("seed"))
+	var proofs []byte
 	type term struct {
 		h header
 		e envelope
@@ -119,10 +121,10 @@ func runVerifyBatch(in object) (object, error) {
 		}
 		terms = append(terms, term{h, e})
 		if h.check(e) == nil {
-			digest.Write(join(e.label(h.context()), e.Ubar.BytesCompressed(), e.R.BytesCompressed(), e.Rbar.BytesCompressed(), scalarBytes(e.z)))
+			proofs = join(proofs, e.label(h.context()), e.Ubar.BytesCompressed(), e.R.BytesCompressed(), e.Rbar.BytesCompressed(), scalarBytes(e.z))
 		}
 	}
-	root := digest.Sum(nil)
+	root := hash("CAPSULE-BATCH", in.hex("seed"), proofs)
 	var verdicts []string
 	var as, bs [][]byte
 	for i, t := range terms {
@@ -150,6 +152,16 @@ func weighted(h header, e envelope, weights []byte) *bls.G1 {
 	first := sub(sub(mul(e.z, g1()), one, e.R), c, e.U)
 	second := sub(sub(mul(e.z, hashToG1("CAPSULE-BASE", U, R, L)), one, e.Rbar), c, e.Ubar)
 	return add(mul(a, first), mul(b, second))
+}
+
+// runUnpad writes the padded index as its beginning and a number of zeros.
+func runUnpad(in object) (object, error) {
+	index, err := unpad(join(in.hex("begin"), make([]byte, in.number("zeros"))))
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(index)
+	return object{"length": len(index), "H": hx(digest[:])}, nil
 }
 
 func runOpenRecord(in object) (object, error) {
@@ -184,7 +196,7 @@ func runGrant(in object) (object, error) {
 		return nil, err
 	}
 	n, t := int(in.number("n")), int(in.number("t"))
-	if k.path == inbox || t < 1 || t > n {
+	if k.path == inbox || t < 1 || t > n || n > 64 {
 		return nil, badField
 	}
 	if k.owner.version > 0 && to.version == 0 {
@@ -200,7 +212,7 @@ func runGrant(in object) (object, error) {
 		w = append(w, c)
 		sharing = append(sharing, mul(c, g1()).BytesCompressed()...)
 	}
-	terms := join(k.owner.encode(), lp([]byte(k.path)), lp([]byte(in.text("id"))), lp(to.encode()), in.hex("conditions"), sharing)
+	terms := join(k.owner.encode(), lp([]byte(k.path)), lp([]byte(in.text("id"))), lp(to.describe()), in.hex("conditions"), sharing)
 	gctx := hash("GRANT-CONTEXT", terms)
 	minus := new(bls.Scalar)
 	minus.Sub(scalar(0), w[0])

@@ -136,6 +136,10 @@ func describeSharing(s sharing) object {
 	return object{"generation": s.generation, "n": s.n, "t": s.t, "commitments": hxPoints(s.commitments), "public_shares": hxPoints(public)}
 }
 
+func describeIdentity(id identity) object {
+	return object{"chain": id.chain, "name": id.name, "version": id.version, "epoch": id.epoch, "key": hx(id.key.BytesCompressed())}
+}
+
 // operations are what vectors exercise, by name.
 var operations = map[string]func(object) (object, error){
 	"parse-type": func(in object) (object, error) {
@@ -152,8 +156,9 @@ var operations = map[string]func(object) (object, error){
 	"parse-partial-key": parser(parsePartialKey, func(p partialKey) object {
 		return object{"generation": p.generation, "i": p.index, "D": hx(p.point.BytesCompressed())}
 	}),
+	"parse-identity": parser(parseIdentity, describeIdentity),
 	"parse-private-key": parser(parsePrivateKey, func(k privateKey) object {
-		return object{"identity": hx(k.owner.encode()), "type": k.path, "D": hx(k.point.BytesCompressed())}
+		return object{"identity": hx(k.owner.describe()), "type": k.path, "D": hx(k.point.BytesCompressed())}
 	}),
 	"parse-custody-key": parser(parseCustodyKey, func(x *bls.Scalar) object { return object{"x": hx(scalarBytes(x))} }),
 	"parse-envelope": parser(parseEnvelope, func(e envelope) object {
@@ -161,7 +166,7 @@ var operations = map[string]func(object) (object, error){
 			"Rbar": hx(e.Rbar.BytesCompressed()), "z": hx(scalarBytes(e.z)), "levels": len(e.wraps), "index_hash": hx(e.indexHash)}
 	}),
 	"parse-grant": parser(parseGrant, func(g grant) object {
-		return object{"owner": hx(g.owner.encode()), "type": g.path, "id": g.id, "description": hx(g.description),
+		return object{"owner": hx(g.owner.describe()), "type": g.path, "id": g.id, "description": hx(g.description),
 			"conditions": hx(g.conditions), "sharing": describeSharing(g.sharing), "sealed": hx(g.sealed), "gctx": hx(g.context())}
 	}),
 	"parse-answer": parser(parseAnswer, func(a answer) object {
@@ -169,6 +174,7 @@ var operations = map[string]func(object) (object, error){
 	}),
 	"parse-transport-key": parser(parseTransportKey, describeTransportKey),
 	"gt":                  runGT,
+	"unpad":               runUnpad,
 	"typed-identity":      runTypedIdentity,
 	"check-share":         runCheckShare,
 	"extract":             runExtract,
