@@ -146,8 +146,11 @@ func ParseGrant(b []byte) (*Grant, error) {
 	if _, err := ParseType(string(g.t)); err != nil {
 		r.Fail(err)
 	}
-	if r.Err() == nil {
-		r.Fail(checkName("grant id", g.id))
+	if err := checkName("grant id", g.id); err != nil {
+		r.Fail(err)
+	}
+	if len(g.recipient) == 0 {
+		r.Fail(&FormatError{"recipient", "field"})
 	}
 	if err := finish("grant", r); err != nil {
 		return nil, err

@@ -97,7 +97,7 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 			e.writeProof(&checked)
 		}
 	}
-	root := wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked.Sum())
+	root := batchRoot(seed, checked.Sum())
 	parallel(len(envelopes), func(i int) {
 		if errs[i] == nil {
 			terms[i].weigh(envelopes[i], root, i)
@@ -112,6 +112,11 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 		}
 	})
 	return records, errs
+}
+
+// batchRoot is the hash from which the weights of a batch are drawn.
+func batchRoot(seed, checked []byte) [32]byte {
+	return wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked)
 }
 
 // writeProof appends the part of an envelope that its label does not cover.

@@ -83,7 +83,7 @@ func runVerifyBatch(in object) (object, error) {
 			e.writeProof(&checked)
 		}
 	}
-	root := wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked.Sum())
+	root := batchRoot(seed, checked.Sum())
 	_, errs := VerifyBatch(seed, envelopes, headers)
 	var verdicts, a, b []string
 	for i, err := range errs {
