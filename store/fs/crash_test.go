@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -99,6 +100,69 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		t.Fatalf("%d of %d acknowledged blobs are there", found, len(acknowledged))
 	}
 	t.Logf("%d blobs acknowledged in %d killed processes, all there", found, rounds)
+}
+
+// TestDeleteIsDurableTheSecondTime has the first Delete fail after the files
+// are gone: until a Delete has synced their directory, none may succeed.
+func TestDeleteIsDurableTheSecondTime(t *testing.T) {
+	s := open(t)
+	ref, err := s.Put(t.Context(), newReader(storetest.Bytes(1, 2*store.LeafSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk is gone")
+	var synced []string
+	s.syncDir = func(dir string) error {
+		synced = append(synced, dir)
+		if len(synced) < 3 {
+			return broken
+		}
+		for _, p := range []string{s.path(ref), s.path(ref) + outboardSuffix} {
+			if _, err := os.Stat(p); !os.IsNotExist(err) {
+				t.Errorf("directory is synced before %s is removed", p)
+			}
+		}
+		return nil
+	}
+	for range 2 {
+		if err := s.Delete(t.Context(), ref); !errors.Is(err, broken) {
+			t.Fatalf("Delete whose removal is not durable: %v", err)
+		}
+	}
+	if err := s.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Dir(s.path(ref)); len(synced) != 3 || synced[2] != want {
+		t.Fatalf("synced %v, want %s at the end", synced, want)
+	}
+}
+
+// TestOpenMakesWhatIsMissing opens a store whose empty directories a backup
+// left out.
+func TestOpenMakesWhatIsMissing(t *testing.T) {
+	s := open(t)
+	for _, dir := range []string{s.shardDir(0), s.shardDir(255), filepath.Join(s.root, incomingDir)} {
+		if err := os.Remove(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(s.root, Options{MinFree: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, left := uint64(0), map[byte]bool{0: true, 255: true}; len(left) > 0; i++ {
+		data := storetest.Bytes(i, 10)
+		ob, err := store.Digest(t.Context(), nil, newReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shard := ob.Ref().Shard(); left[shard] {
+			delete(left, shard)
+			if _, err := s.Put(t.Context(), newReader(data)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }
 
 func TestAbandonedFilesAreSwept(t *testing.T) {
