@@ -10,10 +10,10 @@ import (
 )
 
 // Digest reads r to its end, writes what it reads to w unless w is nil, and
-// returns the Outboard of those bytes. It hashes on up to four processors
-// while it reads and writes, in constant memory except for 32 bytes per leaf. It stops
-// at the first error of r, of w or of ctx, which it looks at between leaves;
-// the error wraps the one of r or w.
+// returns the Outboard of those bytes. It hashes on up to four processors while
+// it reads and writes, in constant memory except for 32 bytes per leaf. It
+// stops at the first error of r, of w or of ctx, which it looks at between
+// leaves; the error wraps the one of r or w.
 func Digest(ctx context.Context, w io.Writer, r io.Reader) (*Outboard, error) {
 	if w == nil {
 		w = io.Discard
