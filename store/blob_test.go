@@ -154,6 +154,20 @@ func TestReadMovesToTheMediumThatIsRight(t *testing.T) {
 	}
 }
 
+// TestReaderThatFailedHoldsNothing is not closed: synctest says if a goroutine
+// waits for ever.
+func TestReaderThatFailedHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := pattern(1, WholeSize+6*readAhead*LeafSize)
+		s := &script{data: bytes.Clone(data)}
+		s.data[3*LeafSize] ^= 1
+		r := NewBlob(digest(t, data), BlobOptions{}, s).NewReader(t.Context())
+		if _, err := io.Copy(io.Discard, r); err == nil {
+			t.Fatal("a damaged blob was read")
+		}
+	})
+}
+
 func TestNothingBehindADamagedLeafLeaves(t *testing.T) {
 	data := pattern(1, WholeSize+20*LeafSize)
 	for _, leaf := range []int{0, 1, 17, 35} {

@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -134,6 +137,38 @@ func TestDeleteIsDurableTheSecondTime(t *testing.T) {
 	}
 	if want := filepath.Dir(s.path(ref)); len(synced) != 3 || synced[2] != want {
 		t.Fatalf("synced %v, want %s at the end", synced, want)
+	}
+}
+
+// TestDirectoriesAreDurableBeforeABlobIs looks at a store that another process
+// made and did not live to sync.
+func TestDirectoriesAreDurableBeforeABlobIs(t *testing.T) {
+	s := open(t)
+	var synced []string
+	s.syncDir = func(dir string) error {
+		synced = append(synced, dir)
+		return nil
+	}
+	if err := s.makeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{filepath.Join(s.root, blobsDir), s.root}; !slices.Equal(synced, want) {
+		t.Fatalf("synced %q, want %q", synced, want)
+	}
+}
+
+func TestFailedPutLeavesNoFile(t *testing.T) {
+	s := open(t)
+	broken := errors.New("source went away")
+	for _, n := range []int64{0, 1, 3 * store.LeafSize} {
+		r := io.MultiReader(newReader(storetest.Bytes(1, int(n))), iotest.ErrReader(broken))
+		if _, err := s.Put(t.Context(), r); !errors.Is(err, broken) {
+			t.Fatalf("source fails at byte %d: %v", n, err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(s.root, incomingDir))
+	if err != nil || len(entries) > 0 {
+		t.Fatalf("%d files are left (%v)", len(entries), err)
 	}
 }
 

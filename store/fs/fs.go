@@ -96,7 +96,7 @@ func (s *Store) makeDirs() error {
 			return err
 		}
 	}
-	return errors.Join(durable.SyncDir(blobs), durable.SyncDir(s.root))
+	return errors.Join(s.syncDir(blobs), s.syncDir(s.root))
 }
 
 // sweep removes abandoned unfinished files.
