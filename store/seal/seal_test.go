@@ -176,8 +176,12 @@ func TestEveryByteFlipIsRejected(t *testing.T) {
 		if i > headerSize+nonceSize && i%step != 0 {
 			continue
 		}
+		open := openedAlone
+		if i <= headerSize+nonceSize || i%(20*step) == 0 {
+			open = opened // slower: each is a blob to hash
+		}
 		blob[i] ^= 1 << (i % 8)
-		got, err := opened(blob, key, len(plain))
+		got, err := open(blob, key, len(plain))
 		blob[i] ^= 1 << (i % 8)
 		if !errors.Is(err, ErrOpen) {
 			t.Fatalf("byte %d flipped: %v, want ErrOpen", i, err)
