@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ward-health/ward/internal/durable"
@@ -52,6 +53,7 @@ type Store struct {
 	root    string
 	minFree int64
 	syncDir func(dir string) error // durable.SyncDir; tests make it fail
+	durable [256]atomic.Bool       // shards whose entry this store has synced
 }
 
 // Open opens the store in directory root and creates it if it is not there.
@@ -81,22 +83,32 @@ func Open(root string, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// makeDirs makes the directories that are not there. It syncs the entries of all
-// of them: whoever made one may have died before he did.
+// makeDirs makes the directories that are not there, and syncs the entries of
+// all of them: whoever made one may have died before he did.
 func (s *Store) makeDirs() error {
-	blobs := filepath.Join(s.root, blobsDir)
-	for _, dir := range []string{blobs, filepath.Join(s.root, incomingDir)} {
+	for _, dir := range []string{filepath.Join(s.root, blobsDir), filepath.Join(s.root, incomingDir)} {
 		if err := durable.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
 	}
-	for shard := range 256 {
-		err := os.Mkdir(s.shardDir(byte(shard)), 0o700)
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+	return s.syncDir(s.root)
+}
+
+// makeShard makes a directory for blobs if it is not there. One that is there
+// may be another writer's who has not synced it yet.
+func (s *Store) makeShard(shard byte) error {
+	err := os.Mkdir(s.shardDir(shard), 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return errors.Join(s.syncDir(blobs), s.syncDir(s.root))
+	if err != nil && s.durable[shard].Load() {
+		return nil
+	}
+	if err := s.syncDir(filepath.Join(s.root, blobsDir)); err != nil {
+		return err
+	}
+	s.durable[shard].Store(true)
+	return nil
 }
 
 // sweep removes abandoned unfinished files.
@@ -155,6 +167,9 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
 // commit names the finished file. The blob comes last: where it is, its hash
 // tree is.
 func (s *Store) commit(f *durable.File, ob *store.Outboard) error {
+	if err := s.makeShard(ob.Ref().Shard()); err != nil {
+		return err
+	}
 	if ob.Size() > store.LeafSize {
 		if err := s.writeOutboard(ob); err != nil {
 			return err
