@@ -133,6 +133,57 @@ func TestDamageOnOneMediumWaitsForAnother(t *testing.T) {
 	})
 }
 
+// TestReadMovesToTheMediumThatIsRight reads a blob that is streamed: what was
+// fetched ahead of the first wrong leaf is asked for anew, leaf by leaf, the
+// rest comes in one stream from the other medium.
+func TestReadMovesToTheMediumThatIsRight(t *testing.T) {
+	const leaves = WholeSize/LeafSize + 5*readAhead
+	data := pattern(1, leaves*LeafSize+9)
+	for _, from := range []int{0, 1, leaves / 2, leaves} {
+		bad, good := &script{data: bytes.Clone(data)}, &script{data: data}
+		for i := from; i <= leaves; i++ {
+			bad.data[i*LeafSize+3] ^= 1
+		}
+		got, err := readAll(t, t.Context(), data, BlobOptions{}, bad, good)
+		if err != nil || !bytes.Equal(got, data) {
+			t.Fatalf("wrong from leaf %d: %d bytes, %v", from, len(got), err)
+		}
+		if n := good.reads.Load(); n < 1 || n > 2*readAhead {
+			t.Fatalf("wrong from leaf %d: %d reads of the other medium", from, n)
+		}
+	}
+}
+
+// TestReaderThatFailedHoldsNothing is not closed: synctest says if a goroutine
+// waits for ever.
+func TestReaderThatFailedHoldsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		data := pattern(1, WholeSize+6*readAhead*LeafSize)
+		s := &script{data: bytes.Clone(data)}
+		s.data[3*LeafSize] ^= 1
+		r := NewBlob(digest(t, data), BlobOptions{}, s).NewReader(context.Background()) // never cancelled
+		if _, err := io.Copy(io.Discard, r); err == nil {
+			t.Fatal("a damaged blob was read")
+		}
+	})
+}
+
+func TestNothingBehindADamagedLeafLeaves(t *testing.T) {
+	data := pattern(1, WholeSize+20*LeafSize)
+	for _, leaf := range []int{0, 1, 17, 35} {
+		s := &script{data: bytes.Clone(data)}
+		s.data[leaf*LeafSize+100] ^= 1
+		got, err := readAll(t, t.Context(), data, BlobOptions{}, s)
+		var corrupt *CorruptError
+		if !errors.As(err, &corrupt) || corrupt.Offset != int64(leaf)*LeafSize {
+			t.Fatalf("leaf %d is wrong: %v", leaf, err)
+		}
+		if !bytes.Equal(got, data[:leaf*LeafSize]) {
+			t.Fatalf("leaf %d is wrong: %d bytes left", leaf, len(got))
+		}
+	}
+}
+
 func TestCancelEndsAWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		data := pattern(1, WholeSize+2*LeafSize)
@@ -170,7 +221,7 @@ func TestReaderThatIsNotReadToTheEnd(t *testing.T) {
 
 // TestReaderDoesNotTakeAStopForTheEnd has the goroutine end without a word.
 func TestReaderDoesNotTakeAStopForTheEnd(t *testing.T) {
-	r := &Reader{read: make(chan leafResult), left: 1}
+	r := &Reader{read: make(chan *pendingLeaf), left: 1}
 	close(r.read)
 	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatalf("Read: %v, want io.ErrUnexpectedEOF", err)

@@ -155,6 +155,37 @@ func TestRepairTakesNothingBad(t *testing.T) {
 	}
 }
 
+// A forgetful store acknowledges what it does not write.
+type forgetful struct{ store.Store }
+
+func (f forgetful) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
+	ob, err := store.Digest(ctx, nil, r)
+	if err != nil {
+		return store.Ref{}, err
+	}
+	return ob.Ref(), nil
+}
+
+func TestRepairIsReadBack(t *testing.T) {
+	root := t.TempDir()
+	s, err := fs.Open(root, fs.Options{MinFree: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := mem.New()
+	var ref store.Ref
+	for _, to := range []store.Store{s, good} {
+		if ref, err = to.Put(t.Context(), bytes.NewReader(storetest.Bytes(1, 3*store.LeafSize))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flip(t, root, ref)
+	report, err := store.Scrub(t.Context(), forgetful{s}, store.ScrubOptions{Repair: good})
+	if err != nil || len(report.Findings) != 1 || report.Unrepaired() != 1 || report.Findings[0].Repair == nil {
+		t.Fatalf("%+v, %v", report, err)
+	}
+}
+
 func TestCollectDeletesOnlyWhatNobodyUses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := mem.New()

@@ -10,10 +10,10 @@ import (
 )
 
 // Digest reads r to its end, writes what it reads to w unless w is nil, and
-// returns the Outboard of those bytes. It hashes on all processors while it
-// reads and writes, in constant memory except for 32 bytes per leaf. It stops
-// at the first error of r, of w or of ctx, which it looks at between leaves;
-// the error wraps the one of r or w.
+// returns the Outboard of those bytes. It hashes on up to four processors while
+// it reads and writes, in constant memory except for 32 bytes per leaf. It
+// stops at the first error of r, of w or of ctx, which it looks at between
+// leaves; the error wraps the one of r or w.
 func Digest(ctx context.Context, w io.Writer, r io.Reader) (*Outboard, error) {
 	if w == nil {
 		w = io.Discard
@@ -30,7 +30,7 @@ func Digest(ctx context.Context, w io.Writer, r io.Reader) (*Outboard, error) {
 		sum := sha256.Sum256(first[:n])
 		return newOutboard(int64(n), sum[:]), nil
 	}
-	d := newDigester(runtime.GOMAXPROCS(0))
+	d := newDigester(min(runtime.GOMAXPROCS(0), maxWorkers))
 	size, err := d.run(ctx, w, r, first)
 	leaves := d.finish()
 	if err != nil {
@@ -73,6 +73,10 @@ func (e *readerError) Is(target error) bool { return target == ErrReader }
 
 // maxEmptyReads is how often in a row a reader may return nothing.
 const maxEmptyReads = 100
+
+// maxWorkers is how many goroutines hash one blob. No source needs more: one core
+// encrypts at most about twice as fast as another hashes.
+const maxWorkers = 4
 
 // A digester hashes leaves on several goroutines.
 type digester struct {

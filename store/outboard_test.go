@@ -225,12 +225,12 @@ func TestForeignTreesAreRefused(t *testing.T) {
 		block := encodeNode(links)
 		return nodeRef(block), map[Ref][]byte{nodeRef(block): block}
 	}
-	ref, all := half(LeafSize, LeafSize)
+	ref, _ := half(LeafSize, LeafSize)
 	if ref != digest(t, data).Ref() {
 		t.Fatal("the right tree has another name")
 	}
 	for _, sizes := range [][]int{{LeafSize - 1, LeafSize + 1}, {LeafSize / 2, LeafSize/2 + LeafSize}, {2 * LeafSize}} {
-		ref, all = half(sizes...)
+		ref, all := half(sizes...)
 		if _, err := fetch(t, ref, int64(len(data)), all); err == nil {
 			t.Errorf("leaves of %d bytes accepted", sizes)
 		}

@@ -7,13 +7,14 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
-// A Reader reads a blob from its first byte to its last. It fetches and checks
-// ahead of its caller on a goroutine of its own. It is not safe for concurrent
-// use.
+// A Reader reads a blob from its first byte to its last. It fetches ahead of
+// its caller on a goroutine of its own, and checks what it fetched on all
+// processors. It is not safe for concurrent use.
 type Reader struct {
-	read   chan leafResult // closed by the goroutine when it ends
+	read   chan *pendingLeaf // in order; closed by the goroutine when it ends
 	free   chan []byte
 	cancel context.CancelFunc
 	buf    []byte // the buffer that rest lies in, or nil
@@ -22,13 +23,22 @@ type Reader struct {
 	err    error
 }
 
-type leafResult struct {
+// A pendingLeaf is a leaf that is being checked.
+type pendingLeaf struct {
+	done chan struct{} // closed after leaf and err are set
 	leaf []byte
 	err  error
 }
 
+// settled returns a leaf that needs no check any more, or why there is none.
+func settled(leaf []byte, err error) *pendingLeaf {
+	p := &pendingLeaf{done: make(chan struct{}), leaf: leaf, err: err}
+	close(p.done)
+	return p
+}
+
 // readAhead is how many leaves a Reader holds.
-const readAhead = 6
+const readAhead = 8
 
 var errReaderClosed = errors.New("reader of a blob is closed")
 
@@ -36,7 +46,7 @@ var errReaderClosed = errors.New("reader of a blob is closed")
 func (b *Blob) NewReader(ctx context.Context) *Reader {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Reader{
-		read:   make(chan leafResult, readAhead+1), // every buffer and an error
+		read:   make(chan *pendingLeaf, readAhead+1), // every buffer and an error
 		free:   make(chan []byte, readAhead),
 		cancel: cancel,
 		left:   b.Size(),
@@ -60,16 +70,21 @@ func (r *Reader) sendWhole(ctx context.Context, b *Blob) {
 	whole := make([]byte, b.Size())
 	for i := range n {
 		if _, err := f.leaf(ctx, i, whole[i*LeafSize:]); err != nil {
-			r.read <- leafResult{err: err}
+			r.read <- settled(nil, err)
 			return
 		}
 	}
-	r.read <- leafResult{leaf: whole}
+	r.read <- settled(whole, nil)
 }
 
+// sendLeaves fetches the leaves in order and has each checked beside the next.
 func (r *Reader) sendLeaves(ctx context.Context, b *Blob) {
-	f := &fetcher{b: b, ahead: numLeaves(b.Size())}
+	f := &fetcher{b: b, ahead: numLeaves(b.Size()), unchecked: true}
 	defer f.close()
+	var checks sync.WaitGroup // at most one for each buffer
+	defer checks.Wait()
+	var better atomic.Int64 // the source that had a leaf right where f's was wrong
+	better.Store(-1)
 	for i := range numLeaves(b.Size()) {
 		var buf []byte
 		if i < readAhead {
@@ -78,15 +93,33 @@ func (r *Reader) sendLeaves(ctx context.Context, b *Blob) {
 			select {
 			case buf = <-r.free:
 			case <-ctx.Done():
-				r.read <- leafResult{err: context.Cause(ctx)}
+				r.read <- settled(nil, context.Cause(ctx))
 				return
 			}
 		}
+		if source := better.Swap(-1); source >= 0 {
+			f.close()
+			f.source = int(source)
+		}
 		leaf, err := f.leaf(ctx, i, buf)
-		r.read <- leafResult{leaf: leaf, err: err}
 		if err != nil {
+			r.read <- settled(nil, err)
 			return
 		}
+		p := &pendingLeaf{done: make(chan struct{}), leaf: leaf}
+		source := f.source
+		r.read <- p
+		checks.Go(func() {
+			defer close(p.done)
+			if b.ob.check(i, leaf) {
+				return
+			}
+			again := &fetcher{b: b, source: (source + 1) % len(b.sources), ahead: i + 1}
+			defer again.close()
+			if p.leaf, p.err = again.leaf(ctx, i, buf); p.err == nil {
+				better.Store(int64(again.source))
+			}
+		})
 	}
 }
 
@@ -139,8 +172,12 @@ func (r *Reader) fill() error {
 		res, ok := <-r.read
 		switch {
 		case ok:
+			<-res.done
 			r.buf, r.rest, r.err = res.leaf, res.leaf, res.err
 			r.left -= int64(len(res.leaf))
+			if r.err != nil {
+				r.cancel() // what was fetched behind it is of no use
+			}
 		case r.left == 0:
 			r.err = io.EOF
 		default:
@@ -150,7 +187,7 @@ func (r *Reader) fill() error {
 	return nil
 }
 
-// Close stops reading and waits for the goroutine. It does nothing the second
+// Close stops reading and waits for its goroutines. It does nothing the second
 // time.
 func (r *Reader) Close() error {
 	r.cancel()

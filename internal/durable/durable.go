@@ -158,16 +158,20 @@ func (f *File) Discard() error {
 
 // Remove deletes the file at path and makes the deletion durable. A file that
 // is not there is an error matching fs.ErrNotExist.
-func Remove(path string) error {
+func Remove(path string) error { return remove(realSystem(), path) }
+
+func remove(sys system, path string) error {
 	if err := os.Remove(path); err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
+	return sys.syncDir(filepath.Dir(path))
 }
 
 // MkdirAll creates dir and its missing parents with mode perm (before umask)
 // and makes each new entry durable.
-func MkdirAll(dir string, perm fs.FileMode) error {
+func MkdirAll(dir string, perm fs.FileMode) error { return mkdirAll(realSystem(), dir, perm) }
+
+func mkdirAll(sys system, dir string, perm fs.FileMode) error {
 	dir = filepath.Clean(dir)
 	info, err := os.Stat(dir)
 	if err == nil {
@@ -180,14 +184,14 @@ func MkdirAll(dir string, perm fs.FileMode) error {
 		return err
 	}
 	parent := filepath.Dir(dir)
-	if err := MkdirAll(parent, perm); err != nil {
+	if err := mkdirAll(sys, parent, perm); err != nil {
 		return err
 	}
 	// Another process may create it first; its entry is synced all the same.
 	if err := os.Mkdir(dir, perm); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return SyncDir(parent)
+	return sys.syncDir(parent)
 }
 
 // Sweep removes the unfinished files that a crash left directly in dir, and

@@ -304,6 +304,34 @@ func TestRemoveAndMkdirAll(t *testing.T) {
 	}
 }
 
+func TestEntriesAreSyncedWhenTheyComeAndGo(t *testing.T) {
+	root := t.TempDir()
+	var r recorder
+	if err := mkdirAll(r.system(), filepath.Join(root, "a", "b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(root, "f")
+	if err := WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(r.system(), path); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"syncDir", "syncDir", "syncDir"}; !slices.Equal(r.calls, want) {
+		t.Fatalf("calls %q, want %q", r.calls, want)
+	}
+	r.fail = "syncDir"
+	if err := mkdirAll(r.system(), filepath.Join(root, "c"), 0o700); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("directory that is not durable: %v", err)
+	}
+	if err := WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := remove(r.system(), path); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("removal that is not durable: %v", err)
+	}
+}
+
 func TestReadSecretRefusesExposedFiles(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")

@@ -4,13 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -99,6 +103,103 @@ func TestKillLosesNothingAcknowledged(t *testing.T) {
 		t.Fatalf("%d of %d acknowledged blobs are there", found, len(acknowledged))
 	}
 	t.Logf("%d blobs acknowledged in %d killed processes, all there", found, rounds)
+}
+
+// TestDeleteIsDurableTheSecondTime has the first Delete fail after the files
+// are gone: until a Delete has synced their directory, none may succeed.
+func TestDeleteIsDurableTheSecondTime(t *testing.T) {
+	s := open(t)
+	ref, err := s.Put(t.Context(), newReader(storetest.Bytes(1, 2*store.LeafSize)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk is gone")
+	var synced []string
+	s.syncDir = func(dir string) error {
+		synced = append(synced, dir)
+		if len(synced) < 3 {
+			return broken
+		}
+		for _, p := range []string{s.path(ref), s.path(ref) + outboardSuffix} {
+			if _, err := os.Stat(p); !os.IsNotExist(err) {
+				t.Errorf("directory is synced before %s is removed", p)
+			}
+		}
+		return nil
+	}
+	for range 2 {
+		if err := s.Delete(t.Context(), ref); !errors.Is(err, broken) {
+			t.Fatalf("Delete whose removal is not durable: %v", err)
+		}
+	}
+	if err := s.Delete(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if want := filepath.Dir(s.path(ref)); len(synced) != 3 || synced[2] != want {
+		t.Fatalf("synced %v, want %s at the end", synced, want)
+	}
+}
+
+// TestDirectoriesAreDurableBeforeABlobIs looks at a store that another process
+// made and did not live to sync.
+func TestDirectoriesAreDurableBeforeABlobIs(t *testing.T) {
+	s := open(t)
+	var synced []string
+	s.syncDir = func(dir string) error {
+		synced = append(synced, dir)
+		return nil
+	}
+	if err := s.makeDirs(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is known
+		if err := os.MkdirAll(s.shardDir(7), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.makeShard(7); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{s.root, filepath.Join(s.root, blobsDir)}; !slices.Equal(synced, want) {
+		t.Fatalf("synced %q, want %q", synced, want)
+	}
+}
+
+func TestFailedPutLeavesNoFile(t *testing.T) {
+	s := open(t)
+	broken := errors.New("source went away")
+	for _, n := range []int64{0, 1, 3 * store.LeafSize} {
+		r := io.MultiReader(newReader(storetest.Bytes(1, int(n))), iotest.ErrReader(broken))
+		if _, err := s.Put(t.Context(), r); !errors.Is(err, broken) {
+			t.Fatalf("source fails at byte %d: %v", n, err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Join(s.root, incomingDir))
+	if err != nil || len(entries) > 0 {
+		t.Fatalf("%d files are left (%v)", len(entries), err)
+	}
+}
+
+// TestOpenMakesWhatIsMissing opens a store whose empty directories a backup
+// left out.
+func TestOpenMakesWhatIsMissing(t *testing.T) {
+	s := open(t)
+	if err := os.Remove(filepath.Join(s.root, incomingDir)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(s.root, Options{MinFree: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ref, err := s.Put(t.Context(), newReader(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.RemoveAll(s.shardDir(ref.Shard())); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestAbandonedFilesAreSwept(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ward-health/ward/internal/durable"
@@ -51,6 +52,8 @@ type Options struct {
 type Store struct {
 	root    string
 	minFree int64
+	syncDir func(dir string) error // durable.SyncDir; tests make it fail
+	durable [256]atomic.Bool       // shards whose entry this store has synced
 }
 
 // Open opens the store in directory root and creates it if it is not there.
@@ -59,11 +62,9 @@ func Open(root string, opts Options) (*Store, error) {
 	if opts.MinFree == 0 {
 		opts.MinFree = 256 << 20
 	}
-	s := &Store{root: root, minFree: opts.MinFree}
-	for _, dir := range []string{filepath.Join(root, blobsDir), filepath.Join(root, incomingDir)} {
-		if err := durable.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("open store: %w", err)
-		}
+	s := &Store{root: root, minFree: opts.MinFree, syncDir: durable.SyncDir}
+	if err := s.makeDirs(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
 	}
 	version := filepath.Join(root, versionFile)
 	text, err := os.ReadFile(version)
@@ -80,6 +81,34 @@ func Open(root string, opts Options) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return s, nil
+}
+
+// makeDirs makes the directories that are not there, and syncs the entries of
+// all of them: whoever made one may have died before he did.
+func (s *Store) makeDirs() error {
+	for _, dir := range []string{filepath.Join(s.root, blobsDir), filepath.Join(s.root, incomingDir)} {
+		if err := durable.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	return s.syncDir(s.root)
+}
+
+// makeShard makes a directory for blobs if it is not there. One that is there
+// may be another writer's who has not synced it yet.
+func (s *Store) makeShard(shard byte) error {
+	err := os.Mkdir(s.shardDir(shard), 0o700)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err != nil && s.durable[shard].Load() {
+		return nil
+	}
+	if err := s.syncDir(filepath.Join(s.root, blobsDir)); err != nil {
+		return err
+	}
+	s.durable[shard].Store(true)
+	return nil
 }
 
 // sweep removes abandoned unfinished files.
@@ -107,8 +136,13 @@ func (s *Store) sweep() error {
 	return nil
 }
 
+func (s *Store) shardDir(shard byte) string {
+	return filepath.Join(s.root, blobsDir, fmt.Sprintf("%02x", shard))
+}
+
+// path returns the name of a blob's file. The zero Ref has none.
 func (s *Store) path(ref store.Ref) string {
-	return filepath.Join(s.root, blobsDir, fmt.Sprintf("%02x", ref.Shard()), ref.String())
+	return filepath.Join(s.shardDir(ref.Shard()), ref.String())
 }
 
 // Put implements store.Store.
@@ -133,8 +167,7 @@ func (s *Store) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
 // commit names the finished file. The blob comes last: where it is, its hash
 // tree is.
 func (s *Store) commit(f *durable.File, ob *store.Outboard) error {
-	path := s.path(ob.Ref())
-	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := s.makeShard(ob.Ref().Shard()); err != nil {
 		return err
 	}
 	if ob.Size() > store.LeafSize {
@@ -142,7 +175,7 @@ func (s *Store) commit(f *durable.File, ob *store.Outboard) error {
 			return err
 		}
 	}
-	return f.Commit(path)
+	return f.Commit(s.path(ob.Ref()))
 }
 
 func (s *Store) writeOutboard(ob *store.Outboard) error {
@@ -197,6 +230,9 @@ func (s *Store) Open(ctx context.Context, ref store.Ref) (*store.Blob, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
+	if ref.IsZero() {
+		return nil, store.NotFound(ref)
+	}
 	f, err := os.Open(s.path(ref))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, store.NotFound(ref)
@@ -233,6 +269,9 @@ func (s *Store) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
 	if err := context.Cause(ctx); err != nil {
 		return store.Info{}, err
 	}
+	if ref.IsZero() {
+		return store.Info{}, store.NotFound(ref)
+	}
 	info, err := os.Stat(s.path(ref))
 	if errors.Is(err, fs.ErrNotExist) {
 		return store.Info{}, store.NotFound(ref)
@@ -249,11 +288,19 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
+	if ref.IsZero() {
+		return nil
+	}
 	path := s.path(ref)
 	for _, p := range []string{path, path + outboardSuffix} {
-		if err := durable.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("delete blob: %w", err)
 		}
+	}
+	// Also if nothing was there: an earlier Delete may have died, or failed,
+	// before its removal was durable.
+	if err := s.syncDir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("delete blob: %w", err)
 	}
 	return nil
 }
@@ -263,8 +310,7 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) error {
 func (s *Store) List(ctx context.Context) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		for shard := range 256 {
-			dir := filepath.Join(s.root, blobsDir, fmt.Sprintf("%02x", shard))
-			if !s.listShard(ctx, dir, yield) {
+			if !s.listShard(ctx, s.shardDir(byte(shard)), yield) {
 				return
 			}
 		}

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -35,4 +36,23 @@ func TestContract(t *testing.T) {
 		Damage:     damage,
 		FailWrites: failWrites,
 	})
+}
+
+func TestZeroRefNamesNoDirectory(t *testing.T) {
+	s := open(t)
+	if err := s.makeShard(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(t.Context(), store.Ref{}); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("Stat: %v, want ErrNotFound", err)
+	}
+	if _, err := s.Open(t.Context(), store.Ref{}); !errors.Is(err, store.ErrNotFound) {
+		t.Fatalf("Open: %v, want ErrNotFound", err)
+	}
+	if err := s.Delete(t.Context(), store.Ref{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.shardDir(0)); err != nil {
+		t.Fatalf("Delete of nothing removed a directory: %v", err)
+	}
 }

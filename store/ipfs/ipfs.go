@@ -44,7 +44,8 @@ type Options struct {
 	// and closed with it.
 	Transport http.RoundTripper
 	// Retry applies to every request, to reads leaf by leaf, and to writes of
-	// blobs of at most store.WholeSize bytes. A larger blob is streamed once.
+	// blobs of at most store.WholeSize bytes. A larger blob is streamed once:
+	// if that breaks off, Put fails and the caller begins anew.
 	Retry store.Retry
 	// Stall is how long the node may take over one leaf of a read; default one
 	// minute.

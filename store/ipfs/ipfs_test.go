@@ -267,6 +267,78 @@ func TestNodeThatNamesTheBlobOtherwiseIsRefused(t *testing.T) {
 	}
 }
 
+// TestErrorBehindTheAnswerFailsThePut has the node fail after it named the blob.
+func TestErrorBehindTheAnswerFailsThePut(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v0/add" {
+			_, _ = io.WriteString(w, `{}`)
+			return
+		}
+		file, _, err := r.FormFile("file")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		ob, err := store.Digest(r.Context(), nil, file)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		w.Header().Set("Trailer", "X-Stream-Error")
+		_, _ = io.WriteString(w, `{"Hash":"`+ob.Ref().String()+`"}`)
+		w.Header().Set("X-Stream-Error", "could not pin")
+	}))
+	defer server.Close()
+	s, err := Open(t.Context(), server.URL, Options{Retry: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, n := range []int{100, store.WholeSize + 1} {
+		_, err := s.Put(t.Context(), bytes.NewReader(storetest.Bytes(1, n)))
+		var refused *RPCError
+		if !errors.As(err, &refused) || refused.Message != "could not pin" {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestReadsStayOnTheNode notes whether reads let the node ask its peers.
+func TestReadsStayOnTheNode(t *testing.T) {
+	for _, network := range []bool{false, true} {
+		n := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/api/v0/cat", "/api/v0/block/get", "/api/v0/files/stat":
+				n++
+				if got, want := r.URL.Query().Get("offline"), strconv.FormatBool(!network); got != want {
+					t.Errorf("%s with network %v: offline is %q", r.URL.Path, network, got)
+				}
+			}
+			_, _ = io.WriteString(w, `{"Size":1}`)
+		}))
+		defer server.Close()
+		s, err := Open(t.Context(), server.URL, Options{Retry: quick, Network: network})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		ob, err := store.Digest(t.Context(), nil, bytes.NewReader(storetest.Bytes(1, 2*store.LeafSize)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, statErr := s.stat(t.Context(), ob.Ref(), pin{})
+		_, treeErr := s.outboard(t.Context(), ob.Ref(), ob.Size())
+		body, err := source{s, ob.Ref()}.ReadRange(t.Context(), 0, 1)
+		if statErr != nil || treeErr == nil || err != nil || n != 3 {
+			t.Fatalf("%d requests; %v, %v, %v", n, statErr, treeErr, err)
+		}
+		if err := body.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRequestsAreRetriedAndAuthorized(t *testing.T) {
 	n := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -221,6 +221,9 @@ func (s *Store) getOutboard(ctx context.Context, ref store.Ref, size int64) ([]b
 
 // Stat implements store.Store.
 func (s *Store) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
+	if ref.IsZero() {
+		return store.Info{}, store.NotFound(ref)
+	}
 	var info minio.ObjectInfo
 	err := s.do(ctx, func() (err error) {
 		info, err = s.core.StatObject(ctx, s.opts.Bucket, s.blobKey(ref), minio.StatObjectOptions{})
@@ -237,6 +240,9 @@ func (s *Store) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
 
 // Delete implements store.Store.
 func (s *Store) Delete(ctx context.Context, ref store.Ref) error {
+	if ref.IsZero() {
+		return context.Cause(ctx)
+	}
 	for _, key := range []string{s.blobKey(ref), s.outboardKey(ref)} {
 		if err := s.remove(ctx, key); err != nil {
 			return fmt.Errorf("delete blob: %w", err)

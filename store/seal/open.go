@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -58,13 +59,76 @@ func (r *Reader) Read(b []byte) (int, error) {
 		return 0, r.err
 	}
 	if r.plain == nil {
-		r.stream = r.blob.NewReader(r.ctx)
-		if r.plain, r.err = NewOpener(r.stream, r.payload.Key, r.payload.Size); r.err != nil {
+		if r.plain, r.err = r.openStream(); r.err != nil {
 			return 0, r.err
 		}
 	}
 	n, err := r.plain.Read(b)
 	r.err = err
+	return n, err
+}
+
+// openStream begins to read the blob from the start. It does not use NewOpener,
+// because age.Decrypt allocates every chunk anew: at GB/s that is more than the
+// garbage collector of a busy machine keeps up with.
+func (r *Reader) openStream() (*Opener, error) {
+	r.stream = r.blob.NewReader(r.ctx)
+	var src io.ReaderAt
+	if r.blob.Size() <= store.WholeSize {
+		sealed := make([]byte, r.blob.Size())
+		if _, err := io.ReadFull(r.stream, sealed); err != nil {
+			return nil, err
+		}
+		src = bytes.NewReader(sealed)
+	} else {
+		const start = headerSize + nonceSize
+		if _, err := io.ReadFull(r.stream, make([]byte, start)); err != nil {
+			return nil, err
+		}
+		src = &streamedAt{stream: r.stream, pos: start, rest: r.blob.NewReaderAt(r.ctx)}
+	}
+	at, err := decryptAt(src, r.blob.Size(), r.payload)
+	if err != nil {
+		return nil, err
+	}
+	padded := PaddedSize(r.payload.Size)
+	// age allocates once for every call: the calls are long.
+	plain := bufio.NewReaderSize(&sequence{at: at, size: padded}, 8*chunkSize)
+	return &Opener{r: plain, left: r.payload.Size, zero: padded - r.payload.Size}, nil
+}
+
+// A streamedAt reads a blob anywhere, and from a stream where that stands. It is
+// not safe for concurrent use.
+type streamedAt struct {
+	stream io.Reader
+	pos    int64 // of the stream in the blob
+	rest   io.ReaderAt
+}
+
+func (s *streamedAt) ReadAt(p []byte, off int64) (int, error) {
+	if off != s.pos {
+		return s.rest.ReadAt(p, off)
+	}
+	n, err := io.ReadFull(s.stream, p)
+	s.pos += int64(n)
+	return n, err
+}
+
+// A sequence reads the first size bytes of at one after the other.
+type sequence struct {
+	at        io.ReaderAt
+	off, size int64
+}
+
+func (s *sequence) Read(p []byte) (int, error) {
+	if s.off == s.size {
+		return 0, io.EOF
+	}
+	n, err := s.at.ReadAt(p[:min(int64(len(p)), s.size-s.off)], s.off)
+	s.off += int64(n)
+	if err == io.EOF && n > 0 {
+		err = nil // it comes with the next call
+	}
 	return n, err
 }
 
@@ -117,23 +181,26 @@ func (r *Reader) readSpan(b []byte, off int64) (int, error) {
 	return n, explain(err)
 }
 
-// openAt checks the header and the last chunk.
 func (r *Reader) openAt() {
 	r.leaves = r.blob.NewReaderAt(r.ctx)
+	r.at, r.atErr = decryptAt(r.leaves, r.blob.Size(), r.payload)
+}
+
+// decryptAt returns the plaintext, with its padding, of the sealed payload of
+// size bytes in src, after it has checked the header and the last chunk.
+func decryptAt(src io.ReaderAt, size int64, p Payload) (io.ReaderAt, error) {
 	header := make([]byte, headerSize)
-	if _, err := r.leaves.ReadAt(header, 0); err != nil {
-		r.atErr = err
-		return
+	if _, err := src.ReadAt(header, 0); err != nil {
+		return nil, err
 	}
 	if !checkHeader(header) {
-		r.atErr = ErrOpen
-		return
+		return nil, ErrOpen
 	}
-	at, size, err := age.DecryptReaderAt(markedAt{r.leaves}, r.blob.Size(), unwrapper{r.payload.Key})
-	if err == nil && size != PaddedSize(r.payload.Size) {
+	at, padded, err := age.DecryptReaderAt(markedAt{src}, size, unwrapper{p.Key})
+	if err == nil && padded != PaddedSize(p.Size) {
 		err = ErrOpen
 	}
-	r.at, r.atErr = at, explain(err)
+	return at, explain(err)
 }
 
 // An Opener reads a sealed payload and is read as its plaintext, without the

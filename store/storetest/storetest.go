@@ -237,8 +237,8 @@ func testList(t *testing.T, h Harness) {
 
 func testMissing(t *testing.T, h Harness) {
 	s := h.Open(t)
-	for i, n := range []int{10, 2 * store.LeafSize} {
-		ref := refOf(t, Bytes(uint64(i)+100, n))
+	put(t, s, Bytes(1, 10))
+	for _, ref := range []store.Ref{refOf(t, Bytes(100, 10)), refOf(t, Bytes(101, 2*store.LeafSize)), {}} {
 		if _, err := s.Open(t.Context(), ref); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("Open: %v, want ErrNotFound", err)
 		}
