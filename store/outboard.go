@@ -154,6 +154,14 @@ func (o *Outboard) build(visit func(node []byte)) Ref {
 	}
 }
 
+// treeDepth returns the number of levels above the leaves of a blob.
+func treeDepth(size int64) (depth int) {
+	for n := numLeaves(size); n > 1; n = (n + maxLinks - 1) / maxLinks {
+		depth++
+	}
+	return depth
+}
+
 // FetchOutboard rebuilds the Outboard of the blob that ref names from the
 // nodes of its IPFS DAG. It gets each node's bytes with get, checks them
 // against the name they were asked for, and checks that the whole has exactly
@@ -169,7 +177,10 @@ func FetchOutboard(ctx context.Context, ref Ref, size int64, get func(ctx contex
 		return newOutboard(size, ref.digest[:]), nil
 	}
 	level := []Ref{ref}
-	for level[0].codec == codecDagPB {
+	for depth := treeDepth(size); level[0].codec == codecDagPB; depth-- {
+		if depth == 0 {
+			return nil, &CorruptError{Ref: ref, Reason: "its tree is deeper than its size allows"}
+		}
 		var next []Ref
 		for _, node := range level {
 			block, err := get(ctx, node)

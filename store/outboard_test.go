@@ -212,6 +212,27 @@ func TestFetchOutboardTrustsNobody(t *testing.T) {
 	}
 }
 
+// TestFetchOutboardDoesNotWalkAChain serves a chain of nodes with one link each,
+// as long as a reader is willing to walk it.
+func TestFetchOutboardDoesNotWalkAChain(t *testing.T) {
+	all := make(map[Ref][]byte)
+	ref := leafRef(sha256.Sum256([]byte("end")))
+	for range 1000 {
+		block := encodeNode([]link{{ref, 2 * LeafSize, 2 * LeafSize}})
+		ref = nodeRef(block)
+		all[ref] = block
+	}
+	asked := 0
+	_, err := FetchOutboard(t.Context(), ref, 2*LeafSize, func(_ context.Context, n Ref) ([]byte, error) {
+		asked++
+		return all[n], nil
+	})
+	var corrupt *CorruptError
+	if !errors.As(err, &corrupt) || asked > 1 {
+		t.Errorf("%d nodes of a chain were fetched: %v", asked, err)
+	}
+}
+
 // TestForeignTreesAreRefused takes trees that IPFS accepts for the same bytes.
 func TestForeignTreesAreRefused(t *testing.T) {
 	data := pattern(1, 2*LeafSize)

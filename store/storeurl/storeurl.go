@@ -62,7 +62,7 @@ func Parse(s string) (Location, error) {
 func parse(s string) (Location, error) {
 	kind, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return Location{}, errors.New("it begins with none of mem: fs: s3: ipfs:")
+		return Location{}, errors.New("it begins with none of mem, fs, s3 and ipfs, and a colon")
 	}
 	l := Location{kind: kind}
 	switch kind {
@@ -77,7 +77,7 @@ func parse(s string) (Location, error) {
 	case "s3", "ipfs":
 		return l.parseServer(rest)
 	}
-	return Location{}, errors.New("it begins with none of mem: fs: s3: ipfs:")
+	return Location{}, errors.New("it begins with none of mem, fs, s3 and ipfs, and a colon")
 }
 
 var errBadURL = errors.New("malformed URL after the first colon")
