@@ -90,7 +90,11 @@ func (d dealtKey) sign(t testing.TB, msg []byte, indices ...uint8) []*PartialSig
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, key.Sign(msg))
+		part, err := key.Sign(msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
 	}
 	return parts
 }
@@ -274,7 +278,14 @@ func TestSharesPersist(t *testing.T) {
 	if share.Generation() != 7 || share.Index() != 3 || sharing.Generation() != 7 || sharing.Members() != 4 || sharing.Threshold() != 3 {
 		t.Error("a number came back changed")
 	}
+	key, err := NewSigningKey(share, sharing)
+	if err != nil {
+		t.Fatal(err)
+	}
 	share.Erase()
+	if part, err := key.Sign([]byte("m")); part != nil || !errors.Is(err, ErrErased) {
+		t.Errorf("an erased share signs: %v", err)
+	}
 	if !share.Secret().IsZero() {
 		t.Error("an erased share is not zero")
 	}
@@ -340,7 +351,8 @@ func ExampleSharing_Combine() {
 	for _, i := range []uint8{1, 2, 4} {
 		share, _ := NewShare(1, i, pairing.EvaluateSecret(polynomial, i))
 		key, _ := NewSigningKey(share, sharing)
-		parts = append(parts, key.Sign(msg))
+		part, _ := key.Sign(msg)
+		parts = append(parts, part)
 	}
 	sig, err := sharing.Combine(msg, parts)
 	fmt.Println(len(sig.Bytes()), err, sharing.Key().Verify(msg, sig))

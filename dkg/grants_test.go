@@ -88,7 +88,11 @@ func TestOldAndNewSharesOfKeysDoNotMix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := public.Sharings[0].VerifyPart([]byte("m"), key.Sign([]byte("m"))); !errors.Is(err, ErrGeneration) {
+	part, err := key.Sign([]byte("m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := public.Sharings[0].VerifyPart([]byte("m"), part); !errors.Is(err, ErrGeneration) {
 		t.Errorf("an old share signs in the new generation: %v", err)
 	}
 }

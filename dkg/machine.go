@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/ward-health/ward/internal/pairing"
@@ -322,7 +323,7 @@ func (m *Machine) onComplaint(msg *Message, raw []byte) error {
 	if c.dealer < 1 || int(c.dealer) > len(m.deals) || m.deals[c.dealer-1] == nil || m.deals[c.dealer-1].hash != c.deal {
 		return ErrNoDeal
 	}
-	if slices.ContainsFunc(m.complaints, func(k complaint) bool { return k.complainer == msg.sender && k.dealer == c.dealer }) {
+	if m.complained(msg.sender, c.dealer) {
 		return ErrDuplicate
 	}
 	d := m.deals[c.dealer-1]
@@ -343,6 +344,10 @@ func (m *Machine) onComplaint(msg *Message, raw []byte) error {
 	return nil
 }
 
+func (m *Machine) complained(complainer, dealer uint8) bool {
+	return slices.ContainsFunc(m.complaints, func(c complaint) bool { return c.complainer == complainer && c.dealer == dealer })
+}
+
 // again judges a second message of a kind that is due once.
 func (m *Machine) again(msg *Message, first, raw []byte) error {
 	if old, err := ParseMessage(first); err != nil || bytes.Equal(old.payload, msg.payload) {
@@ -360,7 +365,9 @@ func (m *Machine) blame(number uint8, err error, messages ...[]byte) error {
 	}
 	for i := range m.faults {
 		if f := &m.faults[i]; f.number == number && f.kind == kind {
-			f.count++
+			if f.count < math.MaxUint32 {
+				f.count++
+			}
 			return err
 		}
 	}

@@ -268,9 +268,22 @@ func TestInconsistentStatesAreRefused(t *testing.T) {
 		"a share missing":          {PhaseConfirm, func(m *Machine) { m.secrets.shares[1] = nil }},
 		"no such verdict":          {PhaseConfirm, func(m *Machine) { m.phase, m.confirmations[0].state = PhaseConfirm, 7 }},
 		"active without quorum":    {PhaseConfirm, func(m *Machine) { m.confirmations = m.confirmations[:1] }},
-		"fault of nobody":          {PhaseConfirm, func(m *Machine) { m.faults = []record{{0, 1, 1, nil}} }},
-		"no such fault":            {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 99, 1, nil}} }},
-		"fault that never was":     {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 1, 0, nil}} }},
+		"a confirmation twice": {PhaseConfirm, func(m *Machine) {
+			m.confirmations[1] = m.confirmations[0]
+		}},
+		"a verdict that is wrong": {PhaseConfirm, func(m *Machine) {
+			c := &m.confirmations[0]
+			other, _ := ParseMessage(m.confirmations[1].raw)
+			copied := &Message{ceremony: m.plan.id, phase: PhaseConfirm, sender: c.number, payload: other.payload}
+			c.raw = copied.Sign(newNode(fmt.Sprint(c.number)).key)
+		}},
+		"too few dealers": {PhaseConfirm, func(m *Machine) {
+			m.deals[0], m.deals[1], m.deals[2], m.confirmations, m.secrets.shares = nil, nil, nil, nil, nil
+			m.phase, m.outbox = PhaseConfirm, nil
+		}},
+		"fault of nobody":      {PhaseConfirm, func(m *Machine) { m.faults = []record{{0, 1, 1, nil}} }},
+		"no such fault":        {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 99, 1, nil}} }},
+		"fault that never was": {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 1, 0, nil}} }},
 	} {
 		m := at(test.phase)
 		test.change(m)

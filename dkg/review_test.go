@@ -426,7 +426,9 @@ func TestTcMinusOneCannotSign(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			parts[i+1] = key.Sign(msg)
+			if parts[i+1], err = key.Sign(msg); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, set := range subsets(n, v.Threshold()-1) {
 			var chosen []*PartialSignature

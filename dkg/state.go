@@ -164,9 +164,10 @@ func readSecret(r *wire.Reader) *pairing.Secret {
 	return s
 }
 
-// ParseMachine restores a machine. It trusts nothing but the secrets: messages
-// are verified again and results computed anew, which takes about as long as
-// the ceremony took so far.
+// ParseMachine restores a machine. The state comes from the owner's vault; yet
+// messages are verified again and results computed anew, which takes about as
+// long as the ceremony took so far. Taken as they stand are the secrets, the
+// last point, the phase, and the list of faults, whose evidence proves itself.
 func ParseMachine(b []byte) (*Machine, error) {
 	r := wire.NewReader(stateFormat, b)
 	m, err := readMachine(r)
@@ -316,6 +317,11 @@ func (m *Machine) relive(log rawLog) error {
 		if err := m.combine(); err != nil {
 			return ErrState
 		}
+		for k := range m.plan.Secrets {
+			if m.plan.Secrets[k].Use != UseGrant && len(m.contributors(k)) < m.plan.dealersNeeded(k) {
+				return ErrState // with so few, the ceremony had aborted
+			}
+		}
 		for k, s := range m.secrets.shares {
 			if (s == nil) != (m.sharings[k] == nil) {
 				return ErrState
@@ -324,18 +330,34 @@ func (m *Machine) relive(log rawLog) error {
 	} else if len(log.confirmations) > 0 {
 		return ErrState
 	}
+	if err := m.reliveConfirmations(log); err != nil {
+		return err
+	}
+	if m.phase >= PhaseActive && m.aborted == nil && len(m.confirmed()) < m.plan.serve {
+		return ErrState
+	}
+	return nil
+}
+
+func (m *Machine) reliveConfirmations(log rawLog) error {
+	var counted []confirmation
 	for i, raw := range log.confirmations {
 		msg, err := m.plan.authentic(raw)
-		if err != nil || msg.phase != PhaseConfirm || m.audience.find(msg.sender) < 0 || log.states[i] > invalid {
+		if err != nil || msg.phase != PhaseConfirm || m.audience.find(msg.sender) < 0 || log.states[i] > invalid ||
+			slices.ContainsFunc(m.confirmations, func(c confirmation) bool { return c.number == msg.sender }) {
 			return ErrState
 		}
 		point, err := parseConfirm(msg.payload)
 		if err != nil {
 			return err
 		}
-		m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]})
+		c := confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]}
+		m.confirmations = append(m.confirmations, c)
+		if c.state == valid {
+			counted = append(counted, c)
+		}
 	}
-	if m.phase >= PhaseActive && m.aborted == nil && len(m.confirmed()) < m.plan.serve {
+	if len(m.verifyConfirmations(counted)) > 0 {
 		return ErrState
 	}
 	return nil
@@ -395,6 +417,9 @@ func (m *Machine) reliveComplaint(raw []byte) error {
 		return err
 	}
 	if c.dealer < 1 || int(c.dealer) > len(m.deals) || m.deals[c.dealer-1] == nil || m.deals[c.dealer-1].hash != c.deal {
+		return ErrState
+	}
+	if m.complained(msg.sender, c.dealer) {
 		return ErrState
 	}
 	d := m.deals[c.dealer-1]
