@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -144,9 +145,13 @@ func (p *plan) commit(number uint8, d *dealing) *committed {
 
 // oldShare returns the public share of secret k that a participant held.
 func (p *plan) oldShare(number uint8, k int) pairing.G1 {
-	g, err := p.Secrets[k].Old.PublicShare(p.oldIndex[number-1])
+	return publicShare(p.Secrets[k].Old, p.oldIndex[number-1])
+}
+
+func publicShare(s *threshold.Sharing, index uint8) pairing.G1 {
+	g, err := s.PublicShare(index)
 	if err != nil {
-		return pairing.G1{} // unreachable: admit checked the roster's size
+		return pairing.G1{} // unreachable: the index is of a roster whose size was checked
 	}
 	return g
 }

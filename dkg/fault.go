@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
 
 // Refusals that say nothing about the sender, who may have been delayed,
-// repeated or impersonated. [ErrSignature] and [ErrDuplicate] are two more.
+// repeated or impersonated. [threshold.ErrSignature] and
+// [threshold.ErrDuplicate] are two more.
 var (
 	ErrCeremony = errors.New("message belongs to another ceremony")
 	ErrOrder    = errors.New("point lies before one already passed")
@@ -70,7 +72,7 @@ type record struct {
 
 const (
 	evidenceFormat   = "ward/dkg/evidence/v1"
-	evidenceMessages = 4 * MaxMembers * MaxMembers
+	evidenceMessages = 4 * threshold.MaxMembers * threshold.MaxMembers
 )
 
 // evidence is what proves a fault to someone who has only the ceremony.

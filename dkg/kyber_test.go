@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -52,7 +53,7 @@ func TestK01LeaversNeverAnswerComplaints(t *testing.T) {
 		for from := uint8(1); from <= 3; from++ {
 			c := f.complaint(leaver)
 			m := &Message{ceremony: r.p.id, phase: PhaseComplain, sender: from, payload: c.encode(), signature: make([]byte, 64)}
-			if err := r.append(m.Bytes()); !errors.Is(err, ErrSignature) {
+			if err := r.append(m.Bytes()); !errors.Is(err, threshold.ErrSignature) {
 				t.Fatalf("unsigned complaint: %v", err)
 			}
 		}
@@ -72,11 +73,11 @@ func TestK02EveryMessageIsSigned(t *testing.T) {
 			for _, msg := range m.Pending() {
 				raw := msg.Sign(r.nodes[i].key)
 				other := msg.Sign(r.nodes[(i+1)%4].key)
-				if err := r.append(other); !errors.Is(err, ErrSignature) {
+				if err := r.append(other); !errors.Is(err, threshold.ErrSignature) {
 					t.Fatalf("%v message signed by another: %v", msg.phase, err)
 				}
 				raw[len(raw)-1] ^= 1
-				if err := r.append(raw); !errors.Is(err, ErrSignature) {
+				if err := r.append(raw); !errors.Is(err, threshold.ErrSignature) {
 					t.Fatalf("%v message with a broken signature: %v", msg.phase, err)
 				}
 			}
@@ -231,7 +232,7 @@ func TestK09EquivocationHasOneOutcome(t *testing.T) {
 	if err := r.forge(2, PhaseDeal, b); !errors.Is(err, ErrEquivocation) {
 		t.Fatalf("a second deal: %v", err)
 	}
-	if err := r.forge(2, PhaseDeal, a); !errors.Is(err, ErrDuplicate) {
+	if err := r.forge(2, PhaseDeal, a); !errors.Is(err, threshold.ErrDuplicate) {
 		t.Fatalf("the first deal again: %v", err)
 	}
 	r.finish()
@@ -425,18 +426,18 @@ func TestK16OneQualifiedSetInAReshare(t *testing.T) {
 }
 
 func TestK17NoThresholdOfZero(t *testing.T) {
-	for _, threshold := range []int{-1, 0, 1, 4, 300} {
+	for _, size := range []int{-1, 0, 1, 4, 300} {
 		c := freshCeremony(newNodes(1, 4))
-		c.Secrets[1].Threshold = threshold
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrThreshold) {
-			t.Errorf("identity threshold %d of 4: %v", threshold, err)
+		c.Secrets[1].Threshold = size
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, threshold.ErrThreshold) {
+			t.Errorf("identity threshold %d of 4: %v", size, err)
 		}
 	}
-	for _, threshold := range []int{0, 2, 4} {
+	for _, size := range []int{0, 2, 4} {
 		c := freshCeremony(newNodes(1, 4))
-		c.Secrets[0].Threshold = threshold
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrThreshold) {
-			t.Errorf("checkpoint threshold %d of 4: %v", threshold, err)
+		c.Secrets[0].Threshold = size
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, threshold.ErrThreshold) {
+			t.Errorf("checkpoint threshold %d of 4: %v", size, err)
 		}
 	}
 	// Nobody deals: the ceremony aborts, and there is no result to trip over.
@@ -589,16 +590,14 @@ func TestK23HashesCoverIndices(t *testing.T) {
 	if p.newAudience([]receiver{{1, g}}).hash == p.newAudience([]receiver{{2, g}}).hash {
 		t.Error("two receivers' keys hash alike")
 	}
-	d := dealKey(t, 1, 4, 3, generateSecret(t))
-	if a, b := d.sign(t, []byte("m"), 1)[0], d.sign(t, []byte("m"), 2)[0]; bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("two members' signatures are alike")
-	}
+	r.finish()
+	v := r.result().Sharings[0]
 	// A share of another index is not accepted, whatever it claims.
-	swapped, err := NewShare(1, 2, d.shares[0].value)
+	swapped, err := threshold.NewShare(1, 2, r.nodes[0].shares["1"].Secret())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := swapped.Check(d.sharing); !errors.Is(err, ErrShare) {
+	if err := swapped.Check(v); !errors.Is(err, threshold.ErrShare) {
 		t.Errorf("a share under another index: %v", err)
 	}
 }

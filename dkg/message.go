@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -126,7 +127,7 @@ func (p *plan) authentic(raw []byte) (*Message, error) {
 		return nil, ErrSender
 	}
 	if !ed25519.Verify(p.participants[m.sender-1], m.signed(), m.signature) {
-		return nil, ErrSignature
+		return nil, threshold.ErrSignature
 	}
 	return m, nil
 }
@@ -199,3 +200,20 @@ func parseComplaint(payload []byte) (*complaintPayload, error) {
 }
 
 func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+
+func writeG1(w *wire.Writer, g pairing.G1) {
+	b := g.Bytes()
+	w.Raw(b[:])
+}
+
+func readG1(r *wire.Reader) pairing.G1 {
+	b := r.Raw(pairing.G1Size)
+	if r.Err() != nil {
+		return pairing.G1{}
+	}
+	g, err := pairing.ParseG1(b)
+	if err != nil {
+		r.Fail(err)
+	}
+	return g
+}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ward-health/ward/dkg/threshold"
 )
 
 func TestStrangersHaveNoSay(t *testing.T) {
@@ -37,7 +39,7 @@ func TestConfirmingTwiceCountsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		if err := r.append(raw); !errors.Is(err, ErrDuplicate) {
+		if err := r.append(raw); !errors.Is(err, threshold.ErrDuplicate) {
 			t.Fatalf("the same confirmation again: %v", err)
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/ward-health/ward/dkg/threshold"
 )
 
 func TestMain(m *testing.M) {
@@ -298,7 +300,7 @@ func TestAnyScheduleOfAReshare(t *testing.T) {
 	first := newRun(t, freshCeremony(nodes[:4]), nodes)
 	first.finish()
 	before := first.result()
-	shares := make([]map[string]*Share, len(nodes))
+	shares := make([]map[string]*threshold.Share, len(nodes))
 	for i, n := range nodes {
 		shares[i] = n.shares
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -21,7 +22,7 @@ var ErrState = errors.New("not a state of a ceremony")
 // abortCauses numbers the causes of an abort other than silence.
 //
 // Part of the format: only add at the end.
-var abortCauses = [...]error{nil, ErrIdentity, ErrConstant}
+var abortCauses = [...]error{nil, threshold.ErrIdentity, ErrConstant}
 
 // Bytes returns the whole state, from which [ParseMachine] goes on. It contains
 // secrets: it belongs in a sealed vault, written before anything of

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -136,7 +137,7 @@ func (v *vector) replay(t testing.TB, m *Machine) (last error) {
 
 // wholeVector records an honest run so that another implementation can repeat
 // every byte: node keys, randomness, and old shares in a reshare.
-func (r *run) wholeVector(t testing.TB, old []map[string]*Share) *vector {
+func (r *run) wholeVector(t testing.TB, old []map[string]*threshold.Share) *vector {
 	v := new(vector)
 	for i, n := range r.nodes {
 		random := make([]byte, 112)
@@ -179,9 +180,9 @@ func (r *run) wholeVector(t testing.TB, old []map[string]*Share) *vector {
 	return v
 }
 
-func snapshotShares(nodes []*node) (out []map[string]*Share) {
+func snapshotShares(nodes []*node) (out []map[string]*threshold.Share) {
 	for _, n := range nodes {
-		shares := map[string]*Share{}
+		shares := map[string]*threshold.Share{}
 		for name, s := range n.shares {
 			shares[name] = s
 		}
@@ -199,7 +200,7 @@ func writeHonestVectors(t *testing.T) {
 	old := snapshotShares(nodes)
 	second := newRun(t, reshareCeremony(first.c, before, nil, nodes[1:]), nodes)
 	second.finish()
-	byParticipant := make([]map[string]*Share, len(second.nodes))
+	byParticipant := make([]map[string]*threshold.Share, len(second.nodes))
 	for i, n := range second.nodes {
 		byParticipant[i] = old[slices.Index(nodes, n)]
 	}
@@ -218,7 +219,7 @@ var failures = map[string]struct {
 		r.append(m.Sign(r.nodes[0].key))
 		return r
 	}},
-	"signature": {ErrSignature, func(t *testing.T) *run {
+	"signature": {threshold.ErrSignature, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.append(r.machines[0].Pending()[0].Sign(r.nodes[1].key))
 		return r
@@ -235,7 +236,7 @@ var failures = map[string]struct {
 		r.append(r.log[0].raw)
 		return r
 	}},
-	"duplicate": {ErrDuplicate, func(t *testing.T) *run {
+	"duplicate": {threshold.ErrDuplicate, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		raw := r.sign(1, PhaseJoin, r.pending(1, PhaseJoin))
 		r.append(raw)
@@ -372,9 +373,9 @@ func TestHonestVectors(t *testing.T) {
 		seeds, random, old, shares := v.all("node-seed"), v.all("random"), v.all("old-shares"), v.all("shares")
 		for i := range seeds {
 			node := nodeFromSeed(unhex(t, seeds[i]))
-			var held []*Share
+			var held []*threshold.Share
 			for field := range strings.FieldsSeq(old[i]) {
-				s, err := ParseShare(unhex(t, field))
+				s, err := threshold.ParseShare(unhex(t, field))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package dkg
+package threshold
 
 import (
 	"errors"
@@ -54,6 +54,9 @@ func (k PublicKey) Bytes() []byte {
 	b := k.point.Bytes()
 	return b[:]
 }
+
+// Equal reports whether k and other are the same key.
+func (k PublicKey) Equal(other PublicKey) bool { return k.point.Equal(other.point) }
 
 // Verify returns nil if sig signs msg under k, and [ErrSignature] if not. Any
 // library of the ciphersuite gives the same answer.
@@ -163,6 +166,9 @@ func (s *Sharing) VerifyPart(msg []byte, p *PartialSignature) error {
 }
 
 func (s *Sharing) verifyPart(hash pairing.G2, p *PartialSignature) error {
+	if p == nil {
+		return ErrIndex
+	}
 	public, err := s.PublicShare(p.index)
 	if err != nil {
 		return err

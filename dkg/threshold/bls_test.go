@@ -1,4 +1,4 @@
-package dkg
+package threshold
 
 import (
 	"bytes"
@@ -159,7 +159,7 @@ func subsets(n, size int) [][]uint8 {
 func TestEveryQuorumSignsAndNoSmallerSetDoes(t *testing.T) {
 	msg := []byte("WARD-V1-TEST message")
 	for n := 1; n <= 7; n++ {
-		threshold := checkpointThreshold(n)
+		threshold := (n+(n-1)/3)/2 + 1
 		d := dealKey(t, 1, n, threshold, generateSecret(t))
 		parts := make([]*PartialSignature, n+1)
 		for i := 1; i <= n; i++ {
@@ -198,6 +198,28 @@ func TestEveryQuorumSignsAndNoSmallerSetDoes(t *testing.T) {
 			}
 			if d.sharing.Key().Verify(msg, sig) == nil {
 				t.Fatalf("n = %d: members %v, fewer than %d, sign", n, set, threshold)
+			}
+		}
+	}
+}
+
+func TestFaultyMembersWithHalfOfTheOthersSignNothing(t *testing.T) {
+	for n, f := range map[int]int{5: 1, 7: 2} {
+		d := dealKey(t, 1, n, (n+f)/2+1, generateSecret(t))
+		for start := range 2 {
+			var set []uint8
+			for i := 1; i <= n; i++ {
+				if i <= f || i%2 == start {
+					set = append(set, uint8(i))
+				}
+			}
+			set = set[:min(len(set), d.sharing.Threshold()-1)]
+			sig, err := interpolate(d.sign(t, []byte("head"), set...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.sharing.Key().Verify([]byte("head"), sig) == nil {
+				t.Errorf("n = %d: members %v sign a head of their own", n, set)
 			}
 		}
 	}
