@@ -64,7 +64,7 @@ func (m *Machine) onConfirm(msg *Message, raw []byte) error {
 	m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, own: own})
 	m.settle(false)
 	if m.confirmations[len(m.confirmations)-1].state == invalid {
-		return ErrConfirmation
+		return errConfirmation
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func (m *Machine) settle(force bool) {
 		for j, i := range open {
 			if slices.Contains(bad, j) {
 				m.confirmations[i].state = invalid
-				m.blame(m.confirmations[i].number, ErrConfirmation, m.confirmations[i].raw)
+				m.blame(m.confirmations[i].number, errConfirmation, m.confirmations[i].raw)
 				continue
 			}
 			m.confirmations[i].state = valid

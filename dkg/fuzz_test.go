@@ -174,10 +174,10 @@ func FuzzStep(f *testing.F) {
 		err = m.Step(Point{Position: m.at.Position + 1}, msg.Sign(key))
 		for _, fault := range m.Faults() {
 			if fault.Participant != 2 {
-				t.Fatalf("member 2 makes %d look guilty of %v", fault.Participant, fault.Err)
+				t.Fatalf("member 2 makes %d look guilty of %v", fault.Participant, fault.Kind)
 			}
 			if _, bad := VerifyEvidence(&m.plan.Ceremony, fault.Evidence); bad != nil {
-				t.Fatalf("fault %v (%v) without evidence: %v", fault.Err, err, bad)
+				t.Fatalf("fault %v (%v) without evidence: %v", fault.Kind, err, bad)
 			}
 		}
 		again, err := ParseMachine(m.Bytes())

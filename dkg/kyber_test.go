@@ -101,11 +101,11 @@ func TestK03ComplaintForAnotherPair(t *testing.T) {
 	// The key between member 2 and dealer 3, presented as that with dealer 1.
 	c, other := f.complaint(1), f.complaint(3)
 	c.key, c.proof = other.key, other.proof
-	if err := r.forge(2, PhaseComplain, c.encode()); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseComplain, c.encode()); !errors.Is(err, errProof) {
 		t.Fatalf("a key of another pair: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 2 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -124,7 +124,7 @@ func TestK04BadShareNeverBecomesPartOfAKey(t *testing.T) {
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 3 4]" || r.auditor.Abort() == nil || fmt.Sprint(r.auditor.Abort().Missing) != "[2]" {
 		t.Fatalf("qualified %v, abort %v", r.auditor.Qualified(), r.auditor.Abort())
 	}
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	// In a reshare three are enough, and each of them holds a good share.
 	r = reshared(freshRun(t, 4))
 	f = joinedBy(t, r, 2)
@@ -132,7 +132,7 @@ func TestK04BadShareNeverBecomesPartOfAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	public := r.result()
 	for k, s := range r.p.Secrets {
 		if !recovers(t, public.Sharings[k], secretName(&s), r.nodes, []uint8{1, 3, 4}) {
@@ -154,11 +154,11 @@ func testDegree(t *testing.T, r *run, coefficients int) {
 	f := r.forger(2)
 	f.otherDegree(coefficients)
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrMalformed) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errMalformed) {
 		t.Fatalf("%d commitments: %v", coefficients, err)
 	}
 	r.finish()
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	if slices.Contains(r.auditor.Qualified(), 2) {
 		t.Fatal("the dealer qualifies")
 	}
@@ -181,12 +181,12 @@ func TestK07ReshareWithoutCommitments(t *testing.T) {
 	f := joinedBy(t, r, 2)
 	full := f.deal()
 	for _, n := range []int{0, 1, len(dealFormat) + 1, len(dealFormat) + 33, len(full) / 2, len(full) - 1} {
-		if err := r.forge(2, PhaseDeal, full[:n]); !errors.Is(err, ErrMalformed) {
+		if err := r.forge(2, PhaseDeal, full[:n]); !errors.Is(err, errMalformed) {
 			t.Fatalf("deal cut to %d bytes: %v", n, err)
 		}
 	}
 	r.finish()
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	r.result()
 }
 
@@ -200,11 +200,11 @@ func TestK08ReshareCannotReplaceTheKey(t *testing.T) {
 	wrong := f.polynomials[1][0].MulG1(pairing.GeneratorG1()).Bytes()
 	copy(f.public.commitments[at:], wrong[:])
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrConstant) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errConstant) {
 		t.Fatalf("another constant term: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrConstant)
+	r.blames(2, errConstant)
 	r.result()
 	// It commits to its old share and deals another: each receiver complains,
 	// and one proof is enough.
@@ -217,7 +217,7 @@ func TestK08ReshareCannotReplaceTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	r.result() // checks that no key changed
 }
 
@@ -229,14 +229,14 @@ func TestK09EquivocationHasOneOutcome(t *testing.T) {
 	if err := r.forge(2, PhaseDeal, a); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.forge(2, PhaseDeal, b); !errors.Is(err, ErrEquivocation) {
+	if err := r.forge(2, PhaseDeal, b); !errors.Is(err, errEquivocation) {
 		t.Fatalf("a second deal: %v", err)
 	}
 	if err := r.forge(2, PhaseDeal, a); !errors.Is(err, threshold.ErrDuplicate) {
 		t.Fatalf("the first deal again: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrEquivocation)
+	r.blames(2, errEquivocation)
 }
 
 func TestK10MessagesOfAnotherCeremony(t *testing.T) {
@@ -297,11 +297,11 @@ func TestK12MissingFields(t *testing.T) {
 	cut := func(phase Phase, payload []byte) {
 		t.Helper()
 		for n := 0; n < len(payload); n += 1 + len(payload)/64 {
-			if err := r.forge(2, phase, payload[:n]); !errors.Is(err, ErrMalformed) {
+			if err := r.forge(2, phase, payload[:n]); !errors.Is(err, errMalformed) {
 				t.Fatalf("%v payload cut to %d bytes: %v", phase, n, err)
 			}
 		}
-		if err := r.forge(2, phase, append(bytes.Clone(payload), 0)); !errors.Is(err, ErrMalformed) {
+		if err := r.forge(2, phase, append(bytes.Clone(payload), 0)); !errors.Is(err, errMalformed) {
 			t.Fatalf("%v payload with a byte too many: %v", phase, err)
 		}
 	}
@@ -315,7 +315,7 @@ func TestK12MissingFields(t *testing.T) {
 	cut(PhaseComplain, f.complaint(1).encode())
 	r.skip()
 	cut(PhaseConfirm, r.pending(1, PhaseConfirm))
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	if n := r.auditor.Faults()[0].Count; n < 100 {
 		t.Errorf("%d malformed messages are counted", n)
 	}
@@ -324,7 +324,7 @@ func TestK12MissingFields(t *testing.T) {
 			t.Errorf("%d bytes count as a message", len(raw))
 		}
 	}
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 }
 
 func TestK13UndecryptableDealIsPubliclyOut(t *testing.T) {
@@ -334,7 +334,7 @@ func TestK13UndecryptableDealIsPubliclyOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -478,11 +478,11 @@ func TestK18RostersAndReceivingKeys(t *testing.T) {
 		return p
 	}
 	infinity := append([]byte{0xc0}, make([]byte, 47)...)
-	if err := r.forge(2, PhaseJoin, with(infinity)); !errors.Is(err, ErrMalformed) {
+	if err := r.forge(2, PhaseJoin, with(infinity)); !errors.Is(err, errMalformed) {
 		t.Errorf("the identity as receiving key: %v", err)
 	}
 	stolen := with(honest[at : at+48+64]) // another's key with its proof
-	if err := r.forge(2, PhaseJoin, stolen); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseJoin, stolen); !errors.Is(err, errProof) {
 		t.Errorf("another's receiving key: %v", err)
 	}
 	if f := r.auditor.Faults(); len(f) != 2 || f[0].Participant != 2 || f[1].Participant != 2 {
@@ -500,11 +500,11 @@ func TestK19RogueConstantTermNeedsKnowledge(t *testing.T) {
 	rogue := pairing.HashToG1(pairing.DSTCapsuleBase, []byte("a point with an unknown logarithm")).Bytes()
 	copy(f.public.commitments, rogue[:])
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errProof) {
 		t.Fatalf("a constant term nobody knows: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if slices.Contains(r.auditor.Qualified(), 2) {
 		t.Error("the dealer qualifies")
 	}
@@ -516,11 +516,11 @@ func TestK20RushingDealerCannotChoose(t *testing.T) {
 	r.deliver(2) // the others' deals are open
 	f.polynomials[0][0] = generateSecret(t)
 	f.public = nil
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrCommitment) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errCommitment) {
 		t.Fatalf("a polynomial chosen late: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrCommitment)
+	r.blames(2, errCommitment)
 }
 
 func TestK21CorrectResendCounts(t *testing.T) {
@@ -529,14 +529,14 @@ func TestK21CorrectResendCounts(t *testing.T) {
 	good := f.deal()
 	broken := bytes.Clone(good)
 	broken[len(dealFormat)+1+32+48+40] ^= 1 // in the proof
-	if err := r.forge(2, PhaseDeal, broken); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseDeal, broken); !errors.Is(err, errProof) {
 		t.Fatalf("a broken deal: %v", err)
 	}
 	if err := r.forge(2, PhaseDeal, good); err != nil {
 		t.Fatalf("the correct deal after a broken one: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if !slices.Contains(r.auditor.Qualified(), 2) {
 		t.Error("the dealer does not qualify")
 	}

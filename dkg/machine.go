@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -190,8 +191,8 @@ func (m *Machine) ownJoin() []byte {
 // Step takes a message of the log that stands at the given point. It returns
 // nil if the message counts, and otherwise why it does not: one of the refusals
 // ([ErrOrder], [ErrCeremony], [threshold.ErrSignature], [ErrSender], [ErrPhase],
-// [ErrNoDeal], [threshold.ErrDuplicate], or an error of [ParseMessage]), or one of the
-// faults, which then stands in [Machine.Faults]. Refused or not, the point
+// [ErrNoDeal], [threshold.ErrDuplicate], or an error of [ParseMessage]), or a
+// [FaultKind], which then stands in [Machine.Faults]. Refused or not, the point
 // passes, and phases end that were to end before it; only after [ErrOrder]
 // nothing has changed.
 func (m *Machine) Step(at Point, raw []byte) error {
@@ -283,7 +284,7 @@ func (m *Machine) onDeal(msg *Message, raw []byte) error {
 		return m.again(msg, first.raw, raw)
 	}
 	d, err := m.verifyDeal(msg, join)
-	if err == ErrReceivers {
+	if err == errReceivers {
 		return m.blame(msg.sender, err, raw)
 	}
 	if err != nil {
@@ -337,10 +338,10 @@ func (m *Machine) onComplaint(msg *Message, raw []byte) error {
 		m.arrived(msg)
 	}
 	if !bad {
-		return m.blame(msg.sender, ErrFalseComplaint, d.raw, raw)
+		return m.blame(msg.sender, errFalseComplaint, d.raw, raw)
 	}
 	d.guilty = true
-	m.blame(c.dealer, ErrBadShare, d.raw, raw)
+	m.blame(c.dealer, errBadShare, d.raw, raw)
 	m.dropComplaints(c.dealer)
 	return nil
 }
@@ -354,14 +355,14 @@ func (m *Machine) again(msg *Message, first, raw []byte) error {
 	if old, err := ParseMessage(first); err != nil || bytes.Equal(old.payload, msg.payload) {
 		return threshold.ErrDuplicate
 	}
-	return m.blame(msg.sender, ErrEquivocation, first, raw)
+	return m.blame(msg.sender, errEquivocation, first, raw)
 }
 
 // blame puts a fault on record, with the messages that prove it, and returns
 // it. Of repeated faults the first is kept, so that nobody can fill the state.
 func (m *Machine) blame(number uint8, err error, messages ...[]byte) error {
-	kind, ok := faultKind(err)
-	if !ok {
+	var kind FaultKind
+	if !errors.As(err, &kind) {
 		return err
 	}
 	for i := range m.faults {

@@ -69,7 +69,7 @@ func ParseMessage(b []byte) (*Message, error) {
 		return nil, fmt.Errorf("read ceremony message: %w", err)
 	}
 	if m.phase < PhaseJoin || m.phase > PhaseConfirm || m.sender == 0 {
-		return nil, fmt.Errorf("read ceremony message: %w", ErrMalformed)
+		return nil, fmt.Errorf("read ceremony message: %w", errMalformed)
 	}
 	return m, nil
 }
@@ -165,7 +165,7 @@ func (p *plan) checkJoin(number uint8, payload []byte) (*joinPayload, error) {
 		return nil, malformed(err)
 	}
 	if p.isReceiver(number) && !p.verifyPossession(number, j) {
-		return nil, ErrProof
+		return nil, errProof
 	}
 	return j, nil
 }
@@ -199,7 +199,7 @@ func parseComplaint(payload []byte) (*complaintPayload, error) {
 	return c, nil
 }
 
-func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+func malformed(err error) error { return fmt.Errorf("%w: %w", errMalformed, err) }
 
 func writeG1(w *wire.Writer, g pairing.G1) {
 	b := g.Bytes()

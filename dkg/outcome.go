@@ -154,17 +154,20 @@ func (m *Machine) Faults() []Fault {
 	out := make([]Fault, len(m.faults))
 	for i, f := range m.faults {
 		e := &evidence{kind: f.kind, accused: f.number, messages: f.messages}
-		switch faultKinds[f.kind] {
-		case ErrReceivers:
+		switch f.kind {
+		case errReceivers:
 			e.messages = append(m.rawJoins(true), f.messages...)
-		case ErrConfirmation:
+		case errConfirmation:
 			e.messages = append(m.messagesBefore(), f.messages...)
 		default:
 			if m.audience.receivers != nil {
 				e.receivers = m.audience.receivers
 			}
 		}
-		out[i] = Fault{f.number, ed25519.PublicKey(slices.Clone(m.plan.participants[f.number-1])), faultKinds[f.kind], int(f.count), e.encode()}
+		out[i] = Fault{
+			Participant: f.number, Key: ed25519.PublicKey(slices.Clone(m.plan.participants[f.number-1])),
+			Kind: f.kind, Count: int(f.count), Evidence: e.encode(),
+		}
 	}
 	return out
 }

@@ -97,7 +97,7 @@ func (m *Machine) combine() error {
 			return err
 		}
 		if s.Old != nil && !m.sharings[k].Key().Equal(s.Old.Key()) {
-			return ErrConstant
+			return errConstant
 		}
 	}
 	var w wire.Writer

@@ -46,10 +46,10 @@ func TestConfirmingTwiceCountsOnce(t *testing.T) {
 	if r.auditor.Phase() != PhaseConfirm {
 		t.Errorf("one member brings the ceremony to phase %v", r.auditor.Phase())
 	}
-	if err := r.forge(1, PhaseConfirm, r.pending(2, PhaseConfirm)); !errors.Is(err, ErrEquivocation) {
+	if err := r.forge(1, PhaseConfirm, r.pending(2, PhaseConfirm)); !errors.Is(err, errEquivocation) {
 		t.Errorf("another confirmation: %v", err)
 	}
-	r.blames(1, ErrEquivocation)
+	r.blames(1, errEquivocation)
 }
 
 func TestTooFewReceiversAbortAtOnce(t *testing.T) {
@@ -205,36 +205,44 @@ func TestEvidenceNeedsTheFault(t *testing.T) {
 	receivers := r.auditor.audience.receivers
 	first := r.auditor.deals[0].raw
 	join1, join2 := r.auditor.joins[0].raw, r.auditor.joins[1].raw
-	kind := func(err error) uint8 {
-		k, _ := faultKind(err)
-		return k
-	}
 	for name, test := range map[string]struct {
 		e      evidence
 		proves bool
 	}{
-		"a bad share":                     {evidence{kind(ErrBadShare), 2, receivers, [][]byte{bad, honest}}, true},
-		"a false complaint":               {evidence{kind(ErrFalseComplaint), 4, receivers, [][]byte{first, lie}}, true},
-		"two deals":                       {evidence{kind(ErrEquivocation), 2, nil, [][]byte{bad, good}}, true},
-		"complaint about the other deal":  {evidence{kind(ErrFalseComplaint), 3, receivers, [][]byte{good, honest}}, false},
-		"bad share by a false complaint":  {evidence{kind(ErrBadShare), 1, receivers, [][]byte{first, lie}}, false},
-		"false complaint by a true one":   {evidence{kind(ErrFalseComplaint), 3, receivers, [][]byte{bad, honest}}, false},
-		"one deal twice":                  {evidence{kind(ErrEquivocation), 2, nil, [][]byte{bad, bad}}, false},
-		"a join and a deal":               {evidence{kind(ErrEquivocation), 2, nil, [][]byte{join2, bad}}, false},
-		"two members' joins":              {evidence{kind(ErrEquivocation), 2, nil, [][]byte{join1, join2}}, false},
-		"two members' joins, the other":   {evidence{kind(ErrEquivocation), 1, nil, [][]byte{join1, join2}}, false},
-		"two complaints":                  {evidence{kind(ErrEquivocation), 3, nil, [][]byte{honest, r.sign(3, PhaseComplain, g.complaint(2).encode())}}, false},
-		"a good deal as malformed":        {evidence{kind(ErrMalformed), 1, receivers, [][]byte{join1, first}}, false},
-		"as malformed to fewer receivers": {evidence{kind(ErrMalformed), 1, receivers[:3], [][]byte{join1, first}}, false},
-		"a good deal as for others":       {evidence{kind(ErrReceivers), 1, nil, append(r.auditor.rawJoins(true), first)}, false},
-		"a good join":                     {evidence{kind(ErrProof), 1, nil, [][]byte{join1}}, false},
-		"a good complaint":                {evidence{kind(ErrProof), 3, receivers, [][]byte{bad, honest}}, false},
-		"a deal with another's join":      {evidence{kind(ErrCommitment), 1, receivers, [][]byte{join2, first}}, false},
+		"a bad share":                     {evidence{errBadShare, 2, receivers, [][]byte{bad, honest}}, true},
+		"a false complaint":               {evidence{errFalseComplaint, 4, receivers, [][]byte{first, lie}}, true},
+		"two deals":                       {evidence{errEquivocation, 2, nil, [][]byte{bad, good}}, true},
+		"complaint about the other deal":  {evidence{errFalseComplaint, 3, receivers, [][]byte{good, honest}}, false},
+		"bad share by a false complaint":  {evidence{errBadShare, 1, receivers, [][]byte{first, lie}}, false},
+		"false complaint by a true one":   {evidence{errFalseComplaint, 3, receivers, [][]byte{bad, honest}}, false},
+		"one deal twice":                  {evidence{errEquivocation, 2, nil, [][]byte{bad, bad}}, false},
+		"a join and a deal":               {evidence{errEquivocation, 2, nil, [][]byte{join2, bad}}, false},
+		"two members' joins":              {evidence{errEquivocation, 2, nil, [][]byte{join1, join2}}, false},
+		"two members' joins, the other":   {evidence{errEquivocation, 1, nil, [][]byte{join1, join2}}, false},
+		"two complaints":                  {evidence{errEquivocation, 3, nil, [][]byte{honest, r.sign(3, PhaseComplain, g.complaint(2).encode())}}, false},
+		"a good deal as malformed":        {evidence{errMalformed, 1, receivers, [][]byte{join1, first}}, false},
+		"as malformed to fewer receivers": {evidence{errMalformed, 1, receivers[:3], [][]byte{join1, first}}, false},
+		"a good deal as for others":       {evidence{errReceivers, 1, nil, append(r.auditor.rawJoins(true), first)}, false},
+		"a good join":                     {evidence{errProof, 1, nil, [][]byte{join1}}, false},
+		"a good complaint":                {evidence{errProof, 3, receivers, [][]byte{bad, honest}}, false},
+		"a deal with another's join":      {evidence{errCommitment, 1, receivers, [][]byte{join2, first}}, false},
 	} {
 		_, err := VerifyEvidence(r.c, test.e.encode())
 		if test.proves && err != nil || !test.proves && !errors.Is(err, ErrEvidence) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// An honest deal looks wrong to who is not shown every join: the fault
+	// says what it rests on.
+	joins := r.auditor.rawJoins(true)[1:]
+	frame := evidence{errReceivers, 1, nil, append(slices.Clone(joins), first)}
+	f1, err := VerifyEvidence(r.c, frame.encode())
+	if err != nil || !slices.EqualFunc(f1.Given, joins, bytes.Equal) {
+		t.Errorf("a fault beside %d joins is given beside %v, %v", len(joins), f1, err)
+	}
+	alone := evidence{errEquivocation, 2, nil, [][]byte{bad, good}}
+	if f2, err := VerifyEvidence(r.c, alone.encode()); err != nil || f2.Given != nil {
+		t.Errorf("two deals prove themselves, but are given beside others: %v, %v", f2, err)
 	}
 }
 

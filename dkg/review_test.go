@@ -22,14 +22,14 @@ func TestFalseComplaintNamesComplainer(t *testing.T) {
 	}
 	r.to(PhaseComplain)
 	c := f.complaint(1).encode()
-	if err := r.forge(2, PhaseComplain, c); !errors.Is(err, ErrFalseComplaint) {
+	if err := r.forge(2, PhaseComplain, c); !errors.Is(err, errFalseComplaint) {
 		t.Fatalf("a complaint about a good share: %v", err)
 	}
 	if err := r.forge(2, PhaseComplain, c); !errors.Is(err, threshold.ErrDuplicate) {
 		t.Fatalf("the same complaint again: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrFalseComplaint)
+	r.blames(2, errFalseComplaint)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 2 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -50,7 +50,7 @@ func TestProvenComplaintRemovesDealer(t *testing.T) {
 		t.Error("member 4 would still reveal its key with a dealer that is out already")
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -66,11 +66,11 @@ func TestCopiedEphemeralRefused(t *testing.T) {
 	f.public = r.p.commit(2, f.dealing)
 	f.public.ephemeral = honest
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errProof) {
 		t.Fatalf("a copied ephemeral key: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 }
 
 func TestHonestDealerNeverOpens(t *testing.T) {
@@ -91,7 +91,7 @@ func TestHonestDealerNeverOpens(t *testing.T) {
 	}
 	r.to(PhaseComplain)
 	for _, x := range []*forger{f, g} {
-		if err := r.forge(x.number, PhaseComplain, x.complaint(1).encode()); !errors.Is(err, ErrFalseComplaint) {
+		if err := r.forge(x.number, PhaseComplain, x.complaint(1).encode()); !errors.Is(err, errFalseComplaint) {
 			t.Fatal(err)
 		}
 	}
@@ -492,10 +492,10 @@ func TestWrongConfirmationIsNamed(t *testing.T) {
 	}
 	r.deliver(3)
 	r.check()
-	if f := r.auditor.Faults(); len(f) != 1 || f[0].Err != ErrConfirmation || f[0].Participant != 3 {
+	if f := r.auditor.Faults(); len(f) != 1 || f[0].Kind != errConfirmation || f[0].Participant != 3 {
 		t.Fatalf("faults are %v", f)
 	}
-	r.blames(3, ErrConfirmation)
+	r.blames(3, errConfirmation)
 	if fmt.Sprint(r.auditor.Confirmed()) != "[1 2 4]" {
 		t.Errorf("confirmed: %v", r.auditor.Confirmed())
 	}
@@ -519,7 +519,7 @@ func TestEvidenceDoesNotFrame(t *testing.T) {
 	}
 	r.to(PhaseComplain)
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	good, err := parseEvidence(r.auditor.Faults()[0].Evidence)
 	if err != nil {
 		t.Fatal(err)

@@ -231,8 +231,8 @@ func (s *schedule) verify() {
 		}
 	}
 	for _, f := range s.auditor.Faults() {
-		if f.Err != ErrEquivocation || !s.actors[f.Participant-1].amnesia {
-			s.rt.Fatalf("honest participant %d is blamed: %v", f.Participant, f.Err)
+		if f.Kind != errEquivocation || !s.actors[f.Participant-1].amnesia {
+			s.rt.Fatalf("honest participant %d is blamed: %v", f.Participant, f.Kind)
 		}
 	}
 	if s.auditor.Abort() != nil {

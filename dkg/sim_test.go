@@ -264,8 +264,8 @@ func (r *run) check() {
 	}
 	for _, f := range want.Faults() {
 		proven, err := VerifyEvidence(r.c, f.Evidence)
-		if err != nil || proven.Participant != f.Participant || proven.Err != f.Err || !proven.Key.Equal(r.nodes[f.Participant-1].public()) {
-			r.t.Fatalf("evidence against %d for %q: %v", f.Participant, f.Err, err)
+		if err != nil || proven.Participant != f.Participant || proven.Kind != f.Kind || !proven.Key.Equal(r.nodes[f.Participant-1].public()) {
+			r.t.Fatalf("evidence against %d for %q: %v", f.Participant, f.Kind, err)
 		}
 	}
 }
@@ -275,7 +275,7 @@ func (r *run) blames(number uint8, want error) {
 	r.t.Helper()
 	r.check()
 	faults := r.auditor.Faults()
-	if len(faults) != 1 || faults[0].Participant != number || faults[0].Err != want {
+	if len(faults) != 1 || faults[0].Participant != number || faults[0].Kind != want {
 		r.t.Fatalf("faults are %v, want %v by %d", faults, want, number)
 	}
 }
@@ -395,7 +395,7 @@ func TestBadDealerAtEverySizeAndThreshold(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.finish()
-				r.blames(2, ErrBadShare)
+				r.blames(2, errBadShare)
 				if slices.Contains(r.auditor.Qualified(), 2) {
 					t.Errorf("n = %d, t = %d: the dealer qualifies", n, threshold)
 				}

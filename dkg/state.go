@@ -22,7 +22,7 @@ var ErrState = errors.New("not a state of a ceremony")
 // abortCauses numbers the causes of an abort other than silence.
 //
 // Part of the format: only add at the end.
-var abortCauses = [...]error{nil, threshold.ErrIdentity, ErrConstant}
+var abortCauses = [...]error{nil, threshold.ErrIdentity, errConstant}
 
 // Bytes returns the whole state, from which [ParseMachine] goes on. It contains
 // secrets: it belongs in a sealed vault, written before anything of
@@ -60,7 +60,7 @@ func (m *Machine) Bytes() []byte {
 	w.Uint32(uint32(len(m.faults)))
 	for _, f := range m.faults {
 		w.Uint8(f.number)
-		w.Uint8(f.kind)
+		w.Uint8(uint8(f.kind))
 		w.Uint32(f.count)
 		w.Uint8(uint8(len(f.messages)))
 		for _, raw := range f.messages {
@@ -252,8 +252,8 @@ func (m *Machine) readLog(r *wire.Reader) (log rawLog) {
 
 func (m *Machine) readFaults(r *wire.Reader) {
 	for n := r.Uint32(); n > 0 && r.Err() == nil; n-- {
-		f := record{number: r.Uint8(), kind: r.Uint8(), count: r.Uint32()}
-		if f.number < 1 || int(f.number) > len(m.plan.participants) || int(f.kind) >= len(faultKinds) || f.count == 0 {
+		f := record{number: r.Uint8(), kind: FaultKind(r.Uint8()), count: r.Uint32()}
+		if f.number < 1 || int(f.number) > len(m.plan.participants) || f.kind >= faultKinds || f.count == 0 {
 			r.Fail(ErrState)
 		}
 		for k := r.Uint8(); k > 0 && r.Err() == nil; k-- {

@@ -252,19 +252,19 @@ var failures = map[string]struct {
 		r.forge(2, PhaseComplain, c.encode())
 		return r
 	}},
-	"malformed": {ErrMalformed, func(t *testing.T) *run {
+	"malformed": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.forge(1, PhaseJoin, append(r.pending(1, PhaseJoin), 0))
 		return r
 	}},
-	"identity": {ErrMalformed, func(t *testing.T) *run {
+	"identity": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		p := r.pending(1, PhaseJoin)
 		copy(p[len(joinFormat)+1:], append([]byte{0xc0}, make([]byte, 47)...))
 		r.forge(1, PhaseJoin, p)
 		return r
 	}},
-	"degree": {ErrMalformed, func(t *testing.T) *run {
+	"degree": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := r.forger(2)
 		f.otherDegree(4)
@@ -272,14 +272,14 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"proof": {ErrProof, func(t *testing.T) *run {
+	"proof": {errProof, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		p := r.pending(1, PhaseJoin)
 		p[len(joinFormat)+1+48+63] ^= 1
 		r.forge(1, PhaseJoin, p)
 		return r
 	}},
-	"receivers": {ErrReceivers, func(t *testing.T) *run {
+	"receivers": {errReceivers, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		p := f.deal()
@@ -287,7 +287,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, p)
 		return r
 	}},
-	"commitment": {ErrCommitment, func(t *testing.T) *run {
+	"commitment": {errCommitment, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		f.polynomials[0][1] = pairing.NewSecret(7)
@@ -295,7 +295,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"constant": {ErrConstant, func(t *testing.T) *run {
+	"constant": {errConstant, func(t *testing.T) *run {
 		r := reshared(freshRun(t, 4))
 		f := r.forger(2)
 		f.commits()
@@ -305,7 +305,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"bad-share": {ErrBadShare, func(t *testing.T) *run {
+	"bad-share": {errBadShare, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		r.forge(2, PhaseDeal, f.cheat(f.deal(), 3))
@@ -313,7 +313,7 @@ var failures = map[string]struct {
 		r.append(r.sign(3, PhaseComplain, r.pending(3, PhaseComplain)))
 		return r
 	}},
-	"false-complaint": {ErrFalseComplaint, func(t *testing.T) *run {
+	"false-complaint": {errFalseComplaint, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		r.forge(2, PhaseDeal, f.deal())
@@ -321,13 +321,13 @@ var failures = map[string]struct {
 		r.forge(2, PhaseComplain, f.complaint(1).encode())
 		return r
 	}},
-	"equivocation": {ErrEquivocation, func(t *testing.T) *run {
+	"equivocation": {errEquivocation, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.forge(2, PhaseJoin, r.forger(2).join())
 		r.append(r.sign(2, PhaseJoin, r.start(2, "other").Pending()[0].payload))
 		return r
 	}},
-	"confirmation": {ErrConfirmation, func(t *testing.T) *run {
+	"confirmation": {errConfirmation, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.to(PhaseConfirm)
 		wrong := r.pending(2, PhaseConfirm)
@@ -453,7 +453,7 @@ func TestRefusedVectors(t *testing.T) {
 			t.Fatalf("%s is of kind %q, want %v", path, v.all("kind")[0], want)
 		}
 		// The one message that counts and still proves a fault, on another.
-		if counts := want == ErrBadShare; counts && last != nil || !counts && !errors.Is(last, want) {
+		if counts := want == errBadShare; counts && last != nil || !counts && !errors.Is(last, want) {
 			t.Errorf("%s: %v, want %v", path, last, want)
 		}
 		blames, proofs := v.all("blames"), v.all("evidence")
@@ -462,8 +462,8 @@ func TestRefusedVectors(t *testing.T) {
 			t.Fatalf("%s: faults %v, want %v", path, faults, blames)
 		}
 		for i, f := range faults {
-			if fmt.Sprint(f.Participant) != blames[i] || f.Err != want || hex.EncodeToString(f.Evidence) != proofs[i] {
-				t.Errorf("%s: fault %v of %d, want of %s", path, f.Err, f.Participant, blames[i])
+			if fmt.Sprint(f.Participant) != blames[i] || f.Kind != want || hex.EncodeToString(f.Evidence) != proofs[i] {
+				t.Errorf("%s: fault %v of %d, want of %s", path, f.Kind, f.Participant, blames[i])
 			}
 			if got, err := VerifyEvidence(c, unhex(t, proofs[i])); err != nil || got.Participant != f.Participant {
 				t.Errorf("%s: evidence: %v", path, err)
