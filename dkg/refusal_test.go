@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/ward-health/ward/dkg/threshold"
+
+	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/wire"
 )
 
 func TestStrangersHaveNoSay(t *testing.T) {
@@ -213,6 +216,7 @@ func TestEvidenceNeedsTheFault(t *testing.T) {
 		"a false complaint":               {evidence{errFalseComplaint, 4, receivers, [][]byte{first, lie}}, true},
 		"two deals":                       {evidence{errEquivocation, 2, nil, [][]byte{bad, good}}, true},
 		"complaint about the other deal":  {evidence{errFalseComplaint, 3, receivers, [][]byte{good, honest}}, false},
+		"a false complaint by another":    {evidence{errFalseComplaint, 1, receivers, [][]byte{first, lie}}, false},
 		"bad share by a false complaint":  {evidence{errBadShare, 1, receivers, [][]byte{first, lie}}, false},
 		"false complaint by a true one":   {evidence{errFalseComplaint, 3, receivers, [][]byte{bad, honest}}, false},
 		"one deal twice":                  {evidence{errEquivocation, 2, nil, [][]byte{bad, bad}}, false},
@@ -239,6 +243,11 @@ func TestEvidenceNeedsTheFault(t *testing.T) {
 	f1, err := VerifyEvidence(r.c, frame.encode())
 	if err != nil || !slices.EqualFunc(f1.Given, joins, bytes.Equal) {
 		t.Errorf("a fault beside %d joins is given beside %v, %v", len(joins), f1, err)
+	}
+	slices.Reverse(joins)
+	frame = evidence{errReceivers, 1, nil, append(slices.Clone(joins), first)}
+	if _, err := VerifyEvidence(r.c, frame.encode()); !errors.Is(err, ErrEvidence) {
+		t.Errorf("joins in another order frame a dealer: %v", err)
 	}
 	alone := evidence{errEquivocation, 2, nil, [][]byte{bad, good}}
 	if f2, err := VerifyEvidence(r.c, alone.encode()); err != nil || f2.Given != nil {
@@ -300,5 +309,76 @@ func TestInconsistentStatesAreRefused(t *testing.T) {
 		if _, err := ParseMachine(m.Bytes()); err == nil {
 			t.Errorf("%s: a state is accepted", name)
 		}
+	}
+}
+
+func TestPointsDoNotGoBack(t *testing.T) {
+	r := freshRun(t, 4)
+	m := r.auditor
+	if err := m.Tick(Point{Position: 2, Time: 9}); err != nil {
+		t.Fatal(err)
+	}
+	before := m.Bytes()
+	for _, at := range []Point{{Position: 3, Time: 8}, {Position: 2, Time: 9}, {Position: 1, Time: 9}} {
+		if err := m.Step(at, nil); !errors.Is(err, ErrOrder) {
+			t.Errorf("a message at %v after 2, 9: %v", at, err)
+		}
+	}
+	for _, at := range []Point{{Position: 3, Time: 8}, {Position: 1, Time: 9}} {
+		if err := m.Tick(at); !errors.Is(err, ErrOrder) {
+			t.Errorf("a tick at %v after 2, 9: %v", at, err)
+		}
+	}
+	if !bytes.Equal(m.Bytes(), before) {
+		t.Error("a refused point changes the machine")
+	}
+}
+
+func TestFreshKeyNeedsDealers(t *testing.T) {
+	r := freshRun(t, 4)
+	r.to(PhaseDeal)
+	r.deliver(3, 4)
+	r.skip()
+	if a := r.auditor.Abort(); a == nil || a.Phase != PhaseDeal || a.Have != 2 || a.Need != 3 || !slices.Equal(a.Missing, []uint8{3, 4}) {
+		t.Errorf("with two dealers of three: %v", a)
+	}
+}
+
+// TestWrongConfirmationsDoNotCancel lets two members choose their signatures
+// after weights that would not depend on them.
+func TestWrongConfirmationsDoNotCancel(t *testing.T) {
+	r := freshRun(t, 4)
+	r.to(PhaseConfirm)
+	m := r.auditor
+	draw := weigher{seed: wire.Hash(string(pairing.DSTConfirmWeight), m.transcript[:], nil)}
+	draw.weight() // the first is 1
+	error2 := pairing.HashToG2(pairing.DSTIdentity, []byte("error"))
+	error1 := error2.Mul(draw.weight()).Neg()
+	var batch []confirmation
+	for i, e := range []pairing.G2{error1, error2} {
+		g := r.machines[i].secrets.shares[0].MulG2(m.statementHash()).Add(e)
+		raw := g.Bytes()
+		batch = append(batch, confirmation{raw: raw[:], number: uint8(i + 1), point: g})
+	}
+	if bad := m.verifyConfirmations(batch); !slices.Equal(bad, []int{0, 1}) {
+		t.Errorf("of two wrong confirmations, %v are found", bad)
+	}
+}
+
+func TestLeaverIsNotAccusedOfConfirming(t *testing.T) {
+	first := freshRun(t, 4)
+	first.finish()
+	r := newRun(t, reshareCeremony(first.c, first.result(), nil, first.nodes[:3]), first.nodes)
+	r.to(PhaseConfirm)
+	w := wire.NewWriter(confirmFormat)
+	raw := pairing.HashToG2(pairing.DSTIdentity, []byte("nonsense")).Bytes()
+	w.Raw(raw[:])
+	e := evidence{errConfirmation, 4, nil, append(r.auditor.messagesBefore(), r.sign(4, PhaseConfirm, w.Sum()))}
+	if _, err := VerifyEvidence(r.c, e.encode()); !errors.Is(err, ErrEvidence) {
+		t.Errorf("a member that leaves is accused of its confirmation: %v", err)
+	}
+	e.accused, e.messages[len(e.messages)-1] = 3, r.sign(3, PhaseConfirm, w.Sum())
+	if _, err := VerifyEvidence(r.c, e.encode()); err != nil {
+		t.Errorf("a wrong confirmation is not proven: %v", err)
 	}
 }
