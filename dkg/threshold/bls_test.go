@@ -275,6 +275,14 @@ func TestCombineRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			t.Errorf("index %d: %v", index, err)
 		}
 	}
+	relabelled := d.sign(t, msg, 1, 2, 3)
+	relabelled[1].generation = 2
+	if _, err := d.sharing.Combine(msg, relabelled); !errors.Is(err, ErrGeneration) {
+		t.Errorf("a good point under another generation: %v", err)
+	}
+	if err := d.sharing.VerifyPart(msg, relabelled[1]); !errors.Is(err, ErrGeneration) {
+		t.Errorf("a good part under another generation: %v", err)
+	}
 	other := dealKey(t, 1, 4, 3, generateSecret(t))
 	if _, err := NewSigningKey(other.shares[0], d.sharing); !errors.Is(err, ErrShare) {
 		t.Errorf("a share of another key: %v", err)
