@@ -99,8 +99,19 @@ func (r *run) measurePrices() prices {
 	}
 }
 
-// floor prices what a node cannot avoid in an honest ceremony, counting its
-// own part once and its n−1 peers' (or old members') parts each.
+// floor prices what a node cannot avoid in an honest ceremony of this protocol,
+// counting its own part once and its n−1 peers' (or old members') parts each:
+// a constant-time multiplication for every commitment, key and nonce it makes
+// and every share it seals or opens; a parse with its subgroup check for every
+// point it is sent; a signature check for every message; two multiplications
+// for every proof, and one more for every further point it covers; the sums
+// over shares and confirmations as one batch; the pairings of each decision.
+//
+// Left out, and so part of the ratio: encoding, hashing and sealing, the
+// polynomials' values in the field, the public shares of the result and the
+// scalar arithmetic. A verifier that batched the proofs of all dealers could go
+// below the terms for proofs; it would then have to search for the wrong one,
+// and could not judge a message when it comes.
 func (r *run) floor(p prices) time.Duration {
 	n, coefficients, secrets := len(r.p.Members), 0, len(r.p.Secrets)
 	for _, s := range r.p.Secrets {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -43,7 +44,7 @@ type Secret struct {
 
 	// Old is the public side of the shares to move. It is nil for a key that
 	// is made afresh.
-	Old *Sharing
+	Old *threshold.Sharing
 	// Holders are the old members that hold a share, by ascending index; all
 	// of them if it is empty. It comes from the log: those who confirmed the
 	// old generation, or accepted the grant.
@@ -163,9 +164,9 @@ func ParseCeremony(b []byte) (*Ceremony, error) {
 		s := Secret{Use: Use(r.Uint8()), Label: r.String(maxLabel), Threshold: int(r.Uint8())}
 		if len(c.Old) > 0 {
 			raw := r.Bytes(1 << 14)
-			s.Holders = bytes.Clone(r.Bytes(MaxMembers))
+			s.Holders = bytes.Clone(r.Bytes(threshold.MaxMembers))
 			if r.Err() == nil {
-				old, err := ParseSharing(raw)
+				old, err := threshold.ParseSharing(raw)
 				if err != nil {
 					r.Fail(err)
 				}
@@ -234,7 +235,7 @@ func (p *plan) reshares() bool { return len(p.Old) > 0 }
 
 // enrol checks the rosters and numbers the participants.
 func (p *plan) enrol() error {
-	if len(p.Members) < 1 || len(p.Members) > MaxMembers || len(p.Old) > MaxMembers {
+	if len(p.Members) < 1 || len(p.Members) > threshold.MaxMembers || len(p.Old) > threshold.MaxMembers {
 		return fmt.Errorf("size of a roster: %w", ErrDescription)
 	}
 	number := make(map[string]int)
@@ -274,7 +275,7 @@ func (p *plan) admit(k int) error {
 	switch {
 	case s.Use == UseCheckpoint && k == 0 && s.Label == "":
 		if s.Threshold != checkpointThreshold(n) {
-			return ErrThreshold
+			return threshold.ErrThreshold
 		}
 	case s.Use == UseIdentity && k == 1 && s.Label == "":
 	case s.Use == UseGrant && k > 0 && s.Label != "" && len(s.Label) <= maxLabel && p.reshares():
@@ -286,12 +287,12 @@ func (p *plan) admit(k int) error {
 	}
 	// f+1 shares include an honest member's, n−f members can be heard.
 	if s.Threshold < p.f+1 || s.Threshold > n-p.f {
-		return ErrThreshold
+		return threshold.ErrThreshold
 	}
 	if p.reshares() != (s.Old != nil) {
 		return fmt.Errorf("old sharing: %w", ErrDescription)
 	}
-	if s.Old != nil && (s.Old.Members() != len(p.Old) || s.Old.generation >= p.Generation) {
+	if s.Old != nil && (s.Old.Members() != len(p.Old) || s.Old.Generation() >= p.Generation) {
 		return fmt.Errorf("old sharing of another roster or generation: %w", ErrDescription)
 	}
 	if len(s.Holders) > 0 && s.Old == nil {

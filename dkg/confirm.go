@@ -3,6 +3,7 @@ package dkg
 import (
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -26,7 +27,7 @@ const (
 
 func parseConfirm(payload []byte) (pairing.G2, error) {
 	r := wire.NewReader(confirmFormat, payload)
-	raw := r.Raw(SignatureSize)
+	raw := r.Raw(threshold.SignatureSize)
 	if err := r.Done(); err != nil {
 		return pairing.G2{}, malformed(err)
 	}
@@ -63,7 +64,7 @@ func (m *Machine) onConfirm(msg *Message, raw []byte) error {
 	m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, own: own})
 	m.settle(false)
 	if m.confirmations[len(m.confirmations)-1].state == invalid {
-		return ErrConfirmation
+		return errConfirmation
 	}
 	return nil
 }
@@ -91,7 +92,7 @@ func (m *Machine) settle(force bool) {
 		for j, i := range open {
 			if slices.Contains(bad, j) {
 				m.confirmations[i].state = invalid
-				m.blame(m.confirmations[i].number, ErrConfirmation, m.confirmations[i].raw)
+				m.blame(m.confirmations[i].number, errConfirmation, m.confirmations[i].raw)
 				continue
 			}
 			m.confirmations[i].state = valid
@@ -115,7 +116,7 @@ func (m *Machine) verifyConfirmations(batch []confirmation) (bad []int) {
 	var all wire.Writer
 	points, public := make([]pairing.G2, len(batch)), make([]pairing.G1, len(batch))
 	for i, c := range batch {
-		points[i], public[i] = c.point, key.public[c.number-1]
+		points[i], public[i] = c.point, publicShare(key, c.number)
 		all.Bytes(c.raw)
 	}
 	draw := weigher{seed: wire.Hash(string(pairing.DSTConfirmWeight), m.transcript[:], all.Sum())}
@@ -123,16 +124,19 @@ func (m *Machine) verifyConfirmations(batch []confirmation) (bad []int) {
 	for i := range weights {
 		weights[i] = draw.weight()
 	}
-	sum := PublicKey{pairing.MultiMul(public, weights)}
-	if sum.verify(hash, pairing.MultiMulG2(points, weights)) == nil {
+	if signs(pairing.MultiMul(public, weights), hash, pairing.MultiMulG2(points, weights)) {
 		return nil
 	}
 	for i := range batch {
-		if (PublicKey{public[i]}).verify(hash, points[i]) != nil {
+		if !signs(public[i], hash, points[i]) {
 			bad = append(bad, i)
 		}
 	}
 	return bad
+}
+
+func signs(public pairing.G1, hash, sig pairing.G2) bool {
+	return !public.IsIdentity() && !sig.IsIdentity() && pairing.PairingsEqual(pairing.GeneratorG1(), sig, public, hash)
 }
 
 // confirmed returns the members whose confirmations are valid, as far as they

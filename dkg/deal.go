@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -144,9 +145,13 @@ func (p *plan) commit(number uint8, d *dealing) *committed {
 
 // oldShare returns the public share of secret k that a participant held.
 func (p *plan) oldShare(number uint8, k int) pairing.G1 {
-	g, err := p.Secrets[k].Old.PublicShare(p.oldIndex[number-1])
+	return publicShare(p.Secrets[k].Old, p.oldIndex[number-1])
+}
+
+func publicShare(s *threshold.Sharing, index uint8) pairing.G1 {
+	g, err := s.PublicShare(index)
 	if err != nil {
-		return pairing.G1{} // unreachable: admit checked the roster's size
+		return pairing.G1{} // unreachable: the index is of a roster whose size was checked
 	}
 	return g
 }
@@ -226,7 +231,7 @@ func (p *plan) checkDeal(number uint8, payload []byte, a *audience, committed *[
 		return nil, err
 	}
 	if committed != nil && d.commitment != *committed {
-		return nil, ErrCommitment
+		return nil, errCommitment
 	}
 	if d.ephemeral, err = pairing.ParseG1(f.ephemeral); err != nil {
 		return nil, malformed(fmt.Errorf("ephemeral key: %w", err))
@@ -242,7 +247,7 @@ func (p *plan) checkDeal(number uint8, payload []byte, a *audience, committed *[
 				// spares its check.
 				row[0] = p.oldShare(number, k)
 				if want := row[0].Bytes(); !bytes.Equal(b, want[:]) {
-					return nil, ErrConstant
+					return nil, errConstant
 				}
 				continue
 			}
@@ -256,7 +261,7 @@ func (p *plan) checkDeal(number uint8, payload []byte, a *audience, committed *[
 		d.commitments = append(d.commitments, row)
 	}
 	if !p.verifyKnowledge(number, d.commitment, known, f.knowledge) {
-		return nil, ErrProof
+		return nil, errProof
 	}
 	return d, nil
 }
@@ -277,7 +282,7 @@ func (p *plan) frameDeal(number uint8, payload []byte, a *audience) (*deal, *fie
 	r := wire.NewReader(dealFormat, payload)
 	to := r.Raw(len(a.hash))
 	if r.Err() == nil && !bytes.Equal(to, a.hash[:]) {
-		return nil, nil, ErrReceivers
+		return nil, nil, errReceivers
 	}
 	f := &fields{ephemeral: r.Raw(pairing.G1Size), knowledge: readProof(r), commitments: r.Raw(size)}
 	d := &deal{dealer: number, hash: dealHash(payload)}
@@ -307,13 +312,13 @@ func (p *plan) open(d *deal, a *audience, at int, shared pairing.G1) ([]*pairing
 	ephemeral := d.ephemeral.Bytes()
 	plain, err := p.sealer(d.dealer, a.receivers[at], ephemeral[:], d.commitment, shared).Open(nil, zeroNonce(), d.sealed[at], nil)
 	if err != nil {
-		return nil, ErrBadShare
+		return nil, errBadShare
 	}
 	defer clear(plain)
 	values := make([]*pairing.Secret, len(d.commitments))
 	for h := range values {
 		if values[h], err = pairing.ParseSecret(plain[h*pairing.ScalarSize : (h+1)*pairing.ScalarSize]); err != nil {
-			return nil, ErrBadShare
+			return nil, errBadShare
 		}
 	}
 	return values, nil

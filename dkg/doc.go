@@ -1,5 +1,4 @@
-// Package dkg creates, renews and moves keys that exist only as shares, and
-// signs with them.
+// Package dkg creates, renews and moves keys that exist only as shares.
 //
 // A consortium of n members shares two keys: the identity key s, from which
 // members extract typed identity keys, and the checkpoint key v, which signs
@@ -21,9 +20,8 @@
 // uniform but key-expressible (Gurkan et al. 2021), which suffices for
 // identity keys and BLS signatures.
 //
-// Signing is threshold BLS in the ciphersuite
-// BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_ of
-// draft-irtf-cfrg-bls-signature: 48-byte keys, 96-byte signatures.
+// The shares that come out, and the threshold BLS signatures that members make
+// with them, are those of package [threshold].
 //
 // Warning: secrets are multiplied in constant time, but Go copies memory as it
 // likes, so their erasure is a best effort; and marshalled states contain

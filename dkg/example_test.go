@@ -92,7 +92,7 @@ func ExampleVerifyEvidence() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("participant %d: %v\n", fault.Participant, fault.Err)
+	fmt.Printf("participant %d: %v\n", fault.Participant, fault.Kind)
 	// Output: participant 2: dealt share does not match the commitments
 }
 

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
 
 // Refusals that say nothing about the sender, who may have been delayed,
-// repeated or impersonated. [ErrSignature] and [ErrDuplicate] are two more.
+// repeated or impersonated. [threshold.ErrSignature] and
+// [threshold.ErrDuplicate] are two more.
 var (
 	ErrCeremony = errors.New("message belongs to another ceremony")
 	ErrOrder    = errors.New("point lies before one already passed")
@@ -20,62 +22,79 @@ var (
 	ErrNoDeal   = errors.New("complaint is about a deal that does not count")
 )
 
-// Faults that messages prove on their senders, or on a dealer.
-var (
-	ErrMalformed      = errors.New("message does not parse")
-	ErrProof          = errors.New("proof of knowledge does not verify")
-	ErrReceivers      = errors.New("deal is for other receivers than those that joined")
-	ErrCommitment     = errors.New("deal is not the one committed to")
-	ErrConstant       = errors.New("constant term is not the dealer's old share")
-	ErrBadShare       = errors.New("dealt share does not match the commitments")
-	ErrFalseComplaint = errors.New("complaint is about a good share")
-	ErrEquivocation   = errors.New("two different messages where one is due")
-	ErrConfirmation   = errors.New("confirmation does not verify")
-)
+// FaultKind is what a participant can do wrong, and the error that says so.
+// Numbers are those of SPEC.md, section 5.
+type FaultKind uint8
 
-// faultKinds numbers the faults.
+// The faults that messages prove on their senders, or on a dealer.
 //
 // Part of the format: only add at the end.
-var faultKinds = [...]error{
-	ErrMalformed, ErrProof, ErrReceivers, ErrCommitment, ErrConstant,
-	ErrBadShare, ErrFalseComplaint, ErrEquivocation, ErrConfirmation,
-}
+const (
+	errMalformed      FaultKind = iota // message does not parse
+	errProof                           // proof of knowledge
+	errReceivers                       // a deal for others than those who joined
+	errCommitment                      // a deal that was not committed to
+	errConstant                        // a deal of something else than the old share
+	errBadShare                        // a share that does not match its commitments
+	errFalseComplaint                  // a complaint about a good share
+	errEquivocation                    // two messages where one is due
+	errConfirmation                    // a partial signature that is wrong
 
-func faultKind(err error) (uint8, bool) {
-	for i, kind := range faultKinds {
-		if errors.Is(err, kind) {
-			return uint8(i), true
-		}
+	faultKinds // their number
+)
+
+func (k FaultKind) Error() string {
+	texts := [faultKinds]string{
+		"message does not parse",
+		"proof of knowledge does not verify",
+		"deal is for other receivers than those that joined",
+		"deal is not the one committed to",
+		"constant term is not the dealer's old share",
+		"dealt share does not match the commitments",
+		"complaint is about a good share",
+		"two different messages where one is due",
+		"confirmation does not verify",
 	}
-	return 0, false
+	if k >= faultKinds {
+		return fmt.Sprintf("fault %d", uint8(k))
+	}
+	return texts[k]
 }
 
 // Fault says what a participant did wrong.
 type Fault struct {
 	Participant uint8             // number in the ceremony; see [Message.Sender]
 	Key         ed25519.PublicKey // its node key
-	Err         error             // one of the faults above
+	Kind        FaultKind         // what it did
 	Count       int               // how often; the evidence is of the first time
 	Evidence    []byte            // for [VerifyEvidence]
+
+	// Given is set by VerifyEvidence for the two kinds that are wrong only
+	// beside other messages: a deal for other receivers, and a confirmation.
+	// The fault is proven if, before the accused message, these are the
+	// ceremony's messages that counted in the log, and all of them (for a
+	// deal, all joins of receivers). Who has not compared them with the log
+	// must not believe it: without one of them an honest member looks guilty.
+	Given [][]byte
 }
 
 // record is a fault as the machine keeps it: the messages that prove it, the
 // rest of the evidence being the ceremony's own messages.
 type record struct {
 	number   uint8
-	kind     uint8
+	kind     FaultKind
 	count    uint32
 	messages [][]byte
 }
 
 const (
 	evidenceFormat   = "ward/dkg/evidence/v1"
-	evidenceMessages = 4 * MaxMembers * MaxMembers
+	evidenceMessages = 4 * threshold.MaxMembers * threshold.MaxMembers
 )
 
 // evidence is what proves a fault to someone who has only the ceremony.
 type evidence struct {
-	kind      uint8
+	kind      FaultKind
 	accused   uint8
 	receivers []receiver // of the deal among the messages
 	messages  [][]byte
@@ -83,7 +102,7 @@ type evidence struct {
 
 func (e *evidence) encode() []byte {
 	w := wire.NewWriter(evidenceFormat)
-	w.Uint8(e.kind)
+	w.Uint8(uint8(e.kind))
 	w.Uint8(e.accused)
 	w.Uint8(uint8(len(e.receivers)))
 	for _, r := range e.receivers {
@@ -99,7 +118,7 @@ func (e *evidence) encode() []byte {
 
 func parseEvidence(b []byte) (*evidence, error) {
 	r := wire.NewReader(evidenceFormat, b)
-	e := &evidence{kind: r.Uint8(), accused: r.Uint8()}
+	e := &evidence{kind: FaultKind(r.Uint8()), accused: r.Uint8()}
 	for n := r.Uint8(); n > 0 && r.Err() == nil; n-- {
 		e.receivers = append(e.receivers, receiver{r.Uint8(), readG1(r)})
 	}
@@ -113,8 +132,8 @@ func parseEvidence(b []byte) (*evidence, error) {
 	if err := r.Done(); err != nil {
 		return nil, err
 	}
-	if int(e.kind) >= len(faultKinds) {
-		return nil, ErrMalformed
+	if e.kind >= faultKinds {
+		return nil, errMalformed
 	}
 	return e, nil
 }
@@ -124,11 +143,8 @@ var ErrEvidence = errors.New("evidence does not prove the fault")
 
 // VerifyEvidence checks evidence of a fault in the ceremony c and returns the
 // fault. It needs no log: the messages in the evidence are signed by those who
-// sent them, and a deal names the receiving keys it is for.
-//
-// Two kinds rest on more than signatures. [ErrReceivers] and [ErrConfirmation]
-// are proven against the messages of the ceremony that the evidence lists; a
-// careful auditor checks that these are all that the log holds.
+// sent them, and a deal names the receiving keys it is for. Two kinds need the
+// log after all; then [Fault.Given] is not nil and the caller compares it.
 func VerifyEvidence(c *Ceremony, b []byte) (*Fault, error) {
 	p, err := newPlan(c)
 	if err != nil {
@@ -141,7 +157,11 @@ func VerifyEvidence(c *Ceremony, b []byte) (*Fault, error) {
 	if e.accused < 1 || int(e.accused) > len(p.participants) || !p.proves(e) {
 		return nil, ErrEvidence
 	}
-	return &Fault{e.accused, p.participants[e.accused-1], faultKinds[e.kind], 1, b}, nil
+	f := &Fault{Participant: e.accused, Key: p.participants[e.accused-1], Kind: e.kind, Count: 1, Evidence: b}
+	if e.kind == errReceivers || e.kind == errConfirmation {
+		f.Given = e.messages[:len(e.messages)-1]
+	}
+	return f, nil
 }
 
 // proves reports whether the messages of e make the accused guilty.
@@ -158,16 +178,16 @@ func (p *plan) proves(e *evidence) bool {
 		return false
 	}
 	last := messages[len(messages)-1]
-	switch kind := faultKinds[e.kind]; kind {
-	case ErrBadShare, ErrFalseComplaint:
+	switch kind := e.kind; kind {
+	case errBadShare, errFalseComplaint:
 		return len(messages) == 2 && p.provesVerdict(e, messages[0], messages[1])
-	case ErrEquivocation:
+	case errEquivocation:
 		first := messages[0]
 		return len(messages) == 2 && last.sender == e.accused && first.sender == e.accused &&
 			first.phase == last.phase && first.phase != PhaseComplain && !bytes.Equal(first.payload, last.payload)
-	case ErrReceivers:
+	case errReceivers:
 		return last.sender == e.accused && last.phase == PhaseDeal && p.provesReceivers(messages[:len(messages)-1], last)
-	case ErrConfirmation:
+	case errConfirmation:
 		return last.sender == e.accused && last.phase == PhaseConfirm && p.provesConfirmation(e.messages[:len(messages)-1], last)
 	default:
 		return last.sender == e.accused && p.provesInvalid(e, messages, kind)
@@ -198,9 +218,9 @@ func (p *plan) provesInvalid(e *evidence, messages []*Message, kind error) bool 
 	case last.phase == PhaseComplain && len(messages) == 1:
 		_, err := parseComplaint(last.payload)
 		return errors.Is(err, kind)
-	case last.phase == PhaseComplain && len(messages) == 2 && kind == ErrProof:
+	case last.phase == PhaseComplain && len(messages) == 2 && kind == errProof:
 		_, err := p.judge(e, messages[0], last)
-		return errors.Is(err, ErrProof)
+		return errors.Is(err, errProof)
 	case last.phase == PhaseConfirm && len(messages) == 1:
 		_, err := parseConfirm(last.payload)
 		return errors.Is(err, kind)
@@ -213,7 +233,7 @@ func (p *plan) provesVerdict(e *evidence, dealt, complaint *Message) bool {
 	if err != nil {
 		return false
 	}
-	if faultKinds[e.kind] == ErrBadShare {
+	if e.kind == errBadShare {
 		return bad && dealt.sender == e.accused
 	}
 	return !bad && complaint.sender == e.accused
@@ -237,14 +257,14 @@ func (p *plan) judge(e *evidence, dealt, complaint *Message) (bad bool, err erro
 }
 
 // verdict decides a complaint: whether the share it is about is bad, or
-// [ErrProof] if the key it reveals is not the right one.
+// [errProof] if the key it reveals is not the right one.
 func (p *plan) verdict(d *deal, a *audience, complainer uint8, c *complaintPayload) (bad bool, err error) {
 	at := a.find(complainer)
 	if at < 0 {
 		return false, ErrSender
 	}
 	if !p.verifyKey(complainer, c, a.receivers[at].key, d.ephemeral) {
-		return false, ErrProof
+		return false, errProof
 	}
 	values, err := p.open(d, a, at, c.key)
 	if err != nil {
@@ -270,7 +290,7 @@ func (p *plan) provesReceivers(joins []*Message, dealt *Message) bool {
 	}
 	a := p.newAudience(receivers)
 	_, err := p.checkDeal(dealt.sender, dealt.payload, &a, nil)
-	return errors.Is(err, ErrReceivers)
+	return errors.Is(err, errReceivers)
 }
 
 // provesConfirmation replays a ceremony up to its confirmations.
@@ -287,7 +307,7 @@ func (p *plan) provesConfirmation(log [][]byte, confirm *Message) bool {
 		if m.phase != msg.phase {
 			return false
 		}
-		if err := m.handle(msg, raw); err != nil && err != ErrFalseComplaint {
+		if err := m.handle(msg, raw); err != nil && err != errFalseComplaint {
 			return false
 		}
 	}

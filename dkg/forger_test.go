@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -24,7 +25,7 @@ func (r *run) forger(number uint8) *forger {
 	var old []*pairing.Secret
 	if r.p.reshares() {
 		for _, k := range r.p.holdings[number-1] {
-			old = append(old, r.nodes[number-1].shares[secretName(&r.p.Secrets[k])].value)
+			old = append(old, r.nodes[number-1].shares[secretName(&r.p.Secrets[k])].Secret())
 		}
 	}
 	if r.p.isDealer(number) {
@@ -121,13 +122,13 @@ func grantFor(t testing.TB, nodes []*node, c *Ceremony, label string) Secret {
 		}
 		polynomial, commitments = append(polynomial, s), append(commitments, s.MulG1(pairing.GeneratorG1()))
 	}
-	old, err := NewSharing(c.Generation-1, n, commitments)
+	old, err := threshold.NewSharing(c.Generation-1, n, commitments)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := Secret{Use: UseGrant, Label: label, Threshold: DefaultThreshold(len(c.Members)), Old: old}
 	for i := range n {
-		share, err := NewShare(c.Generation-1, uint8(i+1), pairing.EvaluateSecret(polynomial, uint8(i+1)))
+		share, err := threshold.NewShare(c.Generation-1, uint8(i+1), pairing.EvaluateSecret(polynomial, uint8(i+1)))
 		if err != nil {
 			t.Fatal(err)
 		}

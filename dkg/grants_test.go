@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -20,7 +21,7 @@ func TestGrantsFollowTheRoster(t *testing.T) {
 	for _, label := range []string{"grant-a", "grant-b"} {
 		c.Secrets = append(c.Secrets, grantFor(t, everybody, c, label))
 	}
-	constants := []PublicKey{c.Secrets[2].Old.Key(), c.Secrets[3].Old.Key()}
+	constants := []threshold.PublicKey{c.Secrets[2].Old.Key(), c.Secrets[3].Old.Key()}
 	rosters := [][]*node{everybody[:5], {everybody[5], everybody[4], everybody[0]}}
 	for i, to := range rosters {
 		old := snapshotShares(everybody)
@@ -47,7 +48,7 @@ func TestGrantsFollowTheRoster(t *testing.T) {
 }
 
 // oldAndNewDoNotMix completes every set of one new share too few by an old one.
-func (r *run) oldAndNewDoNotMix(old []map[string]*Share, s *Sharing, name string, threshold int) {
+func (r *run) oldAndNewDoNotMix(old []map[string]*threshold.Share, s *threshold.Sharing, name string, threshold int) {
 	r.t.Helper()
 	for leaver := range old {
 		share := old[leaver][name]
@@ -55,19 +56,19 @@ func (r *run) oldAndNewDoNotMix(old []map[string]*Share, s *Sharing, name string
 			continue
 		}
 		for _, set := range subsets(len(r.p.Members), threshold-1) {
-			if slices.Contains(set, share.index) {
+			if slices.Contains(set, share.Index()) {
 				continue
 			}
-			x, values := []uint8{share.index}, []*pairing.Secret{share.value}
+			x, values := []uint8{share.Index()}, []*pairing.Secret{share.Secret()}
 			for _, i := range set {
-				x, values = append(x, i), append(values, r.nodes[i-1].shares[name].value)
+				x, values = append(x, i), append(values, r.nodes[i-1].shares[name].Secret())
 			}
 			l, err := pairing.NewLagrange(x)
 			if err != nil {
 				r.t.Fatal(err)
 			}
-			if l.CombineSecrets(values).MulG1(pairing.GeneratorG1()).Equal(s.commitments[0]) {
-				r.t.Fatalf("an old share of %d and new ones of %v make the key", share.index, set)
+			if l.CombineSecrets(values).MulG1(pairing.GeneratorG1()).Equal(s.Commitments()[0]) {
+				r.t.Fatalf("an old share of %d and new ones of %v make the key", share.Index(), set)
 			}
 		}
 	}
@@ -84,11 +85,15 @@ func TestOldAndNewSharesOfKeysDoNotMix(t *testing.T) {
 	for k, s := range r.p.Secrets {
 		r.oldAndNewDoNotMix(old, public.Sharings[k], secretName(&s), s.Threshold)
 	}
-	key, err := NewSigningKey(old[0]["1"], before.Sharings[0])
+	key, err := threshold.NewSigningKey(old[0]["1"], before.Sharings[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := public.Sharings[0].VerifyPart([]byte("m"), key.Sign([]byte("m"))); !errors.Is(err, ErrGeneration) {
+	part, err := key.Sign([]byte("m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := public.Sharings[0].VerifyPart([]byte("m"), part); !errors.Is(err, threshold.ErrGeneration) {
 		t.Errorf("an old share signs in the new generation: %v", err)
 	}
 }
@@ -128,24 +133,30 @@ func TestNewChecksOldShares(t *testing.T) {
 	self := first.nodes[0].public()
 	v, s := first.nodes[0].shares["1"], first.nodes[0].shares["2"]
 	other := first.nodes[1].shares["1"]
-	late := &Share{9, v.index, v.value}
-	wrong := &Share{v.generation, v.index, s.value}
+	late, err := threshold.NewShare(9, v.Index(), v.Secret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, err := threshold.NewShare(v.Generation(), v.Index(), s.Secret())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
-		old  []*Share
+		old  []*threshold.Share
 		want error
 	}{
-		"none":                 {nil, ErrShare},
-		"too few":              {[]*Share{v}, ErrShare},
-		"wrong order":          {[]*Share{s, v}, ErrShare},
-		"another member's":     {[]*Share{other, s}, ErrIndex},
-		"another generation's": {[]*Share{late, s}, ErrGeneration},
-		"damaged":              {[]*Share{wrong, s}, ErrShare},
+		"none":                 {nil, threshold.ErrShare},
+		"too few":              {[]*threshold.Share{v}, threshold.ErrShare},
+		"wrong order":          {[]*threshold.Share{s, v}, threshold.ErrShare},
+		"another member's":     {[]*threshold.Share{other, s}, threshold.ErrIndex},
+		"another generation's": {[]*threshold.Share{late, s}, threshold.ErrGeneration},
+		"damaged":              {[]*threshold.Share{wrong, s}, threshold.ErrShare},
 	} {
 		if _, err := New(c, self, test.old, nil); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
 		}
 	}
-	if _, err := New(c, self, []*Share{v, s}, nil); err != nil {
+	if _, err := New(c, self, []*threshold.Share{v, s}, nil); err != nil {
 		t.Error(err)
 	}
 	if _, err := New(freshCeremony(first.nodes), self, nil, bytes.NewReader(make([]byte, 100))); err == nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -52,7 +53,7 @@ func TestK01LeaversNeverAnswerComplaints(t *testing.T) {
 		for from := uint8(1); from <= 3; from++ {
 			c := f.complaint(leaver)
 			m := &Message{ceremony: r.p.id, phase: PhaseComplain, sender: from, payload: c.encode(), signature: make([]byte, 64)}
-			if err := r.append(m.Bytes()); !errors.Is(err, ErrSignature) {
+			if err := r.append(m.Bytes()); !errors.Is(err, threshold.ErrSignature) {
 				t.Fatalf("unsigned complaint: %v", err)
 			}
 		}
@@ -72,11 +73,11 @@ func TestK02EveryMessageIsSigned(t *testing.T) {
 			for _, msg := range m.Pending() {
 				raw := msg.Sign(r.nodes[i].key)
 				other := msg.Sign(r.nodes[(i+1)%4].key)
-				if err := r.append(other); !errors.Is(err, ErrSignature) {
+				if err := r.append(other); !errors.Is(err, threshold.ErrSignature) {
 					t.Fatalf("%v message signed by another: %v", msg.phase, err)
 				}
 				raw[len(raw)-1] ^= 1
-				if err := r.append(raw); !errors.Is(err, ErrSignature) {
+				if err := r.append(raw); !errors.Is(err, threshold.ErrSignature) {
 					t.Fatalf("%v message with a broken signature: %v", msg.phase, err)
 				}
 			}
@@ -100,11 +101,11 @@ func TestK03ComplaintForAnotherPair(t *testing.T) {
 	// The key between member 2 and dealer 3, presented as that with dealer 1.
 	c, other := f.complaint(1), f.complaint(3)
 	c.key, c.proof = other.key, other.proof
-	if err := r.forge(2, PhaseComplain, c.encode()); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseComplain, c.encode()); !errors.Is(err, errProof) {
 		t.Fatalf("a key of another pair: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 2 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -123,7 +124,7 @@ func TestK04BadShareNeverBecomesPartOfAKey(t *testing.T) {
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 3 4]" || r.auditor.Abort() == nil || fmt.Sprint(r.auditor.Abort().Missing) != "[2]" {
 		t.Fatalf("qualified %v, abort %v", r.auditor.Qualified(), r.auditor.Abort())
 	}
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	// In a reshare three are enough, and each of them holds a good share.
 	r = reshared(freshRun(t, 4))
 	f = joinedBy(t, r, 2)
@@ -131,7 +132,7 @@ func TestK04BadShareNeverBecomesPartOfAKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	public := r.result()
 	for k, s := range r.p.Secrets {
 		if !recovers(t, public.Sharings[k], secretName(&s), r.nodes, []uint8{1, 3, 4}) {
@@ -153,11 +154,11 @@ func testDegree(t *testing.T, r *run, coefficients int) {
 	f := r.forger(2)
 	f.otherDegree(coefficients)
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrMalformed) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errMalformed) {
 		t.Fatalf("%d commitments: %v", coefficients, err)
 	}
 	r.finish()
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	if slices.Contains(r.auditor.Qualified(), 2) {
 		t.Fatal("the dealer qualifies")
 	}
@@ -180,12 +181,12 @@ func TestK07ReshareWithoutCommitments(t *testing.T) {
 	f := joinedBy(t, r, 2)
 	full := f.deal()
 	for _, n := range []int{0, 1, len(dealFormat) + 1, len(dealFormat) + 33, len(full) / 2, len(full) - 1} {
-		if err := r.forge(2, PhaseDeal, full[:n]); !errors.Is(err, ErrMalformed) {
+		if err := r.forge(2, PhaseDeal, full[:n]); !errors.Is(err, errMalformed) {
 			t.Fatalf("deal cut to %d bytes: %v", n, err)
 		}
 	}
 	r.finish()
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	r.result()
 }
 
@@ -199,11 +200,11 @@ func TestK08ReshareCannotReplaceTheKey(t *testing.T) {
 	wrong := f.polynomials[1][0].MulG1(pairing.GeneratorG1()).Bytes()
 	copy(f.public.commitments[at:], wrong[:])
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrConstant) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errConstant) {
 		t.Fatalf("another constant term: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrConstant)
+	r.blames(2, errConstant)
 	r.result()
 	// It commits to its old share and deals another: each receiver complains,
 	// and one proof is enough.
@@ -216,7 +217,7 @@ func TestK08ReshareCannotReplaceTheKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	r.result() // checks that no key changed
 }
 
@@ -228,14 +229,14 @@ func TestK09EquivocationHasOneOutcome(t *testing.T) {
 	if err := r.forge(2, PhaseDeal, a); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.forge(2, PhaseDeal, b); !errors.Is(err, ErrEquivocation) {
+	if err := r.forge(2, PhaseDeal, b); !errors.Is(err, errEquivocation) {
 		t.Fatalf("a second deal: %v", err)
 	}
-	if err := r.forge(2, PhaseDeal, a); !errors.Is(err, ErrDuplicate) {
+	if err := r.forge(2, PhaseDeal, a); !errors.Is(err, threshold.ErrDuplicate) {
 		t.Fatalf("the first deal again: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrEquivocation)
+	r.blames(2, errEquivocation)
 }
 
 func TestK10MessagesOfAnotherCeremony(t *testing.T) {
@@ -296,11 +297,11 @@ func TestK12MissingFields(t *testing.T) {
 	cut := func(phase Phase, payload []byte) {
 		t.Helper()
 		for n := 0; n < len(payload); n += 1 + len(payload)/64 {
-			if err := r.forge(2, phase, payload[:n]); !errors.Is(err, ErrMalformed) {
+			if err := r.forge(2, phase, payload[:n]); !errors.Is(err, errMalformed) {
 				t.Fatalf("%v payload cut to %d bytes: %v", phase, n, err)
 			}
 		}
-		if err := r.forge(2, phase, append(bytes.Clone(payload), 0)); !errors.Is(err, ErrMalformed) {
+		if err := r.forge(2, phase, append(bytes.Clone(payload), 0)); !errors.Is(err, errMalformed) {
 			t.Fatalf("%v payload with a byte too many: %v", phase, err)
 		}
 	}
@@ -314,7 +315,7 @@ func TestK12MissingFields(t *testing.T) {
 	cut(PhaseComplain, f.complaint(1).encode())
 	r.skip()
 	cut(PhaseConfirm, r.pending(1, PhaseConfirm))
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 	if n := r.auditor.Faults()[0].Count; n < 100 {
 		t.Errorf("%d malformed messages are counted", n)
 	}
@@ -323,7 +324,7 @@ func TestK12MissingFields(t *testing.T) {
 			t.Errorf("%d bytes count as a message", len(raw))
 		}
 	}
-	r.blames(2, ErrMalformed)
+	r.blames(2, errMalformed)
 }
 
 func TestK13UndecryptableDealIsPubliclyOut(t *testing.T) {
@@ -333,7 +334,7 @@ func TestK13UndecryptableDealIsPubliclyOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.finish()
-	r.blames(2, ErrBadShare)
+	r.blames(2, errBadShare)
 	if fmt.Sprint(r.auditor.Qualified()) != "[1 3 4]" {
 		t.Errorf("qualified dealers are %v", r.auditor.Qualified())
 	}
@@ -425,18 +426,18 @@ func TestK16OneQualifiedSetInAReshare(t *testing.T) {
 }
 
 func TestK17NoThresholdOfZero(t *testing.T) {
-	for _, threshold := range []int{-1, 0, 1, 4, 300} {
+	for _, size := range []int{-1, 0, 1, 4, 300} {
 		c := freshCeremony(newNodes(1, 4))
-		c.Secrets[1].Threshold = threshold
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrThreshold) {
-			t.Errorf("identity threshold %d of 4: %v", threshold, err)
+		c.Secrets[1].Threshold = size
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, threshold.ErrThreshold) {
+			t.Errorf("identity threshold %d of 4: %v", size, err)
 		}
 	}
-	for _, threshold := range []int{0, 2, 4} {
+	for _, size := range []int{0, 2, 4} {
 		c := freshCeremony(newNodes(1, 4))
-		c.Secrets[0].Threshold = threshold
-		if _, err := New(c, nil, nil, nil); !errors.Is(err, ErrThreshold) {
-			t.Errorf("checkpoint threshold %d of 4: %v", threshold, err)
+		c.Secrets[0].Threshold = size
+		if _, err := New(c, nil, nil, nil); !errors.Is(err, threshold.ErrThreshold) {
+			t.Errorf("checkpoint threshold %d of 4: %v", size, err)
 		}
 	}
 	// Nobody deals: the ceremony aborts, and there is no result to trip over.
@@ -477,11 +478,11 @@ func TestK18RostersAndReceivingKeys(t *testing.T) {
 		return p
 	}
 	infinity := append([]byte{0xc0}, make([]byte, 47)...)
-	if err := r.forge(2, PhaseJoin, with(infinity)); !errors.Is(err, ErrMalformed) {
+	if err := r.forge(2, PhaseJoin, with(infinity)); !errors.Is(err, errMalformed) {
 		t.Errorf("the identity as receiving key: %v", err)
 	}
 	stolen := with(honest[at : at+48+64]) // another's key with its proof
-	if err := r.forge(2, PhaseJoin, stolen); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseJoin, stolen); !errors.Is(err, errProof) {
 		t.Errorf("another's receiving key: %v", err)
 	}
 	if f := r.auditor.Faults(); len(f) != 2 || f[0].Participant != 2 || f[1].Participant != 2 {
@@ -499,11 +500,11 @@ func TestK19RogueConstantTermNeedsKnowledge(t *testing.T) {
 	rogue := pairing.HashToG1(pairing.DSTCapsuleBase, []byte("a point with an unknown logarithm")).Bytes()
 	copy(f.public.commitments, rogue[:])
 	f.enter()
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errProof) {
 		t.Fatalf("a constant term nobody knows: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if slices.Contains(r.auditor.Qualified(), 2) {
 		t.Error("the dealer qualifies")
 	}
@@ -515,11 +516,11 @@ func TestK20RushingDealerCannotChoose(t *testing.T) {
 	r.deliver(2) // the others' deals are open
 	f.polynomials[0][0] = generateSecret(t)
 	f.public = nil
-	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, ErrCommitment) {
+	if err := r.forge(2, PhaseDeal, f.deal()); !errors.Is(err, errCommitment) {
 		t.Fatalf("a polynomial chosen late: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrCommitment)
+	r.blames(2, errCommitment)
 }
 
 func TestK21CorrectResendCounts(t *testing.T) {
@@ -528,14 +529,14 @@ func TestK21CorrectResendCounts(t *testing.T) {
 	good := f.deal()
 	broken := bytes.Clone(good)
 	broken[len(dealFormat)+1+32+48+40] ^= 1 // in the proof
-	if err := r.forge(2, PhaseDeal, broken); !errors.Is(err, ErrProof) {
+	if err := r.forge(2, PhaseDeal, broken); !errors.Is(err, errProof) {
 		t.Fatalf("a broken deal: %v", err)
 	}
 	if err := r.forge(2, PhaseDeal, good); err != nil {
 		t.Fatalf("the correct deal after a broken one: %v", err)
 	}
 	r.finish()
-	r.blames(2, ErrProof)
+	r.blames(2, errProof)
 	if !slices.Contains(r.auditor.Qualified(), 2) {
 		t.Error("the dealer does not qualify")
 	}
@@ -589,16 +590,14 @@ func TestK23HashesCoverIndices(t *testing.T) {
 	if p.newAudience([]receiver{{1, g}}).hash == p.newAudience([]receiver{{2, g}}).hash {
 		t.Error("two receivers' keys hash alike")
 	}
-	d := dealKey(t, 1, 4, 3, generateSecret(t))
-	if a, b := d.sign(t, []byte("m"), 1)[0], d.sign(t, []byte("m"), 2)[0]; bytes.Equal(a.Bytes(), b.Bytes()) {
-		t.Error("two members' signatures are alike")
-	}
+	r.finish()
+	v := r.result().Sharings[0]
 	// A share of another index is not accepted, whatever it claims.
-	swapped, err := NewShare(1, 2, d.shares[0].value)
+	swapped, err := threshold.NewShare(1, 2, r.nodes[0].shares["1"].Secret())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := swapped.Check(d.sharing); !errors.Is(err, ErrShare) {
+	if err := swapped.Check(v); !errors.Is(err, threshold.ErrShare) {
 		t.Errorf("a share under another index: %v", err)
 	}
 }

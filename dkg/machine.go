@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -40,10 +43,10 @@ type Machine struct {
 	opened        bool        // whether the own shares in deals were opened
 	ownKey        *pairing.G1 // key of the own deal for oneself, if it is at hand
 	complaints    []complaint
-	qualified     []uint8     // from the end of the complaint phase
-	sharings      []*Sharing  // by secret; nil where it could not be moved
-	transcript    [32]byte    // what members confirm
-	hash          *pairing.G2 // of the statement about it, once computed
+	qualified     []uint8              // from the end of the complaint phase
+	sharings      []*threshold.Sharing // by secret; nil where it could not be moved
+	transcript    [32]byte             // what members confirm
+	hash          *pairing.G2          // of the statement about it, once computed
 	confirmations []confirmation
 	aborted       *AbortError
 	faults        []record
@@ -86,11 +89,11 @@ type complaint struct {
 // it may be erased afterwards. Randomness is drawn here and nowhere else, 112
 // bytes from random, or from the operating system if random is nil.
 //
-// It returns [ErrDescription] or [ErrThreshold] for a description that no member
-// should take part in, [ErrSender] if self takes no part, and [ErrShare],
-// [ErrIndex] or [ErrGeneration] if a share is not the one that the description
-// speaks of.
-func New(c *Ceremony, self ed25519.PublicKey, old []*Share, random io.Reader) (*Machine, error) {
+// It returns [ErrDescription] or [threshold.ErrThreshold] for a description
+// that no member should take part in, [ErrSender] if self takes no part, and
+// [threshold.ErrShare], [threshold.ErrIndex] or [threshold.ErrGeneration] if a
+// share is not the one that the description speaks of.
+func New(c *Ceremony, self ed25519.PublicKey, old []*threshold.Share, random io.Reader) (*Machine, error) {
 	p, err := newPlan(c)
 	if err != nil {
 		return nil, fmt.Errorf("start ceremony: %w", err)
@@ -124,7 +127,7 @@ func newMachine(p *plan) *Machine {
 }
 
 // prepare draws the secrets and checks the old shares.
-func (m *Machine) prepare(old []*Share, random io.Reader) error {
+func (m *Machine) prepare(old []*threshold.Share, random io.Reader) error {
 	var err error
 	if _, err = io.ReadFull(random, m.secrets.hedge[:]); err != nil {
 		return err
@@ -146,24 +149,24 @@ func (m *Machine) prepare(old []*Share, random io.Reader) error {
 	}
 	held := m.plan.holdings[m.self-1]
 	if len(old) != len(held) {
-		return ErrShare
+		return threshold.ErrShare
 	}
 	public := make([]pairing.G1, len(held))
 	for h, k := range held {
 		if old[h] == nil {
-			return ErrShare
+			return threshold.ErrShare
 		}
-		if old[h].index != m.plan.oldIndex[m.self-1] {
-			return ErrIndex
+		if old[h].Index() != m.plan.oldIndex[m.self-1] {
+			return threshold.ErrIndex
 		}
-		if old[h].generation != m.plan.Secrets[k].Old.generation {
-			return ErrGeneration
+		if old[h].Generation() != m.plan.Secrets[k].Old.Generation() {
+			return threshold.ErrGeneration
 		}
 		public[h] = m.plan.oldShare(m.self, k)
-		m.secrets.old = append(m.secrets.old, copySecret(old[h].value))
+		m.secrets.old = append(m.secrets.old, copySecret(old[h].Secret()))
 	}
 	if !m.plan.holds(m.secrets.old, public, m.secrets.hedge) {
-		return ErrShare
+		return threshold.ErrShare
 	}
 	return nil
 }
@@ -187,9 +190,9 @@ func (m *Machine) ownJoin() []byte {
 
 // Step takes a message of the log that stands at the given point. It returns
 // nil if the message counts, and otherwise why it does not: one of the refusals
-// ([ErrOrder], [ErrCeremony], [ErrSignature], [ErrSender], [ErrPhase],
-// [ErrNoDeal], [ErrDuplicate], or an error of [ParseMessage]), or one of the
-// faults, which then stands in [Machine.Faults]. Refused or not, the point
+// ([ErrOrder], [ErrCeremony], [threshold.ErrSignature], [ErrSender], [ErrPhase],
+// [ErrNoDeal], [threshold.ErrDuplicate], or an error of [ParseMessage]), or a
+// [FaultKind], which then stands in [Machine.Faults]. Refused or not, the point
 // passes, and phases end that were to end before it; only after [ErrOrder]
 // nothing has changed.
 func (m *Machine) Step(at Point, raw []byte) error {
@@ -281,7 +284,7 @@ func (m *Machine) onDeal(msg *Message, raw []byte) error {
 		return m.again(msg, first.raw, raw)
 	}
 	d, err := m.verifyDeal(msg, join)
-	if err == ErrReceivers {
+	if err == errReceivers {
 		return m.blame(msg.sender, err, raw)
 	}
 	if err != nil {
@@ -322,8 +325,8 @@ func (m *Machine) onComplaint(msg *Message, raw []byte) error {
 	if c.dealer < 1 || int(c.dealer) > len(m.deals) || m.deals[c.dealer-1] == nil || m.deals[c.dealer-1].hash != c.deal {
 		return ErrNoDeal
 	}
-	if slices.ContainsFunc(m.complaints, func(k complaint) bool { return k.complainer == msg.sender && k.dealer == c.dealer }) {
-		return ErrDuplicate
+	if m.complained(msg.sender, c.dealer) {
+		return threshold.ErrDuplicate
 	}
 	d := m.deals[c.dealer-1]
 	bad, err := m.plan.verdict(d.deal, &m.audience, msg.sender, c)
@@ -335,32 +338,38 @@ func (m *Machine) onComplaint(msg *Message, raw []byte) error {
 		m.arrived(msg)
 	}
 	if !bad {
-		return m.blame(msg.sender, ErrFalseComplaint, d.raw, raw)
+		return m.blame(msg.sender, errFalseComplaint, d.raw, raw)
 	}
 	d.guilty = true
-	m.blame(c.dealer, ErrBadShare, d.raw, raw)
+	m.blame(c.dealer, errBadShare, d.raw, raw)
 	m.dropComplaints(c.dealer)
 	return nil
+}
+
+func (m *Machine) complained(complainer, dealer uint8) bool {
+	return slices.ContainsFunc(m.complaints, func(c complaint) bool { return c.complainer == complainer && c.dealer == dealer })
 }
 
 // again judges a second message of a kind that is due once.
 func (m *Machine) again(msg *Message, first, raw []byte) error {
 	if old, err := ParseMessage(first); err != nil || bytes.Equal(old.payload, msg.payload) {
-		return ErrDuplicate
+		return threshold.ErrDuplicate
 	}
-	return m.blame(msg.sender, ErrEquivocation, first, raw)
+	return m.blame(msg.sender, errEquivocation, first, raw)
 }
 
 // blame puts a fault on record, with the messages that prove it, and returns
 // it. Of repeated faults the first is kept, so that nobody can fill the state.
 func (m *Machine) blame(number uint8, err error, messages ...[]byte) error {
-	kind, ok := faultKind(err)
-	if !ok {
+	var kind FaultKind
+	if !errors.As(err, &kind) {
 		return err
 	}
 	for i := range m.faults {
 		if f := &m.faults[i]; f.number == number && f.kind == kind {
-			f.count++
+			if f.count < math.MaxUint32 {
+				f.count++
+			}
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -68,7 +69,7 @@ func ParseMessage(b []byte) (*Message, error) {
 		return nil, fmt.Errorf("read ceremony message: %w", err)
 	}
 	if m.phase < PhaseJoin || m.phase > PhaseConfirm || m.sender == 0 {
-		return nil, fmt.Errorf("read ceremony message: %w", ErrMalformed)
+		return nil, fmt.Errorf("read ceremony message: %w", errMalformed)
 	}
 	return m, nil
 }
@@ -126,7 +127,7 @@ func (p *plan) authentic(raw []byte) (*Message, error) {
 		return nil, ErrSender
 	}
 	if !ed25519.Verify(p.participants[m.sender-1], m.signed(), m.signature) {
-		return nil, ErrSignature
+		return nil, threshold.ErrSignature
 	}
 	return m, nil
 }
@@ -164,7 +165,7 @@ func (p *plan) checkJoin(number uint8, payload []byte) (*joinPayload, error) {
 		return nil, malformed(err)
 	}
 	if p.isReceiver(number) && !p.verifyPossession(number, j) {
-		return nil, ErrProof
+		return nil, errProof
 	}
 	return j, nil
 }
@@ -198,4 +199,21 @@ func parseComplaint(payload []byte) (*complaintPayload, error) {
 	return c, nil
 }
 
-func malformed(err error) error { return fmt.Errorf("%w: %w", ErrMalformed, err) }
+func malformed(err error) error { return fmt.Errorf("%w: %w", errMalformed, err) }
+
+func writeG1(w *wire.Writer, g pairing.G1) {
+	b := g.Bytes()
+	w.Raw(b[:])
+}
+
+func readG1(r *wire.Reader) pairing.G1 {
+	b := r.Raw(pairing.G1Size)
+	if r.Err() != nil {
+		return pairing.G1{}
+	}
+	g, err := pairing.ParseG1(b)
+	if err != nil {
+		r.Fail(err)
+	}
+	return g
+}

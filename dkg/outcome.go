@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -14,7 +15,7 @@ type AbortError struct {
 	Phase      Phase   // at whose end
 	Have, Need int     // participants that were heard and count, and that were needed
 	Missing    []uint8 // participants that were not heard, or are out
-	Err        error   // [ErrIdentity] for a degenerate key; nil if too few were heard
+	Err        error   // [threshold.ErrIdentity] for a degenerate key; nil if too few were heard
 }
 
 func (e *AbortError) Error() string {
@@ -29,14 +30,14 @@ func (e *AbortError) Unwrap() error { return e.Err }
 // Result is what a ceremony made.
 type Result struct {
 	Generation uint32
-	Index      uint8      // the member's, 0 for leavers and auditors
-	Sharings   []*Sharing // by secret; nil for a grant with too few dealers
-	Shares     []*Share   // the member's own, likewise; nil if it has none
+	Index      uint8                // the member's, 0 for leavers and auditors
+	Sharings   []*threshold.Sharing // by secret; nil for a grant with too few dealers
+	Shares     []*threshold.Share   // the member's own, likewise; nil if it has none
 	// Transcript is the hash of the outcome that members confirmed, and
 	// Certificate the signature of [Result.Statement] under the checkpoint key
 	// that their confirmations make.
 	Transcript  [32]byte
-	Certificate Signature
+	Certificate threshold.Signature
 	chain       string
 }
 
@@ -99,23 +100,39 @@ func (m *Machine) Result() (*Result, error) {
 		r.Index = m.self
 	}
 	if m.secrets.shares != nil {
-		r.Shares = make([]*Share, len(m.secrets.shares))
+		r.Shares = make([]*threshold.Share, len(m.secrets.shares))
 		for k, s := range m.secrets.shares {
-			if s != nil {
-				r.Shares[k] = &Share{m.plan.Generation, m.self, copySecret(s)}
+			if s == nil {
+				continue
+			}
+			var err error
+			if r.Shares[k], err = threshold.NewShare(m.plan.Generation, m.self, copySecret(s)); err != nil {
+				return nil, err
 			}
 		}
 	}
-	var parts []*PartialSignature
-	for _, number := range m.confirmed()[:m.sharings[0].Threshold()] {
-		at := slices.IndexFunc(m.confirmations, func(c confirmation) bool { return c.number == number })
-		parts = append(parts, &PartialSignature{m.plan.Generation, number, m.confirmations[at].point})
-	}
 	var err error
-	if r.Certificate, err = interpolate(parts); err != nil {
+	if r.Certificate, err = m.certificate(); err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// certificate combines confirmations, which were verified.
+func (m *Machine) certificate() (threshold.Signature, error) {
+	members := m.confirmed()[:m.sharings[0].Threshold()]
+	points := make([]pairing.G2, len(members))
+	for _, c := range m.confirmations {
+		if i, ok := slices.BinarySearch(members, c.number); ok {
+			points[i] = c.point
+		}
+	}
+	l, err := pairing.NewLagrange(members)
+	if err != nil {
+		return threshold.Signature{}, err
+	}
+	sig := l.CombineG2(points).Bytes()
+	return threshold.ParseSignature(sig[:])
 }
 
 // Format prints the ceremony's id and phase, never a secret.
@@ -137,17 +154,20 @@ func (m *Machine) Faults() []Fault {
 	out := make([]Fault, len(m.faults))
 	for i, f := range m.faults {
 		e := &evidence{kind: f.kind, accused: f.number, messages: f.messages}
-		switch faultKinds[f.kind] {
-		case ErrReceivers:
+		switch f.kind {
+		case errReceivers:
 			e.messages = append(m.rawJoins(true), f.messages...)
-		case ErrConfirmation:
+		case errConfirmation:
 			e.messages = append(m.messagesBefore(), f.messages...)
 		default:
 			if m.audience.receivers != nil {
 				e.receivers = m.audience.receivers
 			}
 		}
-		out[i] = Fault{f.number, ed25519.PublicKey(slices.Clone(m.plan.participants[f.number-1])), faultKinds[f.kind], int(f.count), e.encode()}
+		out[i] = Fault{
+			Participant: f.number, Key: ed25519.PublicKey(slices.Clone(m.plan.participants[f.number-1])),
+			Kind: f.kind, Count: int(f.count), Evidence: e.encode(),
+		}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package dkg
 import (
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -70,7 +71,7 @@ func (m *Machine) lagrange(contributors []uint8) (*pairing.Lagrange, error) {
 
 // combine computes the public side of the result and its transcript.
 func (m *Machine) combine() error {
-	m.sharings = make([]*Sharing, len(m.plan.Secrets))
+	m.sharings = make([]*threshold.Sharing, len(m.plan.Secrets))
 	for k := range m.sharings {
 		s, contributors := &m.plan.Secrets[k], m.contributors(k)
 		if len(contributors) == 0 {
@@ -92,11 +93,11 @@ func (m *Machine) combine() error {
 			sum = l.CombineRows(rows)
 		}
 		var err error
-		if m.sharings[k], err = NewSharing(m.plan.Generation, len(m.plan.Members), sum); err != nil {
+		if m.sharings[k], err = threshold.NewSharing(m.plan.Generation, len(m.plan.Members), sum); err != nil {
 			return err
 		}
-		if s.Old != nil && !m.sharings[k].commitments[0].Equal(s.Old.commitments[0]) {
-			return ErrConstant
+		if s.Old != nil && !m.sharings[k].Key().Equal(s.Old.Key()) {
+			return errConstant
 		}
 	}
 	var w wire.Writer
@@ -138,7 +139,7 @@ func (m *Machine) combineShares() {
 		if shares[k] = m.own(k); shares[k] == nil {
 			return
 		}
-		values, public = append(values, shares[k]), append(public, sharing.public[m.self-1])
+		values, public = append(values, shares[k]), append(public, publicShare(sharing, m.self))
 	}
 	if m.plan.holds(values, public, m.transcript) {
 		m.secrets.shares = shares

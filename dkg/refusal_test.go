@@ -7,6 +7,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/ward-health/ward/dkg/threshold"
+
+	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/wire"
 )
 
 func TestStrangersHaveNoSay(t *testing.T) {
@@ -37,17 +42,17 @@ func TestConfirmingTwiceCountsOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 5 {
-		if err := r.append(raw); !errors.Is(err, ErrDuplicate) {
+		if err := r.append(raw); !errors.Is(err, threshold.ErrDuplicate) {
 			t.Fatalf("the same confirmation again: %v", err)
 		}
 	}
 	if r.auditor.Phase() != PhaseConfirm {
 		t.Errorf("one member brings the ceremony to phase %v", r.auditor.Phase())
 	}
-	if err := r.forge(1, PhaseConfirm, r.pending(2, PhaseConfirm)); !errors.Is(err, ErrEquivocation) {
+	if err := r.forge(1, PhaseConfirm, r.pending(2, PhaseConfirm)); !errors.Is(err, errEquivocation) {
 		t.Errorf("another confirmation: %v", err)
 	}
-	r.blames(1, ErrEquivocation)
+	r.blames(1, errEquivocation)
 }
 
 func TestTooFewReceiversAbortAtOnce(t *testing.T) {
@@ -203,36 +208,50 @@ func TestEvidenceNeedsTheFault(t *testing.T) {
 	receivers := r.auditor.audience.receivers
 	first := r.auditor.deals[0].raw
 	join1, join2 := r.auditor.joins[0].raw, r.auditor.joins[1].raw
-	kind := func(err error) uint8 {
-		k, _ := faultKind(err)
-		return k
-	}
 	for name, test := range map[string]struct {
 		e      evidence
 		proves bool
 	}{
-		"a bad share":                     {evidence{kind(ErrBadShare), 2, receivers, [][]byte{bad, honest}}, true},
-		"a false complaint":               {evidence{kind(ErrFalseComplaint), 4, receivers, [][]byte{first, lie}}, true},
-		"two deals":                       {evidence{kind(ErrEquivocation), 2, nil, [][]byte{bad, good}}, true},
-		"complaint about the other deal":  {evidence{kind(ErrFalseComplaint), 3, receivers, [][]byte{good, honest}}, false},
-		"bad share by a false complaint":  {evidence{kind(ErrBadShare), 1, receivers, [][]byte{first, lie}}, false},
-		"false complaint by a true one":   {evidence{kind(ErrFalseComplaint), 3, receivers, [][]byte{bad, honest}}, false},
-		"one deal twice":                  {evidence{kind(ErrEquivocation), 2, nil, [][]byte{bad, bad}}, false},
-		"a join and a deal":               {evidence{kind(ErrEquivocation), 2, nil, [][]byte{join2, bad}}, false},
-		"two members' joins":              {evidence{kind(ErrEquivocation), 2, nil, [][]byte{join1, join2}}, false},
-		"two members' joins, the other":   {evidence{kind(ErrEquivocation), 1, nil, [][]byte{join1, join2}}, false},
-		"two complaints":                  {evidence{kind(ErrEquivocation), 3, nil, [][]byte{honest, r.sign(3, PhaseComplain, g.complaint(2).encode())}}, false},
-		"a good deal as malformed":        {evidence{kind(ErrMalformed), 1, receivers, [][]byte{join1, first}}, false},
-		"as malformed to fewer receivers": {evidence{kind(ErrMalformed), 1, receivers[:3], [][]byte{join1, first}}, false},
-		"a good deal as for others":       {evidence{kind(ErrReceivers), 1, nil, append(r.auditor.rawJoins(true), first)}, false},
-		"a good join":                     {evidence{kind(ErrProof), 1, nil, [][]byte{join1}}, false},
-		"a good complaint":                {evidence{kind(ErrProof), 3, receivers, [][]byte{bad, honest}}, false},
-		"a deal with another's join":      {evidence{kind(ErrCommitment), 1, receivers, [][]byte{join2, first}}, false},
+		"a bad share":                     {evidence{errBadShare, 2, receivers, [][]byte{bad, honest}}, true},
+		"a false complaint":               {evidence{errFalseComplaint, 4, receivers, [][]byte{first, lie}}, true},
+		"two deals":                       {evidence{errEquivocation, 2, nil, [][]byte{bad, good}}, true},
+		"complaint about the other deal":  {evidence{errFalseComplaint, 3, receivers, [][]byte{good, honest}}, false},
+		"a false complaint by another":    {evidence{errFalseComplaint, 1, receivers, [][]byte{first, lie}}, false},
+		"bad share by a false complaint":  {evidence{errBadShare, 1, receivers, [][]byte{first, lie}}, false},
+		"false complaint by a true one":   {evidence{errFalseComplaint, 3, receivers, [][]byte{bad, honest}}, false},
+		"one deal twice":                  {evidence{errEquivocation, 2, nil, [][]byte{bad, bad}}, false},
+		"a join and a deal":               {evidence{errEquivocation, 2, nil, [][]byte{join2, bad}}, false},
+		"two members' joins":              {evidence{errEquivocation, 2, nil, [][]byte{join1, join2}}, false},
+		"two members' joins, the other":   {evidence{errEquivocation, 1, nil, [][]byte{join1, join2}}, false},
+		"two complaints":                  {evidence{errEquivocation, 3, nil, [][]byte{honest, r.sign(3, PhaseComplain, g.complaint(2).encode())}}, false},
+		"a good deal as malformed":        {evidence{errMalformed, 1, receivers, [][]byte{join1, first}}, false},
+		"as malformed to fewer receivers": {evidence{errMalformed, 1, receivers[:3], [][]byte{join1, first}}, false},
+		"a good deal as for others":       {evidence{errReceivers, 1, nil, append(r.auditor.rawJoins(true), first)}, false},
+		"a good join":                     {evidence{errProof, 1, nil, [][]byte{join1}}, false},
+		"a good complaint":                {evidence{errProof, 3, receivers, [][]byte{bad, honest}}, false},
+		"a deal with another's join":      {evidence{errCommitment, 1, receivers, [][]byte{join2, first}}, false},
 	} {
 		_, err := VerifyEvidence(r.c, test.e.encode())
 		if test.proves && err != nil || !test.proves && !errors.Is(err, ErrEvidence) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	// An honest deal looks wrong to who is not shown every join: the fault
+	// says what it rests on.
+	joins := r.auditor.rawJoins(true)[1:]
+	frame := evidence{errReceivers, 1, nil, append(slices.Clone(joins), first)}
+	f1, err := VerifyEvidence(r.c, frame.encode())
+	if err != nil || !slices.EqualFunc(f1.Given, joins, bytes.Equal) {
+		t.Errorf("a fault beside %d joins is given beside %v, %v", len(joins), f1, err)
+	}
+	slices.Reverse(joins)
+	frame = evidence{errReceivers, 1, nil, append(slices.Clone(joins), first)}
+	if _, err := VerifyEvidence(r.c, frame.encode()); !errors.Is(err, ErrEvidence) {
+		t.Errorf("joins in another order frame a dealer: %v", err)
+	}
+	alone := evidence{errEquivocation, 2, nil, [][]byte{bad, good}}
+	if f2, err := VerifyEvidence(r.c, alone.encode()); err != nil || f2.Given != nil {
+		t.Errorf("two deals prove themselves, but are given beside others: %v, %v", f2, err)
 	}
 }
 
@@ -268,14 +287,98 @@ func TestInconsistentStatesAreRefused(t *testing.T) {
 		"a share missing":          {PhaseConfirm, func(m *Machine) { m.secrets.shares[1] = nil }},
 		"no such verdict":          {PhaseConfirm, func(m *Machine) { m.phase, m.confirmations[0].state = PhaseConfirm, 7 }},
 		"active without quorum":    {PhaseConfirm, func(m *Machine) { m.confirmations = m.confirmations[:1] }},
-		"fault of nobody":          {PhaseConfirm, func(m *Machine) { m.faults = []record{{0, 1, 1, nil}} }},
-		"no such fault":            {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 99, 1, nil}} }},
-		"fault that never was":     {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 1, 0, nil}} }},
+		"a confirmation twice": {PhaseConfirm, func(m *Machine) {
+			m.confirmations[1] = m.confirmations[0]
+		}},
+		"a verdict that is wrong": {PhaseConfirm, func(m *Machine) {
+			c := &m.confirmations[0]
+			other, _ := ParseMessage(m.confirmations[1].raw)
+			copied := &Message{ceremony: m.plan.id, phase: PhaseConfirm, sender: c.number, payload: other.payload}
+			c.raw = copied.Sign(newNode(fmt.Sprint(c.number)).key)
+		}},
+		"too few dealers": {PhaseConfirm, func(m *Machine) {
+			m.deals[0], m.deals[1], m.deals[2], m.confirmations, m.secrets.shares = nil, nil, nil, nil, nil
+			m.phase, m.outbox = PhaseConfirm, nil
+		}},
+		"fault of nobody":      {PhaseConfirm, func(m *Machine) { m.faults = []record{{0, 1, 1, nil}} }},
+		"no such fault":        {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 99, 1, nil}} }},
+		"fault that never was": {PhaseConfirm, func(m *Machine) { m.faults = []record{{1, 1, 0, nil}} }},
 	} {
 		m := at(test.phase)
 		test.change(m)
 		if _, err := ParseMachine(m.Bytes()); err == nil {
 			t.Errorf("%s: a state is accepted", name)
 		}
+	}
+}
+
+func TestPointsDoNotGoBack(t *testing.T) {
+	r := freshRun(t, 4)
+	m := r.auditor
+	if err := m.Tick(Point{Position: 2, Time: 9}); err != nil {
+		t.Fatal(err)
+	}
+	before := m.Bytes()
+	for _, at := range []Point{{Position: 3, Time: 8}, {Position: 2, Time: 9}, {Position: 1, Time: 9}} {
+		if err := m.Step(at, nil); !errors.Is(err, ErrOrder) {
+			t.Errorf("a message at %v after 2, 9: %v", at, err)
+		}
+	}
+	for _, at := range []Point{{Position: 3, Time: 8}, {Position: 1, Time: 9}} {
+		if err := m.Tick(at); !errors.Is(err, ErrOrder) {
+			t.Errorf("a tick at %v after 2, 9: %v", at, err)
+		}
+	}
+	if !bytes.Equal(m.Bytes(), before) {
+		t.Error("a refused point changes the machine")
+	}
+}
+
+func TestFreshKeyNeedsDealers(t *testing.T) {
+	r := freshRun(t, 4)
+	r.to(PhaseDeal)
+	r.deliver(3, 4)
+	r.skip()
+	if a := r.auditor.Abort(); a == nil || a.Phase != PhaseDeal || a.Have != 2 || a.Need != 3 || !slices.Equal(a.Missing, []uint8{3, 4}) {
+		t.Errorf("with two dealers of three: %v", a)
+	}
+}
+
+// TestWrongConfirmationsDoNotCancel lets two members choose their signatures
+// after weights that would not depend on them.
+func TestWrongConfirmationsDoNotCancel(t *testing.T) {
+	r := freshRun(t, 4)
+	r.to(PhaseConfirm)
+	m := r.auditor
+	draw := weigher{seed: wire.Hash(string(pairing.DSTConfirmWeight), m.transcript[:], nil)}
+	draw.weight() // the first is 1
+	error2 := pairing.HashToG2(pairing.DSTIdentity, []byte("error"))
+	error1 := error2.Mul(draw.weight()).Neg()
+	var batch []confirmation
+	for i, e := range []pairing.G2{error1, error2} {
+		g := r.machines[i].secrets.shares[0].MulG2(m.statementHash()).Add(e)
+		raw := g.Bytes()
+		batch = append(batch, confirmation{raw: raw[:], number: uint8(i + 1), point: g})
+	}
+	if bad := m.verifyConfirmations(batch); !slices.Equal(bad, []int{0, 1}) {
+		t.Errorf("of two wrong confirmations, %v are found", bad)
+	}
+}
+
+func TestLeaverIsNotAccusedOfConfirming(t *testing.T) {
+	first := freshRun(t, 4)
+	first.finish()
+	r := newRun(t, reshareCeremony(first.c, first.result(), nil, first.nodes[:3]), first.nodes)
+	r.to(PhaseConfirm)
+	w := wire.NewWriter(confirmFormat)
+	raw := pairing.HashToG2(pairing.DSTIdentity, []byte("nonsense")).Bytes()
+	w.Raw(raw[:])
+	e := evidence{errConfirmation, 4, nil, append(r.auditor.messagesBefore(), r.sign(4, PhaseConfirm, w.Sum()))}
+	if _, err := VerifyEvidence(r.c, e.encode()); !errors.Is(err, ErrEvidence) {
+		t.Errorf("a member that leaves is accused of its confirmation: %v", err)
+	}
+	e.accused, e.messages[len(e.messages)-1] = 3, r.sign(3, PhaseConfirm, w.Sum())
+	if _, err := VerifyEvidence(r.c, e.encode()); err != nil {
+		t.Errorf("a wrong confirmation is not proven: %v", err)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/ward-health/ward/dkg/threshold"
 )
 
 func TestMain(m *testing.M) {
@@ -229,8 +231,8 @@ func (s *schedule) verify() {
 		}
 	}
 	for _, f := range s.auditor.Faults() {
-		if f.Err != ErrEquivocation || !s.actors[f.Participant-1].amnesia {
-			s.rt.Fatalf("honest participant %d is blamed: %v", f.Participant, f.Err)
+		if f.Kind != errEquivocation || !s.actors[f.Participant-1].amnesia {
+			s.rt.Fatalf("honest participant %d is blamed: %v", f.Participant, f.Kind)
 		}
 	}
 	if s.auditor.Abort() != nil {
@@ -298,7 +300,7 @@ func TestAnyScheduleOfAReshare(t *testing.T) {
 	first := newRun(t, freshCeremony(nodes[:4]), nodes)
 	first.finish()
 	before := first.result()
-	shares := make([]map[string]*Share, len(nodes))
+	shares := make([]map[string]*threshold.Share, len(nodes))
 	for i, n := range nodes {
 		shares[i] = n.shares
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -20,7 +21,7 @@ func randomStream(seed string) io.Reader { return rand.NewChaCha8(sha256.Sum256(
 // node is a member of a consortium in a test.
 type node struct {
 	key    ed25519.PrivateKey
-	shares map[string]*Share // the newest, by the name of the secret
+	shares map[string]*threshold.Share // the newest, by the name of the secret
 }
 
 func newNode(name string) *node {
@@ -29,7 +30,7 @@ func newNode(name string) *node {
 }
 
 func nodeFromSeed(seed []byte) *node {
-	return &node{key: ed25519.NewKeyFromSeed(seed), shares: map[string]*Share{}}
+	return &node{key: ed25519.NewKeyFromSeed(seed), shares: map[string]*threshold.Share{}}
 }
 
 func newNodes(from, to int) (list []*node) {
@@ -127,7 +128,7 @@ func newRun(t testing.TB, c *Ceremony, nodes []*node, absent ...uint8) *run {
 // start makes a participant's machine with randomness that depends on the salt.
 func (r *run) start(number uint8, salt string) *Machine {
 	r.t.Helper()
-	var old []*Share
+	var old []*threshold.Share
 	if r.p.reshares() {
 		for _, k := range r.p.holdings[number-1] {
 			old = append(old, r.nodes[number-1].shares[secretName(&r.p.Secrets[k])])
@@ -263,8 +264,8 @@ func (r *run) check() {
 	}
 	for _, f := range want.Faults() {
 		proven, err := VerifyEvidence(r.c, f.Evidence)
-		if err != nil || proven.Participant != f.Participant || proven.Err != f.Err || !proven.Key.Equal(r.nodes[f.Participant-1].public()) {
-			r.t.Fatalf("evidence against %d for %q: %v", f.Participant, f.Err, err)
+		if err != nil || proven.Participant != f.Participant || proven.Kind != f.Kind || !proven.Key.Equal(r.nodes[f.Participant-1].public()) {
+			r.t.Fatalf("evidence against %d for %q: %v", f.Participant, f.Kind, err)
 		}
 	}
 }
@@ -274,7 +275,7 @@ func (r *run) blames(number uint8, want error) {
 	r.t.Helper()
 	r.check()
 	faults := r.auditor.Faults()
-	if len(faults) != 1 || faults[0].Participant != number || faults[0].Err != want {
+	if len(faults) != 1 || faults[0].Participant != number || faults[0].Kind != want {
 		r.t.Fatalf("faults are %v, want %v by %d", faults, want, number)
 	}
 }
@@ -328,22 +329,22 @@ func (r *run) result() *Result {
 
 // recovers reports whether the nodes' newest shares of secret k interpolate to
 // the key.
-func recovers(t testing.TB, s *Sharing, name string, nodes []*node, members []uint8) bool {
+func recovers(t testing.TB, s *threshold.Sharing, name string, nodes []*node, members []uint8) bool {
 	t.Helper()
 	var x []uint8
 	var values []*pairing.Secret
 	for _, i := range members {
 		share := nodes[i-1].shares[name]
-		if share == nil || share.index != i {
+		if share == nil || share.Index() != i {
 			t.Fatalf("member %d has no share", i)
 		}
-		x, values = append(x, i), append(values, share.value)
+		x, values = append(x, i), append(values, share.Secret())
 	}
 	l, err := pairing.NewLagrange(x)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l.CombineSecrets(values).MulG1(pairing.GeneratorG1()).Equal(s.commitments[0])
+	return l.CombineSecrets(values).MulG1(pairing.GeneratorG1()).Equal(s.Commitments()[0])
 }
 
 func TestFreshKeysAtEverySize(t *testing.T) {
@@ -394,7 +395,7 @@ func TestBadDealerAtEverySizeAndThreshold(t *testing.T) {
 					t.Fatal(err)
 				}
 				r.finish()
-				r.blames(2, ErrBadShare)
+				r.blames(2, errBadShare)
 				if slices.Contains(r.auditor.Qualified(), 2) {
 					t.Errorf("n = %d, t = %d: the dealer qualifies", n, threshold)
 				}
@@ -428,7 +429,33 @@ func TestReshareToAnotherRoster(t *testing.T) {
 			}
 		}
 	}
-	if errors.Is(before.Sharings[0].Key().Verify(after.Statement(), after.Certificate), ErrSignature) {
+	if errors.Is(before.Sharings[0].Key().Verify(after.Statement(), after.Certificate), threshold.ErrSignature) {
 		t.Error("the old key does not verify the new certificate")
 	}
+}
+
+func generateSecret(t testing.TB) *pairing.Secret {
+	t.Helper()
+	s, err := pairing.GenerateSecret(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// subsets returns all subsets of {1, …, n} with size members.
+func subsets(n, size int) [][]uint8 {
+	var out [][]uint8
+	for mask := range 1 << n {
+		var s []uint8
+		for i := range n {
+			if mask>>i&1 == 1 {
+				s = append(s, uint8(i+1))
+			}
+		}
+		if len(s) == size {
+			out = append(out, s)
+		}
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
@@ -21,7 +22,7 @@ var ErrState = errors.New("not a state of a ceremony")
 // abortCauses numbers the causes of an abort other than silence.
 //
 // Part of the format: only add at the end.
-var abortCauses = [...]error{nil, ErrIdentity, ErrConstant}
+var abortCauses = [...]error{nil, threshold.ErrIdentity, errConstant}
 
 // Bytes returns the whole state, from which [ParseMachine] goes on. It contains
 // secrets: it belongs in a sealed vault, written before anything of
@@ -59,7 +60,7 @@ func (m *Machine) Bytes() []byte {
 	w.Uint32(uint32(len(m.faults)))
 	for _, f := range m.faults {
 		w.Uint8(f.number)
-		w.Uint8(f.kind)
+		w.Uint8(uint8(f.kind))
 		w.Uint32(f.count)
 		w.Uint8(uint8(len(f.messages)))
 		for _, raw := range f.messages {
@@ -164,9 +165,10 @@ func readSecret(r *wire.Reader) *pairing.Secret {
 	return s
 }
 
-// ParseMachine restores a machine. It trusts nothing but the secrets: messages
-// are verified again and results computed anew, which takes about as long as
-// the ceremony took so far.
+// ParseMachine restores a machine. The state comes from the owner's vault; yet
+// messages are verified again and results computed anew, which takes about as
+// long as the ceremony took so far. Taken as they stand are the secrets, the
+// last point, the phase, and the list of faults, whose evidence proves itself.
 func ParseMachine(b []byte) (*Machine, error) {
 	r := wire.NewReader(stateFormat, b)
 	m, err := readMachine(r)
@@ -250,8 +252,8 @@ func (m *Machine) readLog(r *wire.Reader) (log rawLog) {
 
 func (m *Machine) readFaults(r *wire.Reader) {
 	for n := r.Uint32(); n > 0 && r.Err() == nil; n-- {
-		f := record{number: r.Uint8(), kind: r.Uint8(), count: r.Uint32()}
-		if f.number < 1 || int(f.number) > len(m.plan.participants) || int(f.kind) >= len(faultKinds) || f.count == 0 {
+		f := record{number: r.Uint8(), kind: FaultKind(r.Uint8()), count: r.Uint32()}
+		if f.number < 1 || int(f.number) > len(m.plan.participants) || f.kind >= faultKinds || f.count == 0 {
 			r.Fail(ErrState)
 		}
 		for k := r.Uint8(); k > 0 && r.Err() == nil; k-- {
@@ -316,6 +318,11 @@ func (m *Machine) relive(log rawLog) error {
 		if err := m.combine(); err != nil {
 			return ErrState
 		}
+		for k := range m.plan.Secrets {
+			if m.plan.Secrets[k].Use != UseGrant && len(m.contributors(k)) < m.plan.dealersNeeded(k) {
+				return ErrState // with so few, the ceremony had aborted
+			}
+		}
 		for k, s := range m.secrets.shares {
 			if (s == nil) != (m.sharings[k] == nil) {
 				return ErrState
@@ -324,18 +331,34 @@ func (m *Machine) relive(log rawLog) error {
 	} else if len(log.confirmations) > 0 {
 		return ErrState
 	}
+	if err := m.reliveConfirmations(log); err != nil {
+		return err
+	}
+	if m.phase >= PhaseActive && m.aborted == nil && len(m.confirmed()) < m.plan.serve {
+		return ErrState
+	}
+	return nil
+}
+
+func (m *Machine) reliveConfirmations(log rawLog) error {
+	var counted []confirmation
 	for i, raw := range log.confirmations {
 		msg, err := m.plan.authentic(raw)
-		if err != nil || msg.phase != PhaseConfirm || m.audience.find(msg.sender) < 0 || log.states[i] > invalid {
+		if err != nil || msg.phase != PhaseConfirm || m.audience.find(msg.sender) < 0 || log.states[i] > invalid ||
+			slices.ContainsFunc(m.confirmations, func(c confirmation) bool { return c.number == msg.sender }) {
 			return ErrState
 		}
 		point, err := parseConfirm(msg.payload)
 		if err != nil {
 			return err
 		}
-		m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]})
+		c := confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]}
+		m.confirmations = append(m.confirmations, c)
+		if c.state == valid {
+			counted = append(counted, c)
+		}
 	}
-	if m.phase >= PhaseActive && m.aborted == nil && len(m.confirmed()) < m.plan.serve {
+	if len(m.verifyConfirmations(counted)) > 0 {
 		return ErrState
 	}
 	return nil
@@ -395,6 +418,9 @@ func (m *Machine) reliveComplaint(raw []byte) error {
 		return err
 	}
 	if c.dealer < 1 || int(c.dealer) > len(m.deals) || m.deals[c.dealer-1] == nil || m.deals[c.dealer-1].hash != c.deal {
+		return ErrState
+	}
+	if m.complained(msg.sender, c.dealer) {
 		return ErrState
 	}
 	d := m.deals[c.dealer-1]

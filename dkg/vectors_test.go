@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ward-health/ward/dkg/threshold"
 	"github.com/ward-health/ward/internal/pairing"
 )
 
@@ -136,7 +137,7 @@ func (v *vector) replay(t testing.TB, m *Machine) (last error) {
 
 // wholeVector records an honest run so that another implementation can repeat
 // every byte: node keys, randomness, and old shares in a reshare.
-func (r *run) wholeVector(t testing.TB, old []map[string]*Share) *vector {
+func (r *run) wholeVector(t testing.TB, old []map[string]*threshold.Share) *vector {
 	v := new(vector)
 	for i, n := range r.nodes {
 		random := make([]byte, 112)
@@ -179,9 +180,9 @@ func (r *run) wholeVector(t testing.TB, old []map[string]*Share) *vector {
 	return v
 }
 
-func snapshotShares(nodes []*node) (out []map[string]*Share) {
+func snapshotShares(nodes []*node) (out []map[string]*threshold.Share) {
 	for _, n := range nodes {
-		shares := map[string]*Share{}
+		shares := map[string]*threshold.Share{}
 		for name, s := range n.shares {
 			shares[name] = s
 		}
@@ -199,7 +200,7 @@ func writeHonestVectors(t *testing.T) {
 	old := snapshotShares(nodes)
 	second := newRun(t, reshareCeremony(first.c, before, nil, nodes[1:]), nodes)
 	second.finish()
-	byParticipant := make([]map[string]*Share, len(second.nodes))
+	byParticipant := make([]map[string]*threshold.Share, len(second.nodes))
 	for i, n := range second.nodes {
 		byParticipant[i] = old[slices.Index(nodes, n)]
 	}
@@ -218,7 +219,7 @@ var failures = map[string]struct {
 		r.append(m.Sign(r.nodes[0].key))
 		return r
 	}},
-	"signature": {ErrSignature, func(t *testing.T) *run {
+	"signature": {threshold.ErrSignature, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.append(r.machines[0].Pending()[0].Sign(r.nodes[1].key))
 		return r
@@ -235,7 +236,7 @@ var failures = map[string]struct {
 		r.append(r.log[0].raw)
 		return r
 	}},
-	"duplicate": {ErrDuplicate, func(t *testing.T) *run {
+	"duplicate": {threshold.ErrDuplicate, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		raw := r.sign(1, PhaseJoin, r.pending(1, PhaseJoin))
 		r.append(raw)
@@ -251,19 +252,19 @@ var failures = map[string]struct {
 		r.forge(2, PhaseComplain, c.encode())
 		return r
 	}},
-	"malformed": {ErrMalformed, func(t *testing.T) *run {
+	"malformed": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.forge(1, PhaseJoin, append(r.pending(1, PhaseJoin), 0))
 		return r
 	}},
-	"identity": {ErrMalformed, func(t *testing.T) *run {
+	"identity": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		p := r.pending(1, PhaseJoin)
 		copy(p[len(joinFormat)+1:], append([]byte{0xc0}, make([]byte, 47)...))
 		r.forge(1, PhaseJoin, p)
 		return r
 	}},
-	"degree": {ErrMalformed, func(t *testing.T) *run {
+	"degree": {errMalformed, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := r.forger(2)
 		f.otherDegree(4)
@@ -271,14 +272,14 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"proof": {ErrProof, func(t *testing.T) *run {
+	"proof": {errProof, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		p := r.pending(1, PhaseJoin)
 		p[len(joinFormat)+1+48+63] ^= 1
 		r.forge(1, PhaseJoin, p)
 		return r
 	}},
-	"receivers": {ErrReceivers, func(t *testing.T) *run {
+	"receivers": {errReceivers, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		p := f.deal()
@@ -286,7 +287,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, p)
 		return r
 	}},
-	"commitment": {ErrCommitment, func(t *testing.T) *run {
+	"commitment": {errCommitment, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		f.polynomials[0][1] = pairing.NewSecret(7)
@@ -294,7 +295,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"constant": {ErrConstant, func(t *testing.T) *run {
+	"constant": {errConstant, func(t *testing.T) *run {
 		r := reshared(freshRun(t, 4))
 		f := r.forger(2)
 		f.commits()
@@ -304,7 +305,7 @@ var failures = map[string]struct {
 		r.forge(2, PhaseDeal, f.deal())
 		return r
 	}},
-	"bad-share": {ErrBadShare, func(t *testing.T) *run {
+	"bad-share": {errBadShare, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		r.forge(2, PhaseDeal, f.cheat(f.deal(), 3))
@@ -312,7 +313,7 @@ var failures = map[string]struct {
 		r.append(r.sign(3, PhaseComplain, r.pending(3, PhaseComplain)))
 		return r
 	}},
-	"false-complaint": {ErrFalseComplaint, func(t *testing.T) *run {
+	"false-complaint": {errFalseComplaint, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		f := joinedBy(t, r, 2)
 		r.forge(2, PhaseDeal, f.deal())
@@ -320,13 +321,13 @@ var failures = map[string]struct {
 		r.forge(2, PhaseComplain, f.complaint(1).encode())
 		return r
 	}},
-	"equivocation": {ErrEquivocation, func(t *testing.T) *run {
+	"equivocation": {errEquivocation, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.forge(2, PhaseJoin, r.forger(2).join())
 		r.append(r.sign(2, PhaseJoin, r.start(2, "other").Pending()[0].payload))
 		return r
 	}},
-	"confirmation": {ErrConfirmation, func(t *testing.T) *run {
+	"confirmation": {errConfirmation, func(t *testing.T) *run {
 		r := freshRun(t, 4)
 		r.to(PhaseConfirm)
 		wrong := r.pending(2, PhaseConfirm)
@@ -372,9 +373,9 @@ func TestHonestVectors(t *testing.T) {
 		seeds, random, old, shares := v.all("node-seed"), v.all("random"), v.all("old-shares"), v.all("shares")
 		for i := range seeds {
 			node := nodeFromSeed(unhex(t, seeds[i]))
-			var held []*Share
+			var held []*threshold.Share
 			for field := range strings.FieldsSeq(old[i]) {
-				s, err := ParseShare(unhex(t, field))
+				s, err := threshold.ParseShare(unhex(t, field))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -452,7 +453,7 @@ func TestRefusedVectors(t *testing.T) {
 			t.Fatalf("%s is of kind %q, want %v", path, v.all("kind")[0], want)
 		}
 		// The one message that counts and still proves a fault, on another.
-		if counts := want == ErrBadShare; counts && last != nil || !counts && !errors.Is(last, want) {
+		if counts := want == errBadShare; counts && last != nil || !counts && !errors.Is(last, want) {
 			t.Errorf("%s: %v, want %v", path, last, want)
 		}
 		blames, proofs := v.all("blames"), v.all("evidence")
@@ -461,8 +462,8 @@ func TestRefusedVectors(t *testing.T) {
 			t.Fatalf("%s: faults %v, want %v", path, faults, blames)
 		}
 		for i, f := range faults {
-			if fmt.Sprint(f.Participant) != blames[i] || f.Err != want || hex.EncodeToString(f.Evidence) != proofs[i] {
-				t.Errorf("%s: fault %v of %d, want of %s", path, f.Err, f.Participant, blames[i])
+			if fmt.Sprint(f.Participant) != blames[i] || f.Kind != want || hex.EncodeToString(f.Evidence) != proofs[i] {
+				t.Errorf("%s: fault %v of %d, want of %s", path, f.Kind, f.Participant, blames[i])
 			}
 			if got, err := VerifyEvidence(c, unhex(t, proofs[i])); err != nil || got.Participant != f.Participant {
 				t.Errorf("%s: evidence: %v", path, err)

@@ -1,4 +1,4 @@
-package dkg
+package threshold
 
 import (
 	"bytes"
@@ -90,7 +90,11 @@ func (d dealtKey) sign(t testing.TB, msg []byte, indices ...uint8) []*PartialSig
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, key.Sign(msg))
+		part, err := key.Sign(msg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, part)
 	}
 	return parts
 }
@@ -155,7 +159,7 @@ func subsets(n, size int) [][]uint8 {
 func TestEveryQuorumSignsAndNoSmallerSetDoes(t *testing.T) {
 	msg := []byte("WARD-V1-TEST message")
 	for n := 1; n <= 7; n++ {
-		threshold := checkpointThreshold(n)
+		threshold := (n+(n-1)/3)/2 + 1
 		d := dealKey(t, 1, n, threshold, generateSecret(t))
 		parts := make([]*PartialSignature, n+1)
 		for i := 1; i <= n; i++ {
@@ -194,6 +198,28 @@ func TestEveryQuorumSignsAndNoSmallerSetDoes(t *testing.T) {
 			}
 			if d.sharing.Key().Verify(msg, sig) == nil {
 				t.Fatalf("n = %d: members %v, fewer than %d, sign", n, set, threshold)
+			}
+		}
+	}
+}
+
+func TestFaultyMembersWithHalfOfTheOthersSignNothing(t *testing.T) {
+	for n, f := range map[int]int{5: 1, 7: 2} {
+		d := dealKey(t, 1, n, (n+f)/2+1, generateSecret(t))
+		for start := range 2 {
+			var set []uint8
+			for i := 1; i <= n; i++ {
+				if i <= f || i%2 == start {
+					set = append(set, uint8(i))
+				}
+			}
+			set = set[:min(len(set), d.sharing.Threshold()-1)]
+			sig, err := interpolate(d.sign(t, []byte("head"), set...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.sharing.Key().Verify([]byte("head"), sig) == nil {
+				t.Errorf("n = %d: members %v sign a head of their own", n, set)
 			}
 		}
 	}
@@ -249,6 +275,14 @@ func TestCombineRefusesWhatDoesNotBelongTogether(t *testing.T) {
 			t.Errorf("index %d: %v", index, err)
 		}
 	}
+	relabelled := d.sign(t, msg, 1, 2, 3)
+	relabelled[1].generation = 2
+	if _, err := d.sharing.Combine(msg, relabelled); !errors.Is(err, ErrGeneration) {
+		t.Errorf("a good point under another generation: %v", err)
+	}
+	if err := d.sharing.VerifyPart(msg, relabelled[1]); !errors.Is(err, ErrGeneration) {
+		t.Errorf("a good part under another generation: %v", err)
+	}
 	other := dealKey(t, 1, 4, 3, generateSecret(t))
 	if _, err := NewSigningKey(other.shares[0], d.sharing); !errors.Is(err, ErrShare) {
 		t.Errorf("a share of another key: %v", err)
@@ -274,7 +308,14 @@ func TestSharesPersist(t *testing.T) {
 	if share.Generation() != 7 || share.Index() != 3 || sharing.Generation() != 7 || sharing.Members() != 4 || sharing.Threshold() != 3 {
 		t.Error("a number came back changed")
 	}
+	key, err := NewSigningKey(share, sharing)
+	if err != nil {
+		t.Fatal(err)
+	}
 	share.Erase()
+	if part, err := key.Sign([]byte("m")); part != nil || !errors.Is(err, ErrErased) {
+		t.Errorf("an erased share signs: %v", err)
+	}
 	if !share.Secret().IsZero() {
 		t.Error("an erased share is not zero")
 	}
@@ -340,7 +381,8 @@ func ExampleSharing_Combine() {
 	for _, i := range []uint8{1, 2, 4} {
 		share, _ := NewShare(1, i, pairing.EvaluateSecret(polynomial, i))
 		key, _ := NewSigningKey(share, sharing)
-		parts = append(parts, key.Sign(msg))
+		part, _ := key.Sign(msg)
+		parts = append(parts, part)
 	}
 	sig, err := sharing.Combine(msg, parts)
 	fmt.Println(len(sig.Bytes()), err, sharing.Key().Verify(msg, sig))

@@ -1,4 +1,4 @@
-package dkg
+package threshold
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package dkg
+package threshold
 
 import (
 	"errors"
@@ -22,6 +22,7 @@ var (
 	ErrSignature = errors.New("signature does not verify")
 	ErrTooFew    = errors.New("fewer parts than the threshold")
 	ErrDuplicate = errors.New("this member's is there already")
+	ErrErased    = errors.New("share was erased")
 )
 
 // BlameError names a member whose partial signature is wrong. It matches
@@ -53,6 +54,9 @@ func (k PublicKey) Bytes() []byte {
 	b := k.point.Bytes()
 	return b[:]
 }
+
+// Equal reports whether k and other are the same key.
+func (k PublicKey) Equal(other PublicKey) bool { return k.point.Equal(other.point) }
 
 // Verify returns nil if sig signs msg under k, and [ErrSignature] if not. Any
 // library of the ciphersuite gives the same answer.
@@ -102,10 +106,15 @@ func NewSigningKey(share *Share, p *Sharing) (*SigningKey, error) {
 
 // Sign returns the member's part of the signature of msg. The message begins
 // with a typed prefix, which is the caller's business: nothing is added here,
-// so that the whole signature is one of the standard ciphersuite.
-func (k *SigningKey) Sign(msg []byte) *PartialSignature {
+// so that the whole signature is one of the standard ciphersuite. It returns
+// [ErrErased] after the share was erased: what a zero signs would be blamed on
+// the member.
+func (k *SigningKey) Sign(msg []byte) (*PartialSignature, error) {
+	if k.share.value.IsZero() {
+		return nil, ErrErased
+	}
 	hash := pairing.HashToG2(pairing.DSTSignature, msg)
-	return &PartialSignature{k.share.generation, k.share.index, k.share.value.MulG2(hash)}
+	return &PartialSignature{k.share.generation, k.share.index, k.share.value.MulG2(hash)}, nil
 }
 
 // PartialSignature is one member's part of a signature.
@@ -157,6 +166,9 @@ func (s *Sharing) VerifyPart(msg []byte, p *PartialSignature) error {
 }
 
 func (s *Sharing) verifyPart(hash pairing.G2, p *PartialSignature) error {
+	if p == nil {
+		return ErrIndex
+	}
 	public, err := s.PublicShare(p.index)
 	if err != nil {
 		return err
@@ -211,6 +223,9 @@ func (s *Sharing) Combine(msg []byte, parts []*PartialSignature) (Signature, err
 		if err := s.verifyPart(hash, p); err != nil {
 			blame = append(blame, err)
 		}
+	}
+	if len(blame) == 0 {
+		return Signature{}, ErrSignature // unreachable: good parts of one sharing make its signature
 	}
 	return Signature{}, errors.Join(blame...)
 }
