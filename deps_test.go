@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"internal/durable":    {},
 	"internal/realserver": {}, // for tests only: finds and starts the servers that tools/build.sh built
 
-	"dkg": {"./internal/pairing", "./internal/wire"},
+	"dkg":           {"./dkg/threshold", "./internal/pairing", "./internal/wire"},
+	"dkg/threshold": {"./internal/pairing", "./internal/wire"},
 
 	"store":                    {},
 	"store/mem":                {"./store"},
