@@ -1,0 +1,205 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+)
+
+// An Auditor checks a chain block by block, from genesis, without running the
+// contracts: links, times, trees, signatures of clients, proposers and
+// checkpoints, changes of the consortium. The first error, a *BrokenError,
+// names the first broken link; the Auditor must not be used after it. It is
+// not safe for concurrent use.
+type Auditor struct {
+	current   *Consortium // in force for the next block
+	last      *Consortium // in force for the block at head
+	head      Header
+	hash      Hash               // of head
+	recent    [MaxParentAge]Hash // header hashes by height mod MaxParentAge
+	tree      Tree
+	pending   map[uint64]Sidecar // of the last block, not yet seen, by leaf index
+	certified uint64             // height of the last certified checkpoint
+}
+
+// NewAuditor begins at genesis. The founding file must be the one that trusted,
+// the consortium file the auditor holds, is descended from.
+func NewAuditor(trusted, founding *Consortium, genesis *Header) (*Auditor, error) {
+	want, err := trusted.FoundingHash()
+	if err != nil {
+		return nil, err
+	}
+	got, err := founding.FoundingHash()
+	if err != nil {
+		return nil, err
+	}
+	if want != got || trusted.Chain != founding.Chain || founding.Epoch != 0 {
+		return nil, &BrokenError{Link: "founding consortium file", Want: want, Got: got}
+	}
+	expect, err := founding.Genesis(genesis.State)
+	if err != nil {
+		return nil, err
+	}
+	if *expect != *genesis {
+		return nil, &BrokenError{Link: "genesis header", Want: expect.Hash(), Got: genesis.Hash()}
+	}
+	a := &Auditor{current: founding, last: founding, head: *genesis, hash: genesis.Hash()}
+	a.recent[0] = a.hash
+	return a, nil
+}
+
+// Head returns the header of the last block.
+func (a *Auditor) Head() Header { return a.head }
+
+// Consortium returns the file in force for the next block.
+func (a *Auditor) Consortium() *Consortium { return a.current }
+
+// Block checks the next block.
+func (a *Auditor) Block(b *Block) error {
+	h, p := &b.Header, &b.Proposal
+	height := a.head.Height + 1
+	broken := func(link string, want, got Hash) error {
+		return &BrokenError{Height: height, Link: link, Want: want, Got: got}
+	}
+	proposal, err := p.Hash()
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.Name != nameHeader || h.Chain != a.head.Chain || p.Chain != a.head.Chain:
+		return broken("chain id", Hash{}, Hash{})
+	case h.Height != height:
+		return broken(fmt.Sprintf("height is %d", h.Height), Hash{}, Hash{})
+	case h.Prev != a.hash:
+		return broken("previous hash", a.hash, h.Prev)
+	case h.Time != max(a.head.Time, p.Time):
+		return broken("time", Hash{}, Hash{})
+	case h.Proposal != proposal:
+		return broken("proposal hash", proposal, h.Proposal)
+	case a.current.MemberByKey(p.Proposer) == nil:
+		return broken("proposer is no member", Hash{}, Hash{})
+	case p.Height >= height || height-p.Height > MaxParentAge:
+		return broken("height of the proposal's parent", Hash{}, Hash{})
+	case p.Parent != a.recent[p.Height%MaxParentAge]:
+		return broken("hash of the proposal's parent", a.recent[p.Height%MaxParentAge], p.Parent)
+	case len(b.Results) != len(p.Txs):
+		return broken("number of results", Hash{}, Hash{})
+	}
+	next, err := a.transactions(b)
+	if err != nil {
+		return err
+	}
+	leaves, err := b.Leaves()
+	if err != nil {
+		return broken("results ("+err.Error()+")", Hash{}, Hash{})
+	}
+	tree := a.tree
+	for _, leaf := range leaves {
+		tree, _ = tree.Append(leaf, nil)
+	}
+	if h.Size != tree.Size() {
+		return broken("tree size", Hash{}, Hash{})
+	}
+	if root := tree.Root(); h.Root != root {
+		return broken("tree root", root, h.Root)
+	}
+	a.last, a.current = a.current, next
+	a.head, a.tree, a.hash = *h, tree, h.Hash()
+	a.recent[height%MaxParentAge] = a.hash
+	return nil
+}
+
+// transactions checks each result against its transaction and returns the
+// consortium in force after the block.
+func (a *Auditor) transactions(b *Block) (*Consortium, error) {
+	e, err := b.Entry()
+	if err != nil {
+		return nil, &BrokenError{Height: b.Header.Height, Link: "proposal (" + err.Error() + ")"}
+	}
+	proposer, good, err := e.VerifySignatures()
+	if err != nil {
+		return nil, err
+	}
+	if !proposer {
+		return nil, &BrokenError{Height: b.Header.Height, Link: "proposer's signature"}
+	}
+	a.pending = make(map[uint64]Sidecar)
+	next := a.current
+	for i, tx := range e.Parsed() {
+		r := &b.Results[i]
+		broken := func(link string) error {
+			return &BrokenError{Height: b.Header.Height, Link: fmt.Sprintf("%s of transaction %d", link, i)}
+		}
+		if r.check() != nil || r.Height != b.Header.Height || r.Time != b.Header.Time {
+			return nil, broken("result")
+		}
+		if want := formCode(tx, good[i], a.head.Chain); want != "" || r.Code.isForm() {
+			if r.Code != want {
+				return nil, broken("verdict on the form")
+			}
+			continue
+		}
+		if (r.Code == ErrExpired) != (tx.NotAfter < r.Time) {
+			return nil, broken("verdict on the time")
+		}
+		if r.Code != "" {
+			continue
+		}
+		if tx.Sidecar.Size > 0 {
+			a.pending[a.head.Size+uint64(i)] = tx.Sidecar
+		}
+		if tx.Contract == SystemContract {
+			if next, err = next.Next(tx.Args); err != nil {
+				return nil, broken("change of the consortium")
+			}
+		}
+	}
+	return next, nil
+}
+
+// formCode returns the verdict on a transaction that needs no state.
+func formCode(tx *Tx, good bool, chain string) Code {
+	switch {
+	case tx == nil:
+		return ErrMalformed
+	case !good:
+		return ErrSignature
+	case tx.Chain != chain:
+		return ErrChain
+	}
+	return ""
+}
+
+// isForm reports whether c is a verdict of formCode.
+func (c Code) isForm() bool { return c == ErrMalformed || c == ErrSignature || c == ErrChain }
+
+// Checkpoint checks a checkpoint of the last block.
+func (a *Auditor) Checkpoint(c *Checkpoint) error {
+	if want := a.head.TreeHead(); c.TreeHead != want {
+		return &BrokenError{Height: a.head.Height, Link: "block in the checkpoint", Want: want.Block, Got: c.Block}
+	}
+	if err := a.last.Verify(c); err != nil {
+		return fmt.Errorf("%w: %w", &BrokenError{Height: a.head.Height, Link: "checkpoint"}, err)
+	}
+	a.certified = a.head.Height
+	return nil
+}
+
+// Sidecar checks a sidecar of a transaction in the last block.
+func (a *Auditor) Sidecar(index uint64, data []byte) error {
+	s, ok := a.pending[index]
+	if !ok || !s.Matches(data) {
+		return &BrokenError{Height: a.head.Height, Link: fmt.Sprintf("sidecar of leaf %d", index)}
+	}
+	delete(a.pending, index)
+	return nil
+}
+
+// Finish returns nil if the last block is covered by a certified checkpoint
+// and wraps ErrUncertified otherwise: a chain that was cut off, or its newest
+// blocks, which nothing vouches for yet.
+func (a *Auditor) Finish() error {
+	if a.certified != a.head.Height || a.head.Height == 0 {
+		return errors.Join(&BrokenError{Height: a.certified + 1, Link: "checkpoint is missing"}, ErrUncertified)
+	}
+	return nil
+}
