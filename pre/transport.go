@@ -1,0 +1,167 @@
+package pre
+
+import (
+	"crypto/ecdh"
+	"crypto/hpke"
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/wire"
+)
+
+const (
+	transportKeyName = "ward/transport-key/v1"
+	transportKeySize = 32
+)
+
+// TransportKey receives what is sealed on its way through the consortium:
+// partial keys, shares of grants, answers to an access. It is an HPKE key (RFC
+// 9180) in the suite DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305.
+// A reader makes a fresh one for every access and erases it afterwards.
+type TransportKey struct{ key *ecdh.PrivateKey }
+
+// GenerateTransportKey returns a fresh key.
+func GenerateTransportKey() (*TransportKey, error) {
+	k, err := ecdh.X25519().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return &TransportKey{k}, nil
+}
+
+// ParseTransportKey reads what [TransportKey.Bytes] wrote.
+func ParseTransportKey(b []byte) (*TransportKey, error) {
+	r := wire.NewReader(transportKeyName, b)
+	raw := r.Raw(transportKeySize)
+	if err := finish("transport key", r); err != nil {
+		return nil, err
+	}
+	k, err := ecdh.X25519().NewPrivateKey(raw)
+	if err != nil {
+		return nil, malformed("transport key", err)
+	}
+	return &TransportKey{k}, nil
+}
+
+// Bytes returns the encoding, 32 secret bytes behind its name.
+func (k *TransportKey) Bytes() []byte {
+	w := wire.NewWriter(transportKeyName)
+	w.Raw(k.key.Bytes())
+	return w.Sum()
+}
+
+// Public returns the 32 bytes to which others seal.
+func (k *TransportKey) Public() []byte { return k.key.PublicKey().Bytes() }
+
+// Seal seals the answer to the requester that the access names, bound to the
+// access, the member and the generation.
+func (ans *Answer) Seal(a *Access) ([]byte, error) {
+	return sealTo(a.Requester, pairing.DSTFragmentSeal, answerData(a, ans.index, ans.generation), ans.Bytes())
+}
+
+// OpenAnswer opens what a member sealed for the access; from and generation are
+// the member's number and the generation it answers for.
+func (k *TransportKey) OpenAnswer(sealed []byte, a *Access, from uint8, generation uint32) (*Answer, error) {
+	b, err := k.open(pairing.DSTFragmentSeal, answerData(a, from, generation), sealed)
+	if err != nil {
+		return nil, err
+	}
+	ans, err := ParseAnswer(b)
+	if err != nil || ans.index != from || ans.generation != generation {
+		return nil, ErrDecrypt
+	}
+	return ans, nil
+}
+
+func answerData(a *Access, index uint8, generation uint32) []byte {
+	b := append(a.ID[:len(a.ID):len(a.ID)], index)
+	return binary.BigEndian.AppendUint32(b, generation)
+}
+
+// Seal seals a member's share of the grant to the member's public transport key.
+func (s *Share) Seal(to []byte, g *Grant) ([]byte, error) {
+	b := s.Bytes()
+	defer clear(b)
+	return sealTo(to, pairing.DSTGrantShare, shareData(g, s.index), b)
+}
+
+// OpenShare opens member's share of the grant and checks it against the grant's
+// commitments. It returns [ErrDecrypt], or [ErrProof] if the share is wrong.
+func (k *TransportKey) OpenShare(sealed []byte, g *Grant, member uint8) (*Share, error) {
+	b, err := k.open(pairing.DSTGrantShare, shareData(g, member), sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	s, err := ParseShare(b)
+	if err != nil || s.index != member {
+		return nil, ErrDecrypt
+	}
+	if err := s.Check(g.sharing); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func shareData(g *Grant, index uint8) []byte {
+	return append(g.context[:len(g.context):len(g.context)], index)
+}
+
+// Seal seals a partial key to the transport key of a committed request, bound to
+// the request's id.
+func (p *PartialKey) Seal(to []byte, request [32]byte) ([]byte, error) {
+	b := p.Bytes()
+	defer clear(b)
+	return sealTo(to, pairing.DSTPartialKey, request[:], b)
+}
+
+// OpenPartialKey opens a partial key sealed for the request.
+func (k *TransportKey) OpenPartialKey(sealed []byte, request [32]byte) (*PartialKey, error) {
+	b, err := k.open(pairing.DSTPartialKey, request[:], sealed)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b)
+	p, err := ParsePartialKey(b)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	return p, nil
+}
+
+// sealTo returns the encapsulated key, 32 bytes, and the ciphertext.
+func sealTo(to []byte, info pairing.DST, data, plaintext []byte) ([]byte, error) {
+	pub, err := hpke.DHKEM(ecdh.X25519()).NewPublicKey(to)
+	if err != nil {
+		return nil, &FormatError{"transport key", "field"}
+	}
+	enc, s, err := hpke.NewSender(pub, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte(info))
+	if err != nil {
+		return nil, &FormatError{"transport key", "field"}
+	}
+	ct, err := s.Seal(data, plaintext)
+	if err != nil {
+		return nil, err
+	}
+	return append(enc, ct...), nil
+}
+
+func (k *TransportKey) open(info pairing.DST, data, sealed []byte) ([]byte, error) {
+	if len(sealed) < transportKeySize {
+		return nil, ErrDecrypt
+	}
+	priv, err := hpke.NewDHKEMPrivateKey(k.key)
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	r, err := hpke.NewRecipient(sealed[:transportKeySize], priv, hpke.HKDFSHA256(), hpke.ChaCha20Poly1305(), []byte(info))
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	b, err := r.Open(data, sealed[transportKeySize:])
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	return b, nil
+}
