@@ -86,6 +86,15 @@ func NewExecutor(contracts map[string]Contract) (*Executor, error) {
 // executed, by the last Apply at the latest, and could still be sent again.
 func (x *Executor) Lookup(id chain.Hash) (index uint64, ok bool) { return x.window.lookup(id) }
 
+// InForce returns the consortium in force for the block that follows the state
+// r reads. It must not run concurrently with Apply.
+func (x *Executor) InForce(r Reader) (*chain.Consortium, error) {
+	if err := x.loadConsortium(r); err != nil {
+		return nil, err
+	}
+	return x.current, nil
+}
+
 // Apply runs an entry on the state that head describes and r reads. It changes
 // neither. Errors are a *VoidError when the entry makes no block on any
 // replica; a *chain.BrokenError when the leader saw another history than head;
