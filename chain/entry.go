@@ -74,14 +74,22 @@ func SignEntry(chain string, height uint64, parent Hash, time int64, txs []*Tx, 
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("sign entry: %w", err)
 	}
-	msg, err := e.signingBytes()
-	if err != nil {
-		return nil, fmt.Errorf("sign entry: %w", err)
-	}
-	if e.Signature, err = key.Sign(rand.Reader, msg, crypto.Hash(0)); err != nil {
-		return nil, fmt.Errorf("sign entry: %w", err)
+	if err := e.Sign(key); err != nil {
+		return nil, err
 	}
 	return e, nil
+}
+
+// Sign sets the signature of p to one by the key of its proposer.
+func (p *Proposal) Sign(key crypto.Signer) error {
+	msg, err := p.signingBytes()
+	if err != nil {
+		return fmt.Errorf("sign proposal: %w", err)
+	}
+	if p.Signature, err = key.Sign(rand.Reader, msg, crypto.Hash(0)); err != nil {
+		return fmt.Errorf("sign proposal: %w", err)
+	}
+	return nil
 }
 
 // ParseEntry parses the bytes of an entry, at most MaxEntry. It verifies no

@@ -18,7 +18,7 @@ import (
 const (
 	maxTxWrites    = 256 << 10 // by one transaction
 	maxBlockWrites = 6 << 20   // by the transactions of a block
-	writeOverhead  = 64
+	writeOverhead  = 128
 )
 
 // The keys of the system namespace. Part of the format.
@@ -87,12 +87,13 @@ func NewExecutor(contracts map[string]Contract) (*Executor, error) {
 func (x *Executor) Lookup(id chain.Hash) (index uint64, ok bool) { return x.window.lookup(id) }
 
 // InForce returns the consortium in force for the block that follows the state
-// r reads. It must not run concurrently with Apply.
-func (x *Executor) InForce(r Reader) (*chain.Consortium, error) {
-	if err := x.loadConsortium(r); err != nil {
-		return nil, err
+// r reads.
+func InForce(r Reader) (*chain.Consortium, error) {
+	file, err := r.Get([]byte(keyConsortium))
+	if err != nil {
+		return nil, fmt.Errorf("read consortium: %w", err)
 	}
-	return x.current, nil
+	return chain.ParseConsortium(file)
 }
 
 // Apply runs an entry on the state that head describes and r reads. It changes

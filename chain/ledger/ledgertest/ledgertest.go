@@ -254,7 +254,7 @@ func (c *Chain) Commit(out *ledger.Outcome) {
 	for _, i := range out.Purge {
 		delete(c.Sidecars, i)
 	}
-	k, err := c.Executor.InForce(&c.State)
+	k, err := ledger.InForce(&c.State)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
