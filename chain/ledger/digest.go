@@ -50,7 +50,7 @@ func (d *Digest) Remove(key, value []byte) {
 // Sum returns the state hash: SHA-256 over a domain string and the lanes.
 func (d *Digest) Sum() chain.Hash {
 	h := sha256.New()
-	h.Write([]byte("WARD-V1-STATE"))
+	h.Write([]byte("WARD-V1-STATE-SUM"))
 	h.Write(d.bytes())
 	return chain.Hash(h.Sum(nil))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/ward-health/ward/chain"
 )
 
-const nameHead = "ward/v1/head"
+const nameHead = "ward/v1/ledger-head"
 
 // A Head is the end of the chain: all that is needed, beside the state, to
 // append a block. It must not be changed.
@@ -19,7 +19,7 @@ type Head struct {
 
 type headWire struct {
 	_      struct{} `cbor:",toarray"`
-	Name   string   // "ward/v1/head"
+	Name   string   // "ward/v1/ledger-head"
 	Header []byte
 	Edge   []chain.Hash
 	Digest []byte
