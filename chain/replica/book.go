@@ -66,6 +66,8 @@ type book struct {
 	changed  chan struct{} // guarded by mu; closed and replaced when a group is on disk or writing fails
 	failed   error         // guarded by mu; why nothing more is written
 
+	abandoned bool // guarded by mu; a test makes as if the process had died
+
 	// The rest of what is on disk. Owned by the committer.
 	diskHead    *ledger.Head
 	written     position // last entry

@@ -68,9 +68,9 @@ func memberName(i int) string { return fmt.Sprintf("h%d", i) }
 func testConsortium(t testing.TB, n, threshold int) *chain.Consortium {
 	t.Helper()
 	k := &chain.Consortium{
-		Format:  "ward/v1/consortium",
-		Chain:   testChain,
-		Created: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		Format:       "ward/v1/consortium",
+		Chain:        testChain,
+		Created:      time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		KeyThreshold: 1, CheckpointThreshold: threshold,
 	}
 	if threshold == 0 {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -92,6 +93,12 @@ func (g *group) add(s *step) {
 // transaction everything that refers to them. hashes is the number of tree
 // hashes on disk before; write returns the number after.
 func (b *book) write(g *group, hashes int64) (int64, error) {
+	b.mu.RLock()
+	abandoned := b.abandoned
+	b.mu.RUnlock()
+	if abandoned {
+		return 0, os.ErrClosed
+	}
 	if err := b.writeBodies(g); err != nil {
 		return 0, err
 	}

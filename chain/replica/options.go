@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 )
@@ -96,6 +98,7 @@ type Options struct {
 	simulate         bool                            // small memory, no flush to disk
 	free             func(dir string) (int64, error) // free bytes; for tests
 	snapshotInterval time.Duration
+	wrapTransport    func(raft.Transport) raft.Transport // for tests; nil leaves it
 }
 
 func (o Options) withDefaults() (Options, error) {

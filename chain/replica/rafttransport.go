@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +42,8 @@ type raftTransport struct {
 	mu     sync.Mutex
 	peers  map[string]*raftPeer // guarded by mu
 	closed bool                 // guarded by mu
+
+	pipelines map[*pipeline]struct{} // guarded by mu; open ones
 }
 
 func newRaftTransport(self string, network Network, timeout time.Duration, log hclog.Logger) *raftTransport {
@@ -51,6 +55,8 @@ func newRaftTransport(self string, network Network, timeout time.Duration, log h
 		consumer: make(chan raft.RPC),
 		done:     make(chan struct{}),
 		peers:    map[string]*raftPeer{},
+
+		pipelines: map[*pipeline]struct{}{},
 	}
 }
 
@@ -198,7 +204,63 @@ func (t *raftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.Serv
 	if err != nil {
 		return nil, err
 	}
-	return p.inner.AppendEntriesPipeline(id, target)
+	inner, err := p.inner.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return t.newPipeline(inner)
+}
+
+// pipeline takes the answers out of hashicorp/raft's network pipeline at all
+// times. Raft may stop reading them, after an answer with a newer term, while its
+// sender waits for room that only reading makes: then neither ever ends.
+type pipeline struct {
+	raft.AppendPipeline
+	t    *raftTransport
+	out  chan raft.AppendFuture
+	done chan struct{}
+	once sync.Once
+}
+
+const pipelineBuffer = 128
+
+func (t *raftTransport) newPipeline(inner raft.AppendPipeline) (*pipeline, error) {
+	p := &pipeline{AppendPipeline: inner, t: t, out: make(chan raft.AppendFuture, pipelineBuffer), done: make(chan struct{})}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errors.Join(raft.ErrTransportShutdown, inner.Close())
+	}
+	t.pipelines[p] = struct{}{}
+	t.wg.Go(p.run)
+	return p, nil
+}
+
+func (p *pipeline) run() {
+	for {
+		select {
+		case f := <-p.AppendPipeline.Consumer():
+			select {
+			case p.out <- f:
+			case <-p.done:
+				return
+			}
+		case <-p.done:
+			return
+		}
+	}
+}
+
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.out }
+
+func (p *pipeline) Close() error {
+	p.once.Do(func() {
+		close(p.done)
+		p.t.mu.Lock()
+		delete(p.t.pipelines, p)
+		p.t.mu.Unlock()
+	})
+	return p.AppendPipeline.Close()
 }
 
 func (t *raftTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
@@ -259,8 +321,12 @@ func (t *raftTransport) Close() error {
 	}
 	t.closed = true
 	peers := t.peers
+	pipelines := slices.Collect(maps.Keys(t.pipelines))
 	t.mu.Unlock()
 	close(t.done)
+	for _, p := range pipelines {
+		_ = p.Close() // its connection is closed below in any case
+	}
 	for _, p := range peers {
 		p.inner.CloseStreams()
 		p.inner.Close()

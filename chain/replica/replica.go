@@ -406,8 +406,12 @@ func (r *Replica) startRaft() error {
 			return err
 		}
 	}
+	var transport raft.Transport = r.transport
+	if opt.wrapTransport != nil {
+		transport = opt.wrapTransport(transport)
+	}
 	var err error
-	r.raft, err = raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, r.transport)
+	r.raft, err = raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, transport)
 	return err
 }
 
@@ -527,11 +531,15 @@ func (r *Replica) shutdown() error {
 	r.mu.Unlock()
 	r.cancel()
 	var errs []error
+	var down raft.Future
 	if r.raft != nil {
-		errs = append(errs, r.raft.Shutdown().Error())
+		down = r.raft.Shutdown()
 	}
 	if r.transport != nil {
-		errs = append(errs, r.transport.Close())
+		errs = append(errs, r.transport.Close()) // ends the calls that Raft waits for
+	}
+	if down != nil {
+		errs = append(errs, down.Error())
 	}
 	if r.peers != nil {
 		r.peers.close()

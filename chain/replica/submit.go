@@ -48,7 +48,8 @@ func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*ch
 func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *waiter) (*chain.Receipt, error) {
 	sent, begun := false, time.Now()
 	for {
-		it := &item{tx: tx, sidecar: sidecar, done: make(chan error, 1)}
+		own := *tx // verification marks it, and an earlier attempt may be under way
+		it := &item{tx: &own, sidecar: sidecar, done: make(chan error, 1)}
 		if err := r.outbox.put(ctx, it, !sent); err != nil {
 			if sent {
 				err = fmt.Errorf("%w: %w", ErrUnknown, err)
