@@ -54,8 +54,9 @@ func VerifyTxs(txs []*Tx) []bool { return verifyTxs(txs) }
 // verifyTxs appends the verdicts for more to those for the transactions.
 func verifyTxs(txs []*Tx, more ...signed) []bool {
 	items := make([]signed, 0, len(txs)+len(more))
-	for _, tx := range txs {
-		if tx != nil && !tx.good {
+	pending := make([]bool, len(txs)) // decided first: a transaction may occur twice
+	for i, tx := range txs {
+		if pending[i] = tx != nil && !tx.good; pending[i] {
 			msg, sig := tx.signed()
 			items = append(items, signed{tx.Signer, msg, sig})
 		}
@@ -63,10 +64,15 @@ func verifyTxs(txs []*Tx, more ...signed) []bool {
 	fresh := verifyBatch(append(items, more...))
 	verdicts := make([]bool, len(txs), len(txs)+len(more))
 	for i, tx := range txs {
-		if tx != nil && !tx.good {
-			tx.good, fresh = fresh[0], fresh[1:]
-		}
 		verdicts[i] = tx != nil && tx.good
+		if pending[i] {
+			verdicts[i], fresh = fresh[0], fresh[1:]
+		}
+	}
+	for i, tx := range txs {
+		if verdicts[i] {
+			tx.good = true
+		}
 	}
 	return append(verdicts, fresh...)
 }

@@ -1,0 +1,217 @@
+package chain_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger/ledgertest"
+)
+
+func verifyExport(data []byte, k *chain.Consortium) error {
+	_, err := chain.VerifyExport(bytes.NewReader(data), k, chain.Visitor{})
+	return err
+}
+
+// exported returns a chain of three blocks with a sidecar and two checkpoints.
+func exported(t testing.TB) (*ledgertest.Chain, []byte) {
+	c := newLog(t, 2)
+	s, err := chain.NewSidecar([]byte("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
+	c.Apply(c.Entry([]*chain.Tx{tx}, [][]byte{[]byte("sealed")}))
+	c.Checkpoint()
+	c.Run(c.Tx("bob", "notes", "add", "z"))
+	return c, c.Export()
+}
+
+func TestExportRoundTrips(t *testing.T) {
+	c, data := exported(t)
+	var again bytes.Buffer
+	var w *chain.Exporter
+	a, err := chain.VerifyExport(bytes.NewReader(data), c.Founding, chain.Visitor{
+		Genesis: func(k *chain.Consortium, h *chain.Header) (err error) {
+			w, err = chain.NewExporter(&again, k, h)
+			return err
+		},
+		Block:      func(b *chain.Block) error { return w.Block(b) },
+		Sidecar:    func(i uint64, data []byte) error { return w.Sidecar(i, data) },
+		Checkpoint: func(cp *chain.Checkpoint) error { return w.Checkpoint(cp) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(again.Bytes(), data) || a.Head() != c.Head.Header {
+		t.Fatal("export does not round-trip")
+	}
+}
+
+func TestEveryBitOfAnExportCounts(t *testing.T) {
+	c, data := exported(t)
+	for i := range data {
+		for _, bit := range []byte{1, 0x20, 0x80} {
+			mutant := bytes.Clone(data)
+			mutant[i] ^= bit
+			if verifyExport(mutant, c.Founding) == nil {
+				t.Fatalf("byte %d may be changed", i)
+			}
+		}
+	}
+	for i := range data {
+		if err := verifyExport(data[:i], c.Founding); err == nil {
+			t.Fatalf("cut to %d of %d bytes it verifies", i, len(data))
+		} else if i > 1000 && i%97 == 0 && !errors.Is(err, chain.ErrTruncated) {
+			t.Errorf("cut to %d bytes: %v, want ErrTruncated", i, err)
+		}
+	}
+	if verifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
+		t.Fatal("bytes after the end are accepted")
+	}
+}
+
+func TestAuditorNamesTheFirstBrokenLink(t *testing.T) {
+	for name, change := range map[string]func(*chain.Block){
+		"previous hash": func(b *chain.Block) { b.Header.Prev[0] ^= 1 },
+		"height":        func(b *chain.Block) { b.Header.Height++ },
+		"time":          func(b *chain.Block) { b.Header.Time++ },
+		"root":          func(b *chain.Block) { b.Header.Root[0] ^= 1 },
+		"size":          func(b *chain.Block) { b.Header.Size++ },
+		"proposal":      func(b *chain.Block) { b.Header.Proposal[0] ^= 1 },
+		"chain":         func(b *chain.Block) { b.Header.Chain = "other.example" },
+		"transaction":   func(b *chain.Block) { b.Proposal.Txs[0] = slices.Concat(b.Proposal.Txs[0]); b.Proposal.Txs[0][60] ^= 1 },
+		"leader":        func(b *chain.Block) { b.Proposal.Signature = make([]byte, 64) },
+		"result":        func(b *chain.Block) { b.Results[0].Value = []byte{1} },
+		"result time":   func(b *chain.Block) { b.Results[0].Time++ },
+		"verdict":       func(b *chain.Block) { b.Results[0].Code = chain.ErrSignature },
+		"expiry":        func(b *chain.Block) { b.Results[0].Code = chain.ErrExpired },
+		"fewer results": func(b *chain.Block) { b.Results = b.Results[1:] },
+	} {
+		c := newLog(t, 250)
+		a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Block(c.Blocks[0]); err != nil {
+			t.Fatal(err)
+		}
+		b, err := chain.ParseBlock(encoded(t, c.Blocks[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(b)
+		var broken *chain.BrokenError
+		if err := a.Block(b); !errors.As(err, &broken) || broken.Height != 2 {
+			t.Errorf("%s: %v, want BrokenError at height 2", name, err)
+		}
+	}
+	// A state hash cannot be checked without running the contracts, but the
+	// next block's link and the checkpoint cover it.
+	c := newLog(t, 250)
+	c.Blocks[1].Header.State[0] ^= 1
+	var broken *chain.BrokenError
+	if err := verifyExport(c.Export(), c.Founding); !errors.As(err, &broken) || broken.Height != 3 {
+		t.Errorf("state hash: %v, want BrokenError at height 3", err)
+	}
+}
+
+func TestDroppedReorderedAndReplayedBlocks(t *testing.T) {
+	for name, change := range map[string]func(c *ledgertest.Chain){
+		"dropped":   func(c *ledgertest.Chain) { c.Blocks = slices.Delete(c.Blocks, 1, 2) },
+		"reordered": func(c *ledgertest.Chain) { c.Blocks[0], c.Blocks[1] = c.Blocks[1], c.Blocks[0] },
+		"replayed":  func(c *ledgertest.Chain) { c.Blocks = slices.Insert(c.Blocks, 2, c.Blocks[1]) },
+		"cut off":   func(c *ledgertest.Chain) { c.Blocks = c.Blocks[:2] },
+	} {
+		c := newLog(t, 300)
+		c.Checkpoint()
+		change(c)
+		var broken *chain.BrokenError
+		if err := verifyExport(c.Export(), c.Founding); !errors.As(err, &broken) {
+			t.Errorf("%s: %v, want BrokenError", name, err)
+		}
+	}
+}
+
+// A history that fewer than t_c members signed does not pass for the chain.
+func TestUncertifiedTailIsReported(t *testing.T) {
+	c := newLog(t, 150)
+	cp := c.Checkpoint()
+	cp.Signatures = cp.Signatures[:2]
+	if err := verifyExport(c.Export(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
+		t.Errorf("two of three signatures: %v", err)
+	}
+	var b bytes.Buffer
+	w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range c.Blocks {
+		if err := w.Block(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := verifyExport(b.Bytes(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
+		t.Errorf("no checkpoint: %v", err)
+	}
+}
+
+func TestAuditorTrustsItsOwnFoundingFileOnly(t *testing.T) {
+	c, data := exported(t)
+	other := *c.Founding
+	other.CheckpointThreshold = 4
+	var broken *chain.BrokenError
+	if err := verifyExport(data, &other); !errors.As(err, &broken) || broken.Height != 0 {
+		t.Errorf("%v, want BrokenError at height 0", err)
+	}
+}
+
+func TestExporterReportsAWriterThatFails(t *testing.T) {
+	c := newLog(t, 3000)
+	block := c.Blocks[0]
+	for _, after := range []int{0, 1, 70_000} {
+		w, err := chain.NewExporter(&failingWriter{after}, c.Founding, &c.Genesis)
+		for range 10 {
+			if err == nil {
+				err = w.Block(block)
+			}
+		}
+		if err == nil {
+			err = w.Close()
+		}
+		if !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("after %d bytes: %v", after, err)
+		}
+	}
+}
+
+type failingWriter struct{ left int }
+
+func (w *failingWriter) Write(p []byte) (int, error) {
+	if len(p) > w.left {
+		return w.left, io.ErrShortWrite
+	}
+	w.left -= len(p)
+	return len(p), nil
+}
+
+func TestReaderThatFailsIsReported(t *testing.T) {
+	c, data := exported(t)
+	r := io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
+	if _, err := chain.VerifyExport(r, c.Founding, chain.Visitor{}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v, want the reader's error", err)
+	}
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
