@@ -152,6 +152,12 @@ func (r *Replica) fetchSome(ctx context.Context, to, maxIndex uint64) error {
 	return errors.Join(errs...)
 }
 
+// follows reports whether an entry at pos may come after one at last. Blocks that
+// were imported have no place in the log.
+func follows(pos, last position) bool {
+	return pos.Index > last.Index || pos == (position{}) && last == (position{})
+}
+
 func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
 	if len(blocks) == 0 {
 		return errors.New("none")
@@ -161,7 +167,7 @@ func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
 		if err != nil {
 			return err
 		}
-		if blk.Header.Height > to || b.Pos.Index <= r.book.Applied().Index || b.Pos.Index > maxIndex {
+		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
 			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
 		}
 		if err := r.replay(blk, b.Pos, b.Sidecars); err != nil {
@@ -174,33 +180,51 @@ func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
 // replay executes a block that is on the chain already. sidecars are those of
 // its accepted transactions, nil where purged.
 func (r *Replica) replay(blk *chain.Block, pos position, sidecars [][]byte) error {
-	head := r.book.Head()
-	if blk.Header.Height != head.Header.Height+1 || blk.Header.Prev != head.Header.Hash() {
-		return &chain.BrokenError{Height: blk.Header.Height, Link: "previous hash", Want: head.Header.Hash(), Got: blk.Header.Prev}
-	}
-	view := r.book.view()
-	outcome, err := r.executor.Replay(head, view, blk)
-	view.txn.Discard()
-	if err != nil {
-		return err
-	}
-	i := 0
-	err = eachSidecar(blk, head.Header.Size, func(index uint64, tx *chain.Tx) error {
-		if i < len(sidecars) && len(sidecars[i]) > 0 {
-			if !tx.Sidecar.Matches(sidecars[i]) {
-				return fmt.Errorf("sidecar of transaction %d is not the one committed to", index)
-			}
-			outcome.Sidecars = append(outcome.Sidecars, ledger.KeptSidecar{Index: index, Data: sidecars[i]})
+	s, txs, err := r.book.replay(r.executor, blk, pos, func(uint64) []byte {
+		if len(sidecars) == 0 {
+			return nil
 		}
-		i++
-		return nil
+		data := sidecars[0]
+		sidecars = sidecars[1:]
+		return data
 	})
 	if err != nil {
 		return err
 	}
+	return r.publish(s, txs)
+}
+
+// replay executes a block that is on the chain already, without appending it.
+// sidecar is asked, in order, for those of its accepted transactions; nil means
+// purged.
+func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sidecar func(index uint64) []byte) (*step, []*chain.Tx, error) {
+	head := b.Head()
+	if blk.Header.Height != head.Header.Height+1 || blk.Header.Prev != head.Header.Hash() {
+		return nil, nil, &chain.BrokenError{Height: blk.Header.Height, Link: "previous hash", Want: head.Header.Hash(), Got: blk.Header.Prev}
+	}
+	view := b.view()
+	outcome, err := x.Replay(head, view, blk)
+	view.txn.Discard()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = eachSidecar(blk, head.Header.Size, func(index uint64, tx *chain.Tx) error {
+		data := sidecar(index)
+		if len(data) == 0 {
+			return nil
+		}
+		if !tx.Sidecar.Matches(data) {
+			return fmt.Errorf("sidecar of transaction %d is not the one committed to", index)
+		}
+		outcome.Sidecars = append(outcome.Sidecars, ledger.KeptSidecar{Index: index, Data: data})
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
 	e, err := blk.Entry()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	return r.publish(&step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed())
+	return &step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed(), nil
 }

@@ -401,7 +401,7 @@ func (r *Replica) startRaft() error {
 	config.TrailingLogs = opt.TrailingEntries
 	config.SnapshotInterval = opt.snapshotInterval
 	config.Logger = raftLogger(r.log)
-	if opt.Bootstrap && isBlank(r) && r.voteAt.Load() == 0 {
+	if opt.Bootstrap && r.raftLog.log.Last() == 0 && r.snaps.newest() == nil && r.book.Applied() == (position{}) && r.voteAt.Load() == 0 {
 		if err := r.bootstrap(config); err != nil {
 			return err
 		}

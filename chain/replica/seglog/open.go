@@ -30,8 +30,10 @@ func Open(dir string, opt Options) (*Log, error) {
 	if opt.SegmentBytes > 1<<31 {
 		return nil, fmt.Errorf("open log: segments of %d bytes: limit is 2 GiB", opt.SegmentBytes)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+	if !opt.ReadOnly {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
 	}
 	l := &Log{dir: dir, opt: opt}
 	names, err := l.list()
@@ -63,7 +65,7 @@ func (l *Log) list() ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		switch {
-		case strings.HasSuffix(e.Name(), ".tmp"):
+		case strings.HasSuffix(e.Name(), ".tmp") && !l.opt.ReadOnly:
 			if err := os.Remove(filepath.Join(l.dir, e.Name())); err != nil {
 				return nil, err
 			}
@@ -84,7 +86,11 @@ func (l *Log) load(name string, isLast bool) error {
 	if _, err := fmt.Sscanf(name, "%016x"+suffix, &first); err != nil || name != filepath.Base(l.path(first)) {
 		return fmt.Errorf("not a segment name: %q", name)
 	}
-	f, err := os.OpenFile(filepath.Join(l.dir, name), os.O_RDWR, 0)
+	mode := os.O_RDWR
+	if l.opt.ReadOnly {
+		mode = os.O_RDONLY
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, name), mode, 0)
 	if err != nil {
 		return err
 	}
@@ -94,6 +100,11 @@ func (l *Log) load(name string, isLast bool) error {
 	if n := len(l.segs); bad == nil && n == 2 && l.segs[0].last() >= first && len(l.segs[0].offsets) > 0 {
 		// TruncateFront had put the shortened first segment in place but not
 		// yet removed the old one.
+		if l.opt.ReadOnly {
+			err := l.segs[0].file.Close()
+			l.segs = l.segs[1:]
+			return err
+		}
 		return l.dropSegment(0)
 	}
 	if bad == nil && len(l.segs) > 1 {
@@ -131,6 +142,9 @@ func (l *Log) loadSegment(seg *segment, isLast bool) error {
 	if !bytes.Equal(head, headerOf(seg.first)) {
 		if isLast && (size < segmentHeader || isZero(head)) {
 			seg.end = segmentHeader
+			if l.opt.ReadOnly {
+				return nil
+			}
 			if err := seg.file.Truncate(0); err != nil {
 				return err
 			}
@@ -143,11 +157,11 @@ func (l *Log) loadSegment(seg *segment, isLast bool) error {
 	if !isLast && !l.opt.ScanAll && seg.loadFooter(size) {
 		return nil
 	}
-	return seg.scan(size, isLast)
+	return seg.scan(size, isLast, l.opt.ReadOnly)
 }
 
 // scan reads every record and stops at the first that is not whole.
-func (s *segment) scan(size int64, isLast bool) error {
+func (s *segment) scan(size int64, isLast, readOnly bool) error {
 	buf, err := readAll(s.file, size)
 	if err != nil {
 		return err
@@ -162,6 +176,9 @@ func (s *segment) scan(size int64, isLast bool) error {
 		}
 		if !whole {
 			if isLast && torn(rest, s.end, h, herr) {
+				if readOnly {
+					return nil
+				}
 				return s.file.Truncate(s.end)
 			}
 			return s.corrupt(index, s.end, "checksum")

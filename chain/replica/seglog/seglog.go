@@ -71,6 +71,9 @@ type Options struct {
 	// DropDamaged removes the first damaged record and all that follow it
 	// instead of failing to open. Damaged then says what was found.
 	DropDamaged bool
+	// ReadOnly changes nothing on disk: a write that was cut off is passed over,
+	// and every method that writes fails.
+	ReadOnly bool
 	// InsecureNoSync leaves out every flush to stable storage. For simulations.
 	InsecureNoSync bool
 }
@@ -189,6 +192,9 @@ func (l *Log) appendSome(first uint64, records [][]byte) (int, error) {
 func (l *Log) writable() error {
 	if l.closed {
 		return os.ErrClosed
+	}
+	if l.opt.ReadOnly {
+		return os.ErrPermission
 	}
 	if l.failed != nil {
 		return fmt.Errorf("%w: %w", ErrFailed, l.failed)
