@@ -30,10 +30,12 @@ type Consortium struct {
 	Epoch    uint64    `json:"epoch"`    // 0, then one more with every change
 	Founding Hash      `json:"founding"` // SHA-256 of the file of epoch 0; zero in that file
 	Created  time.Time `json:"created"`  // time of the genesis block, UTC, whole seconds
-	// KeyThreshold is t, the members needed to extract or to re-encrypt.
+	// KeyThreshold is t, the members needed to extract or to re-encrypt:
+	// f+1 ≤ t ≤ n−f, where f = ⌊(n−1)/3⌋ members may be dishonest.
 	KeyThreshold int `json:"key_threshold"`
-	// CheckpointThreshold is t_c, the members needed to certify. With f
-	// dishonest members, 2·t_c − n > f keeps two histories from being certified.
+	// CheckpointThreshold is t_c, the members needed to certify. It is at least
+	// ⌊(n+f)/2⌋+1, so that any two certificates share an honest member and no
+	// two histories are certified.
 	CheckpointThreshold int `json:"checkpoint_threshold"`
 	// ExtractionKey is P and CheckpointKey is V, compressed points of G1, 48
 	// bytes; both are empty until the members have generated them.
@@ -144,6 +146,7 @@ func origin(chain string) string { return chain + "/ward" }
 
 func (k *Consortium) check() error {
 	n := len(k.Members)
+	f := (n - 1) / 3 // dishonest members that the thresholds must bear
 	switch {
 	case k.Format != nameConsortium:
 		return fmt.Errorf("format is not %q", nameConsortium)
@@ -155,10 +158,10 @@ func (k *Consortium) check() error {
 		return errors.New("created must be whole seconds in UTC")
 	case n == 0 || n > maxMembers:
 		return fmt.Errorf("%d members, want 1 to %d", n, maxMembers)
-	case k.CheckpointThreshold < n/2+1 || k.CheckpointThreshold > n:
-		return fmt.Errorf("checkpoint threshold %d of %d members", k.CheckpointThreshold, n)
-	case k.KeyThreshold < 1 || k.KeyThreshold > n:
-		return fmt.Errorf("key threshold %d of %d members", k.KeyThreshold, n)
+	case k.CheckpointThreshold < (n+f)/2+1 || k.CheckpointThreshold > n:
+		return fmt.Errorf("checkpoint threshold is %d of %d members, want %d to %d", k.CheckpointThreshold, n, (n+f)/2+1, n)
+	case k.KeyThreshold < f+1 || k.KeyThreshold > n-f:
+		return fmt.Errorf("key threshold is %d of %d members, want %d to %d", k.KeyThreshold, n, f+1, n-f)
 	case len(k.ExtractionKey) != len(k.CheckpointKey):
 		return errors.New("group keys come together")
 	}

@@ -28,6 +28,8 @@ func TestConsortiumFileIsStrict(t *testing.T) {
 		"url with slash":      {`.example",`, `.example/",`},
 		"low t_c":             {`"checkpoint_threshold": 3`, `"checkpoint_threshold": 2`},
 		"high t_c":            {`"checkpoint_threshold": 3`, `"checkpoint_threshold": 5`},
+		"t of f":              {`"key_threshold": 3`, `"key_threshold": 1`},
+		"t of all":            {`"key_threshold": 3`, `"key_threshold": 4`},
 		"no t":                {`"key_threshold": 3`, `"key_threshold": 0`},
 		"two of one name":     {`"north"`, `"east"`},
 		"not sorted":          {`"name": "east"`, `"name": "zeast"`},

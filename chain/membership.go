@@ -63,6 +63,10 @@ func (k *Consortium) Next(args []byte) (*Consortium, error) {
 	if err := unmarshalNamed("consortium change", MaxTx, args, &a); err != nil {
 		return nil, err
 	}
+	// First what a stranger cannot pass: the rest costs more.
+	if err := k.checkEndorsements(&a); err != nil {
+		return nil, err
+	}
 	next, err := ParseConsortium(a.File)
 	if err != nil {
 		return nil, err
@@ -79,19 +83,23 @@ func (k *Consortium) Next(args []byte) (*Consortium, error) {
 	case len(k.CheckpointKey) > 0 && (!bytes.Equal(next.CheckpointKey, k.CheckpointKey) || !bytes.Equal(next.ExtractionKey, k.ExtractionKey)):
 		return nil, errors.New("consortium change: group keys never change")
 	}
+	return next, nil
+}
+
+func (k *Consortium) checkEndorsements(a *consortiumArgs) error {
+	if n := len(a.Endorsements); n < k.CheckpointThreshold {
+		return fmt.Errorf("consortium change: %d endorsements, want %d", n, k.CheckpointThreshold)
+	}
 	msg := endorsed(a.File)
 	for i, e := range a.Endorsements {
 		if i > 0 && a.Endorsements[i-1].Member >= e.Member {
-			return nil, errors.New("consortium change: endorsements are not sorted by member")
+			return errors.New("consortium change: endorsements are not sorted by member")
 		}
 		if m := k.Member(e.Member); m == nil || !m.NodeKey.Verify(msg, e.Signature) {
-			return nil, errors.New("consortium change: endorsement does not verify")
+			return errors.New("consortium change: endorsement does not verify")
 		}
 	}
-	if n := len(a.Endorsements); n < k.CheckpointThreshold {
-		return nil, fmt.Errorf("consortium change: %d endorsements, want %d", n, k.CheckpointThreshold)
-	}
-	return next, nil
+	return nil
 }
 
 func endorsed(file []byte) []byte { return append([]byte("WARD-V1-CONSORTIUM\n"), file...) }

@@ -78,8 +78,9 @@ func NewExecutor(contracts map[string]Contract) (*Executor, error) {
 	if all == nil {
 		all = make(map[string]Contract)
 	}
-	all[systemContract] = system{}
-	return &Executor{contracts: all}, nil
+	x := &Executor{contracts: all}
+	all[systemContract] = system{x}
+	return x, nil
 }
 
 // Lookup returns the leaf index of the transaction with this id if it was
@@ -388,10 +389,15 @@ func (b *blockRun) admit(i int, tx *chain.Tx) chain.Code {
 	if !b.accepts(i, tx) {
 		return chain.ErrSidecar
 	}
-	if b.live+b.record.count() >= MaxWindow || b.budget < maxTxWrites {
+	if b.full() {
 		return chain.ErrBusy
 	}
 	return ""
+}
+
+// full reports whether the window or the block can take no more.
+func (b *blockRun) full() bool {
+	return b.live+b.record.count() >= MaxWindow || b.budget < maxTxWrites
 }
 
 // ancestor returns the hash of the header at this height, which is less than

@@ -63,6 +63,15 @@ func TestContractCannotHideABrokenLimit(t *testing.T) {
 	}
 }
 
+func TestContractMustNotWriteDuringAScan(t *testing.T) {
+	c := newChain(t)
+	c.Run(c.Tx("alice", "store", "put", put("k", "v")), c.Tx("alice", "store", "put", put("l", "v")))
+	code(t, c.Run(c.Tx("alice", "store", "write-in-scan", put("k", ""))), 0, chain.ErrFault)
+	if got, _ := c.State.Get([]byte("store\x00kk")); got != nil {
+		t.Error("the write was made")
+	}
+}
+
 func TestRetriedTransactionHasOneEffect(t *testing.T) {
 	c := newChain(t)
 	tx := c.Tx("alice", "store", "put", put("k", "1"))

@@ -73,6 +73,11 @@ func (store) Apply(call *ledger.Call, method string, data []byte) ([]byte, error
 			}
 		}
 		return nil, nil
+	case "write-in-scan":
+		return nil, call.State.Scan(nil, nil, func(k, _ []byte) bool {
+			call.State.Set(append(key, k...), []byte{1}) //nolint:errcheck // what is tested
+			return true
+		})
 	case "count":
 		n := 0
 		err := call.State.Scan(key, nil, func(_, _ []byte) bool { n++; return true })

@@ -38,6 +38,7 @@ type overlay struct {
 	base   Reader
 	values map[string][]byte // nil: deleted
 	keys   []string          // of values, sorted
+	scans  int               // in progress: no write may change keys
 }
 
 func newOverlay(base Reader) *overlay {
@@ -67,6 +68,8 @@ func (o *overlay) Scan(prefix, start []byte, fn func(key, value []byte) bool) er
 	if from < string(prefix) {
 		from = string(prefix)
 	}
+	o.scans++
+	defer func() { o.scans-- }()
 	i, _ := slices.BinarySearch(o.keys, from)
 	more := true
 	// emit passes on the writes below limit; all with the prefix when limit is nil.
@@ -153,6 +156,9 @@ func (v *View) Delete(key []byte) error {
 }
 
 func (v *View) write(key, value []byte) error {
+	if v.tx.scans > 0 {
+		return v.note(fmt.Errorf("%w: write during a scan", errLimit))
+	}
 	*v.budget -= len(v.prefix) + len(key) + len(value) + writeOverhead
 	if *v.budget < 0 {
 		return v.note(fmt.Errorf("%w: transaction writes too much", errLimit))

@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"bytes"
+
 	"github.com/ward-health/ward/chain"
 )
 
@@ -9,10 +11,10 @@ const systemContract = chain.SystemContract
 
 // system is the built-in contract. It has one method, which replaces the
 // consortium file from the next block on.
-type system struct{}
+type system struct{ x *Executor }
 
 // Apply implements Contract.
-func (system) Apply(call *Call, method string, args []byte) ([]byte, error) {
+func (s system) Apply(call *Call, method string, args []byte) ([]byte, error) {
 	if method != chain.ConsortiumMethod {
 		return nil, chain.ErrConsortium
 	}
@@ -23,10 +25,12 @@ func (system) Apply(call *Call, method string, args []byte) ([]byte, error) {
 		call.State.fault = err
 		return nil, err
 	}
-	current, err := chain.ParseConsortium(file)
-	if err != nil {
-		call.State.fault = err
-		return nil, err
+	current := call.Consortium
+	if !bytes.Equal(file, s.x.file) {
+		if current, err = chain.ParseConsortium(file); err != nil {
+			call.State.fault = err
+			return nil, err
+		}
 	}
 	next, err := current.Next(args)
 	if err != nil {
