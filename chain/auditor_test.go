@@ -55,6 +55,9 @@ func TestExportRoundTrips(t *testing.T) {
 }
 
 func TestEveryBitOfAnExportCounts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("slow: verifies the chain once for every byte")
+	}
 	c, data := exported(t)
 	for i := range data {
 		mutant := bytes.Clone(data)
@@ -213,3 +216,15 @@ func TestReaderThatFailsIsReported(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// A few bytes of every frame, for short runs.
+func TestChangedExportIsRefused(t *testing.T) {
+	c, data := exported(t)
+	for i := 3; i < len(data); i += 61 {
+		mutant := bytes.Clone(data)
+		mutant[i] ^= 1 << (i % 8)
+		if verifyExport(mutant, c.Founding) == nil {
+			t.Fatalf("byte %d may be changed", i)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package chain_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"testing"
 
 	"github.com/ward-health/ward/chain"
@@ -165,6 +166,35 @@ func TestEveryFormatHasOneEncoding(t *testing.T) {
 		}
 		if _, err := f.parse(append(bytes.Clone(data), '\n')); err == nil {
 			t.Fatalf("%s: a trailing newline is accepted", name)
+		}
+	}
+}
+
+func TestSizesAreLimited(t *testing.T) {
+	for name, limit := range map[string]int{
+		"tx": chain.MaxTx, "entry": chain.MaxEntry, "header": 512, "leaf": 1<<16 - 1, "checkpoint": 16 << 10,
+		"receipt": 1 << 17, "evidence": 48 << 10, "consortium": 64 << 10,
+	} {
+		if _, err := formats()[name].parse(make([]byte, limit+1)); err == nil {
+			t.Errorf("%s of %d bytes is accepted", name, limit+1)
+		}
+	}
+	// Just above the limit and otherwise without fault.
+	c := newLog(t, 1)
+	body := c.Tx("alice", "notes", "add", "x").TxBody
+	for n := chain.MaxTx - 300; n < chain.MaxTx; n++ {
+		body.Args = make([]byte, n)
+		msg, err := chain.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := append(msg, ed25519.Sign(ledgertest.Key("alice"), msg)...)
+		tx, err := chain.ParseTx(data)
+		if (err == nil) != (len(data) <= chain.MaxTx) {
+			t.Fatalf("transaction of %d bytes: %v", len(data), err)
+		}
+		if err == nil && !tx.Verify() {
+			t.Fatal("signature does not verify")
 		}
 	}
 }
