@@ -132,14 +132,11 @@ func (a *Auditor) transactions(b *Block) (*Consortium, error) {
 		if r.check() != nil || r.Height != b.Header.Height || r.Time != b.Header.Time {
 			return nil, broken("result")
 		}
-		if want := formCode(tx, good[i], a.head.Chain); want != "" || r.Code.isForm() {
+		if want := tx.Admit(a.head.Chain, r.Time, good[i]); want != "" || r.Code.beforeState() {
 			if r.Code != want {
-				return nil, broken("verdict on the form")
+				return nil, broken("verdict")
 			}
 			continue
-		}
-		if (r.Code == ErrExpired) != (tx.NotAfter < r.Time) {
-			return nil, broken("verdict on the time")
 		}
 		if r.Code != "" {
 			continue
@@ -156,21 +153,14 @@ func (a *Auditor) transactions(b *Block) (*Consortium, error) {
 	return next, nil
 }
 
-// formCode returns the verdict on a transaction that needs no state.
-func formCode(tx *Tx, good bool, chain string) Code {
-	switch {
-	case tx == nil:
-		return ErrMalformed
-	case !good:
-		return ErrSignature
-	case tx.Chain != chain:
-		return ErrChain
+// beforeState reports whether c is a verdict of Tx.Admit.
+func (c Code) beforeState() bool {
+	switch c {
+	case ErrMalformed, ErrSignature, ErrChain, ErrExpired, ErrLifetime:
+		return true
 	}
-	return ""
+	return false
 }
-
-// isForm reports whether c is a verdict of formCode.
-func (c Code) isForm() bool { return c == ErrMalformed || c == ErrSignature || c == ErrChain }
 
 // Checkpoint checks a checkpoint of the last block.
 func (a *Auditor) Checkpoint(c *Checkpoint) error {

@@ -93,6 +93,8 @@ func TestAuditorNamesTheFirstBrokenLink(t *testing.T) {
 		"result time":   func(b *chain.Block) { b.Results[0].Time++ },
 		"verdict":       func(b *chain.Block) { b.Results[0].Code = chain.ErrSignature },
 		"expiry":        func(b *chain.Block) { b.Results[0].Code = chain.ErrExpired },
+		"lifetime":      func(b *chain.Block) { b.Results[0].Code = chain.ErrLifetime },
+		"malformed":     func(b *chain.Block) { b.Results[0].Code = chain.ErrMalformed },
 		"fewer results": func(b *chain.Block) { b.Results = b.Results[1:] },
 	} {
 		c := newLog(t, 250)

@@ -140,6 +140,26 @@ func (tx *Tx) Verify() bool {
 	return tx.Signer.Verify(msg, sig)
 }
 
+// Admit returns the code with which every replica rejects tx in a block of
+// this chain at this time, Unix milliseconds, before it looks at the state; it
+// is empty if there is no reason to. A nil tx stands for bytes that are none,
+// good is the verdict on the signature.
+func (tx *Tx) Admit(chain string, time int64, good bool) Code {
+	switch {
+	case tx == nil:
+		return ErrMalformed
+	case !good:
+		return ErrSignature
+	case tx.Chain != chain:
+		return ErrChain
+	case tx.NotAfter < time:
+		return ErrExpired
+	case tx.NotAfter-time > MaxLifetime.Milliseconds():
+		return ErrLifetime
+	}
+	return ""
+}
+
 func (tx *Tx) signed() (msg, sig []byte) {
 	n := len(tx.raw) - ed25519.SignatureSize
 	return tx.raw[:n], tx.raw[n:]

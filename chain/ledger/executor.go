@@ -371,17 +371,8 @@ func (b *blockRun) transaction(i int, tx *chain.Tx) (code chain.Code, value []by
 
 // admit returns why a transaction is not executed, or the empty code.
 func (b *blockRun) admit(i int, tx *chain.Tx) chain.Code {
-	switch {
-	case tx == nil:
-		return chain.ErrMalformed
-	case !b.verdicts[i]:
-		return chain.ErrSignature
-	case tx.Chain != b.head.Header.Chain:
-		return chain.ErrChain
-	case tx.NotAfter < b.time:
-		return chain.ErrExpired
-	case tx.NotAfter-b.time > chain.MaxLifetime.Milliseconds():
-		return chain.ErrLifetime
+	if code := tx.Admit(b.head.Header.Chain, b.time, b.verdicts[i]); code != "" {
+		return code
 	}
 	if _, seen := b.x.window.ids[tx.ID()]; seen || b.inBlock[tx.ID()] {
 		return chain.ErrDuplicate
