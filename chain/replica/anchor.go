@@ -200,9 +200,10 @@ func (r *Replica) serveAttest(req attestRequest) (*attestAnswer, error) {
 	return &attestAnswer{Anchor: b, Signature: sig}, err
 }
 
-// collect asks the members for their signatures on an anchor until t_c have
-// signed.
-func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint) (*attested, error) {
+// collect asks the members for their signatures on an anchor; t_c must sign. A
+// replica that lost its log joins the others unseen: they are one less than t_c,
+// and more than can be dishonest.
+func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint, unseen bool) (*attested, error) {
 	raw, err := chain.Marshal(a)
 	if err != nil {
 		return nil, err
@@ -217,7 +218,7 @@ func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint) 
 	for i := range k.Members {
 		name := k.Members[i].Name
 		if name == r.opt.Member {
-			if signatures[i], err = r.attest(a); err != nil && r.book.Head().Header.Height > 0 {
+			if signatures[i], err = r.attestOwn(a, unseen); err != nil {
 				r.log.Debug("own signature on anchor", "error", err)
 			}
 			continue
@@ -245,6 +246,17 @@ func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint) 
 		return nil, err
 	}
 	return s, nil
+}
+
+func (r *Replica) attestOwn(a *anchor, unseen bool) ([]byte, error) {
+	if !unseen {
+		return r.attest(a)
+	}
+	msg, err := a.message()
+	if err != nil {
+		return nil, err
+	}
+	return r.opt.Key.Sign(rand.Reader, msg, crypto.Hash(0))
 }
 
 // sameConfig reports whether encoded is the configuration Raft goes by.

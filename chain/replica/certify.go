@@ -29,6 +29,7 @@ type certifier struct {
 	top      uint64               // guarded by mu; last executed height
 	unsigned []signJob            // guarded by mu; executed, not signed yet
 	seen     map[string]uint64    // guarded by mu; highest height each member has signed
+	recent   map[uint64]ownHead   // guarded by mu; the last keepHeads executed
 	evidence []Divergence         // guarded by mu
 	wake     chan struct{}        // for the signer; holds one token
 	news     *bell                // rung when newest changes
@@ -48,6 +49,14 @@ type certHead struct {
 	sigs       map[string]cosignature // by member
 }
 
+// ownHead is what this replica came to at some height, and who certifies it.
+type ownHead struct {
+	head       chain.TreeHead
+	consortium *chain.Consortium
+}
+
+const keepHeads = 4096
+
 type cosignature struct {
 	head     chain.TreeHead
 	sig      chain.Signature
@@ -65,7 +74,7 @@ type Divergence struct {
 
 func newCertifier(self string, newest *chain.Checkpoint, diverged func(error)) *certifier {
 	return &certifier{
-		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]uint64{},
+		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]uint64{}, recent: map[uint64]ownHead{},
 		wake: make(chan struct{}, 1), news: newBell(), diverged: diverged,
 	}
 }
@@ -113,6 +122,8 @@ func (c *certifier) announce(t chain.TreeHead, k *chain.Consortium, index uint64
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.top = t.Height
+	c.recent[t.Height] = ownHead{t, k}
+	delete(c.recent, t.Height-keepHeads)
 	if t.Height <= c.newestHeight() {
 		if t.Height == c.newestHeight() && c.newest.TreeHead != t {
 			c.diverged(&chain.BrokenError{Height: t.Height, Link: "header hash against the certified checkpoint", Want: c.newest.Block, Got: t.Block})
@@ -140,6 +151,11 @@ func (c *certifier) announce(t chain.TreeHead, k *chain.Consortium, index uint64
 func (c *certifier) add(member string, t chain.TreeHead, sig chain.Signature) {
 	c.mu.Lock()
 	c.seen[member] = max(c.seen[member], t.Height)
+	if own, ok := c.recent[t.Height]; ok && own.head != t {
+		if who, _, err := own.consortium.Cosigner(t, sig); err == nil && who == member {
+			c.record(Divergence{Member: member, Ours: own.head, Theirs: t, Signature: sig})
+		}
+	}
 	if t.Height > c.newestHeight() && t.Height <= max(c.newestHeight(), c.top)+certWindow {
 		c.at(t.Height).sigs[member] = cosignature{head: t, sig: sig}
 	}

@@ -63,18 +63,18 @@ func testKey(name string) ed25519.PrivateKey {
 
 func memberName(i int) string { return fmt.Sprintf("h%d", i) }
 
-// testConsortium returns the founding file of n members; threshold 0 means a
-// simple majority.
+// testConsortium returns the founding file of n members; threshold 0 means the
+// smallest that is safe.
 func testConsortium(t testing.TB, n, threshold int) *chain.Consortium {
 	t.Helper()
 	k := &chain.Consortium{
 		Format:       "ward/v1/consortium",
 		Chain:        testChain,
 		Created:      time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
-		KeyThreshold: 1, CheckpointThreshold: threshold,
+		KeyThreshold: n/3 + 1, CheckpointThreshold: threshold,
 	}
 	if threshold == 0 {
-		k.CheckpointThreshold = n/2 + 1
+		k.CheckpointThreshold = (n+(n-1)/3)/2 + 1
 	}
 	for i := range n {
 		k.Members = append(k.Members, testMember(memberName(i)))

@@ -156,7 +156,7 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 	if err != nil {
 		return err
 	}
-	att, err := s.r.collect(ctx, a, cp)
+	att, err := s.r.collect(ctx, a, cp, false)
 	if err != nil {
 		return err
 	}

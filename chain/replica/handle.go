@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/hashicorp/raft"
 
@@ -120,6 +121,9 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 			if err := vetConfig(config); err != nil {
 				return err
 			}
+			if err := r.vetMembers(config, c, i); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("entry of type %d", e.Type)
 		}
@@ -143,4 +147,65 @@ func vetConfig(c raft.Configuration) error {
 		return errors.New("configuration without voters")
 	}
 	return nil
+}
+
+// vetMembers checks a configuration against the consortium: it may name members
+// only, and take the vote from none who is still one. n is its place in c.
+//
+// The consortium may change by blocks that are in the log, or in c, but not
+// executed yet. Changes carry their endorsements, so they can be judged here.
+func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesRequest, n int) error {
+	epochs := []*chain.Consortium{r.Consortium()}
+	for index := r.book.Applied().Index + 1; index <= c.PrevLogEntry; index++ {
+		var log raft.Log
+		if err := r.raftLog.GetLog(index, &log); err != nil {
+			break
+		}
+		epochs = followChanges(epochs, &log)
+	}
+	for _, log := range c.Entries[:n] {
+		epochs = followChanges(epochs, log)
+	}
+	votes := map[string]bool{}
+	for _, s := range config.Servers {
+		if !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) != nil }) && !r.inConfiguration(s.ID) {
+			return fmt.Errorf("configuration names %s, who is no member", s.ID)
+		}
+		votes[string(s.ID)] = s.Suffrage == raft.Voter
+	}
+	if r.raft == nil {
+		return nil
+	}
+	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
+		member := !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) == nil })
+		if s.Suffrage == raft.Voter && member && !votes[string(s.ID)] {
+			return fmt.Errorf("configuration takes the vote from member %s", s.ID)
+		}
+	}
+	return nil
+}
+
+func (r *Replica) inConfiguration(id raft.ServerID) bool {
+	return r.raft != nil && slices.ContainsFunc(r.raft.GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == id })
+}
+
+// followChanges adds the consortium files that the transactions of an entry put
+// in force.
+func followChanges(epochs []*chain.Consortium, log *raft.Log) []*chain.Consortium {
+	if log.Type != raft.LogCommand {
+		return epochs
+	}
+	e, err := chain.ParseEntry(log.Data)
+	if err != nil {
+		return epochs
+	}
+	for _, tx := range e.Parsed() {
+		if tx == nil || tx.Contract != chain.SystemContract || tx.Method != chain.ConsortiumMethod {
+			continue
+		}
+		if next, err := epochs[len(epochs)-1].Next(tx.Args); err == nil {
+			epochs = append(epochs, next)
+		}
+	}
+	return epochs
 }

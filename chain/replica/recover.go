@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/replica/seglog"
@@ -56,7 +58,8 @@ func (l lost) any() bool { return l.log || l.vote || l.sign }
 // may have been part of is among them, and gives up what it cannot remember: the
 // vote in the highest term anyone knows, signatures up to the greatest height
 // anyone has one of ours for. If entries were lost, it neither votes nor stands
-// for election until it has all that anyone had.
+// for election until it has all that any of them has applied: what was certified,
+// and so acknowledged to a client, is among that.
 //
 // (A replica that forgets an acknowledged entry and votes can elect a leader
 // without that entry. See Alagappan et al., "Protocol-Aware Recovery for
@@ -79,7 +82,7 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 	}
 	var term, index, signed uint64
 	for _, a := range answers {
-		term, index, signed = max(term, a.Term), max(index, a.LastIndex), max(signed, a.Signed, a.Height)
+		term, index, signed = max(term, a.Term), max(index, a.Applied), max(signed, a.Signed, a.Height)
 	}
 	own, err := r.stable.GetUint64([]byte(keyCurrentTerm))
 	if err != nil {
@@ -97,8 +100,63 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 	}
 	if l.log {
 		r.voteAt.Store(index)
+		if err := r.adopt(ctx); err != nil {
+			r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
+		}
 	}
 	return nil
+}
+
+// adopt takes a snapshot at the newest certified block that the others agree on,
+// so that a replica without a log need not wait for a leader to catch up: there
+// may be none without its vote.
+func (r *Replica) adopt(ctx context.Context) error {
+	var errs []error
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
+		err := r.adoptFrom(ctx, m.Name)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Replica) adoptFrom(ctx context.Context, member string) error {
+	var answer attestAnswer
+	if err := r.peers.call(ctx, member, rpcAttest, attestRequest{}, &answer); err != nil {
+		return err
+	}
+	var a anchor
+	if err := chain.Unmarshal(answer.Anchor, &a); err != nil {
+		return err
+	}
+	h, err := a.header()
+	if err != nil {
+		return err
+	}
+	cp, err := r.fetchCheckpoint(ctx, member)
+	if err != nil {
+		return err
+	}
+	if cp.TreeHead != h.TreeHead() {
+		return errors.New("its snapshot is not at its newest certified block")
+	}
+	// The certificate vouches for the chain, the others for the place in the log.
+	s, err := r.collect(ctx, &a, cp, true)
+	if err != nil {
+		return err
+	}
+	raw, err := chain.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return r.snaps.put(s, raw)
 }
 
 // askStatus asks every other member once.
@@ -147,6 +205,9 @@ func isDamage(err error) bool {
 // good here, then from the other members, up to a block that t_c of them vouch
 // for.
 func (r *Replica) rebuild(ctx context.Context) error {
+	if _, err := os.Lstat(filepath.Join(r.opt.Dir, "damaged", "raft")); err == nil {
+		return nil // the blocks are of another history
+	}
 	old, err := seglog.Open(filepath.Join(r.opt.Dir, "damaged", "blocks"), seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: true})
 	if err != nil {
 		r.log.Warn("blocks on disk cannot be used", "error", err)
@@ -197,6 +258,59 @@ func (r *Replica) peerSidecars(blk *chain.Block) [][]byte {
 		h := blk.Header.Height
 		if err := r.peers.call(ctx, m.Name, rpcBlocks, blocksRequest{From: h, To: h}, &got); err == nil && len(got) == 1 {
 			return got[0].Sidecars
+		}
+	}
+	return nil
+}
+
+// behindFor is how many heartbeats a replica may stand still behind a certified
+// block before it concludes that its log cannot lead it there.
+const behindFor = 40
+
+// watchBehind halts a replica whose log cannot lead to what the others have
+// certified: it has applied entries that the leader's log does not have, or made
+// no block of entries of which the others made one.
+func (r *Replica) watchBehind() {
+	ticker := time.NewTicker(4 * r.opt.Heartbeat)
+	defer ticker.Stop()
+	var height, hits uint64
+	still := 0
+	for {
+		select {
+		case <-ticker.C:
+		case <-r.ctx.Done():
+			return
+		}
+		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
+		idle := r.raft.AppliedIndex() >= r.raft.CommitIndex() && time.Since(r.raft.LastContact()) < r.opt.Heartbeat
+		if now != height || hit == hits && !idle {
+			height, hits, still = now, hit, 0
+			continue
+		}
+		hits = hit
+		cp := r.certifiedAhead(now)
+		if cp == nil {
+			still = 0
+			continue
+		}
+		if still++; still >= behindFor/4 {
+			r.halt(fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height))
+			return
+		}
+	}
+}
+
+// certifiedAhead returns a certified checkpoint above height that a member has,
+// or nil.
+func (r *Replica) certifiedAhead(height uint64) *chain.Checkpoint {
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		if cp, err := r.fetchCheckpoint(ctx, m.Name); err == nil && cp.Height > height {
+			return cp
 		}
 	}
 	return nil

@@ -76,6 +76,7 @@ type Replica struct {
 	readOnly   atomic.Bool
 	voteAt     atomic.Uint64 // log index from which this replica may vote again
 	refused    atomic.Uint64 // messages of peers that were refused
+	floorHits  atomic.Uint64 // attempts to overwrite applied entries
 	savedCert  uint64        // owned by certifyLoop; height of the checkpoint on disk
 	ledTerm    uint64        // owned by dispatch; term in which this replica led up to date
 
@@ -141,6 +142,7 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	r.wg.Go(r.watchDisk)
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
+	r.wg.Go(r.watchBehind)
 	return r, nil
 }
 
@@ -174,7 +176,8 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	if s := r.snaps.newest(); s != nil {
 		last = max(last, s.Anchor.Pos.Index)
 	}
-	l.log = l.log || last < reached
+	_, err = os.Lstat(filepath.Join(opt.Dir, "damaged", "raft"))
+	l.log = l.log || last < reached || damaged && err == nil
 	if fresh && !opt.Bootstrap {
 		l = lost{log: true, vote: true, sign: true} // perhaps a member whose disk was replaced
 	}
@@ -220,10 +223,16 @@ func (r *Replica) openChain() (damaged bool, err error) {
 			r.book = nil
 		}
 	}
+	aside := []string{"state", "blocks", "sidecars"}
+	if marked {
+		// It halted because its history is not that of the others, or did not
+		// finish a repair: the log it came from is no good either.
+		aside = append(aside, "raft")
+	}
 	if err := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n"), 0o600); err != nil {
 		return true, err
 	}
-	if err := quarantine(r.opt.Dir, "state", "blocks", "sidecars"); err != nil {
+	if err := quarantine(r.opt.Dir, aside...); err != nil {
 		return true, err
 	}
 	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
@@ -258,6 +267,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 	r.raftLog = newRaftLog(log, logCacheBytes)
 	r.raftLog.onFloor = func(index, floor uint64) {
 		r.refused.Add(1)
+		r.floorHits.Add(1)
 		r.log.Error("a peer tried to overwrite applied entries", "index", index, "applied", floor)
 	}
 	if d := log.Damaged(); d != nil {

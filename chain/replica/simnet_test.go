@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,7 @@ import (
 type simNet struct {
 	mu    sync.Mutex
 	nodes map[string]*simNode
-	cut   map[[2]string]bool          // [from, to]: bytes do not arrive
+	cut   map[[2]string]*atomic.Bool  // [from, to]: bytes do not arrive
 	delay map[[2]string]time.Duration // on top of base
 	base  time.Duration
 	conns map[*simConn]struct{}
@@ -23,7 +24,7 @@ type simNet struct {
 
 func newSimNet(base time.Duration) *simNet {
 	return &simNet{
-		nodes: map[string]*simNode{}, cut: map[[2]string]bool{},
+		nodes: map[string]*simNode{}, cut: map[[2]string]*atomic.Bool{},
 		delay: map[[2]string]time.Duration{}, base: base, conns: map[*simConn]struct{}{},
 	}
 }
@@ -45,11 +46,22 @@ func (s *simNet) node(name string) *simNode {
 	return n
 }
 
-// setCut cuts or heals the direction from one member to another.
-func (s *simNet) setCut(from, to string, cut bool) {
+// link returns whether the direction from one member to another is cut.
+func (s *simNet) link(from, to string) *atomic.Bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cut[[2]string{from, to}] = cut
+	k := [2]string{from, to}
+	if s.cut[k] == nil {
+		s.cut[k] = new(atomic.Bool)
+	}
+	return s.cut[k]
+}
+
+// setCut cuts or heals the direction from one member to another.
+func (s *simNet) setCut(from, to string, cut bool) {
+	s.link(from, to).Store(cut)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for c := range s.conns {
 		c.mu.Lock()
 		c.cond.Broadcast()
@@ -57,11 +69,7 @@ func (s *simNet) setCut(from, to string, cut bool) {
 	}
 }
 
-func (s *simNet) isCut(from, to string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cut[[2]string{from, to}]
-}
+func (s *simNet) isCut(from, to string) bool { return s.link(from, to).Load() }
 
 func (s *simNet) setDelay(from, to string, d time.Duration) {
 	s.mu.Lock()
@@ -159,6 +167,7 @@ type simConn struct {
 	net      *simNet
 	from, to string // this end, the other end
 	peer     *simConn
+	cut      *atomic.Bool // bytes to this end do not arrive
 
 	mu       sync.Mutex
 	cond     *sync.Cond
@@ -175,8 +184,8 @@ type simChunk struct {
 }
 
 func newSimPipe(s *simNet, from, to string) (a, b *simConn) {
-	a = &simConn{net: s, from: from, to: to}
-	b = &simConn{net: s, from: to, to: from, peer: a}
+	a = &simConn{net: s, from: from, to: to, cut: s.link(to, from)}
+	b = &simConn{net: s, from: to, to: from, peer: a, cut: s.link(from, to)}
 	a.peer = b
 	a.cond, b.cond = sync.NewCond(&a.mu), sync.NewCond(&b.mu)
 	s.mu.Lock()
@@ -229,18 +238,12 @@ func (c *simConn) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		if len(c.in) > 0 && !time.Now().Before(c.in[0].at) {
-			c.mu.Unlock()
-			cut := c.net.isCut(c.to, c.from)
-			c.mu.Lock()
-			if !cut && len(c.in) > 0 {
+			if !c.cut.Load() {
 				n := copy(p, c.in[0].data)
 				if c.in[0].data = c.in[0].data[n:]; len(c.in[0].data) == 0 {
 					c.in = c.in[1:]
 				}
 				return n, nil
-			}
-			if !cut {
-				continue
 			}
 		} else if c.eof && len(c.in) == 0 {
 			return 0, io.EOF

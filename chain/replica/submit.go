@@ -326,7 +326,12 @@ func (r *Replica) dispatch() {
 		select {
 		case <-r.outbox.kick:
 		case n := <-finished:
-			*n--
+			if *n--; n == &inFlight && inFlight == 0 && r.outbox.empty() {
+				// Followers learn with the next entry that this block is
+				// committed. There is none: they would wait for a heartbeat,
+				// and the block for their signatures.
+				r.wg.Go(func() { _ = r.raft.Barrier(r.opt.Heartbeat).Error() }) // it may fail: the heartbeat comes
+			}
 		case <-ticker.C:
 		case <-r.ctx.Done():
 			for inFlight+forwards > 0 {
