@@ -125,7 +125,9 @@ func TestAttackForgedTransaction(t *testing.T) {
 			if got := value(t, v, "k"); !bytes.Equal(got, before) {
 				t.Fatalf("%s executed a forged transaction", v.opt.Member)
 			}
-			rc, err := v.Receipt(within(t, time.Minute), index)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			rc, err := v.Receipt(ctx, index)
+			cancel()
 			if err != nil {
 				t.Fatal(err)
 			}
