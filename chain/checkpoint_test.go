@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
@@ -161,8 +162,14 @@ func TestEquivocationConvictsTheMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	same.Second.Signatures = []chain.Signature{later}
+	// A longer chain, honestly cosigned later.
 	size := equivocation(t, c, "east", "east")
 	size.Second.Size++
+	longer, err := c.Consortium.Cosign(size.Second.TreeHead, "east", c.Now.Unix(), ledgertest.Key("east"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size.Second.Signatures = []chain.Signature{longer}
 	forged := equivocation(t, c, "east", "east")
 	forged.Second.Signatures[0].Data[9] ^= 1
 	extra := equivocation(t, c, "east", "east")
@@ -195,6 +202,38 @@ func TestCheckpointFormIsStrict(t *testing.T) {
 		}
 		if _, err := chain.ParseCheckpoint([]byte(bad)); err == nil {
 			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func TestTreeHeadsDoNotShrink(t *testing.T) {
+	c := newLog(t, 250)
+	old, now := c.Blocks[1].Header.TreeHead(), c.Head.Header.TreeHead()
+	p, err := tlog.ProveTree(250, 200, c.Hashes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := now.CheckExtends(old, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := now.CheckExtends(c.Genesis.TreeHead(), nil); err != nil {
+		t.Errorf("genesis: %v", err)
+	}
+	if err := now.CheckExtends(now, nil); err != nil {
+		t.Errorf("the head itself: %v", err)
+	}
+	lower := now
+	lower.Height = 1
+	foreign := now
+	foreign.Chain = "other.example"
+	for name, err := range map[string]error{
+		"smaller":       old.CheckExtends(now, p),
+		"lower":         lower.CheckExtends(old, p),
+		"another chain": foreign.CheckExtends(old, p),
+		"without proof": now.CheckExtends(old, nil),
+	} {
+		if err == nil {
+			t.Errorf("%s: extends", name)
 		}
 	}
 }

@@ -198,28 +198,47 @@ func TestReceiptOfARejectionNamesNoSigner(t *testing.T) {
 	}
 }
 
-// Members that certified a forged signature as accepted are caught offline.
-func TestReceiptChecksTheSignersSignature(t *testing.T) {
-	c := newLog(t, 1)
-	tx := slices.Clone(c.Tx("alice", "notes", "add", "x").Bytes())
-	tx[len(tx)-1] ^= 1
-	result := chain.NewResult(2, c.Now.UnixMilli(), "", nil, nil)
-	raw, err := result.Bytes()
-	if err != nil {
-		t.Fatal(err)
+// Members that certify what breaks the rules are caught offline.
+func TestReceiptChecksMoreThanTheCertificate(t *testing.T) {
+	verify := func(change func(tx []byte, r *chain.Result) []byte) error {
+		c := newLog(t, 1)
+		result := chain.NewResult(2, c.Now.UnixMilli(), "", nil, nil)
+		tx := change(slices.Clone(c.Tx("alice", "notes", "add", "x").Bytes()), &result)
+		raw, err := result.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := chain.Leaf(tx, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, hashes := c.Head.Tree.Append(leaf, nil)
+		c.Hashes = append(c.Hashes, hashes...)
+		c.Head.Header.Size, c.Head.Header.Root, c.Head.Header.Height = tree.Size(), tree.Root(), 2
+		r, err := chain.NewReceipt(tx, &result, 1, c.Checkpoint(), c.Hashes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Verify(c.Consortium)
+		return err
 	}
-	leaf, err := chain.Leaf(tx, raw)
-	if err != nil {
-		t.Fatal(err)
+	if err := verify(func(tx []byte, _ *chain.Result) []byte { return tx }); err != nil {
+		t.Fatalf("the receipt without a fault: %v", err)
 	}
-	tree, hashes := c.Head.Tree.Append(leaf, nil)
-	c.Hashes = append(c.Hashes, hashes...)
-	c.Head.Header.Size, c.Head.Header.Root, c.Head.Header.Height = tree.Size(), tree.Root(), 2
-	r, err := chain.NewReceipt(tx, &result, 1, c.Checkpoint(), c.Hashes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Verify(c.Consortium); err == nil {
-		t.Fatal("forged transaction verifies")
+	for name, change := range map[string]func(tx []byte, r *chain.Result) []byte{
+		"forged signature": func(tx []byte, _ *chain.Result) []byte { tx[len(tx)-1] ^= 1; return tx },
+		"no transaction":   func([]byte, *chain.Result) []byte { return []byte("nothing") },
+		"another chain": func([]byte, *chain.Result) []byte {
+			tx, err := chain.SignTx(chain.TxBody{Chain: "other.example", Contract: "notes", Method: "add", NotAfter: 1 << 50}, ledgertest.Key("alice"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return tx.Bytes()
+		},
+		"height to come": func(tx []byte, r *chain.Result) []byte { r.Height = 3; return tx },
+	} {
+		if verify(change) == nil {
+			t.Errorf("%s verifies", name)
+		}
 	}
 }

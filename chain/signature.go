@@ -19,7 +19,7 @@ func zip215() *ed25519.Options {
 // Verify reports whether sig is a signature of msg by k under the rules of
 // ZIP 215.
 func (k PublicKey) Verify(msg, sig []byte) bool {
-	return len(sig) == ed25519.SignatureSize && ed25519.VerifyWithOptions(k[:], msg, sig, zip215())
+	return ed25519.VerifyWithOptions(k[:], msg, sig, zip215())
 }
 
 type signed struct {

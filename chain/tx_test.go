@@ -145,6 +145,61 @@ func TestVerifyTxsWithRepeatedAndForgedTransactions(t *testing.T) {
 	}
 }
 
+func TestEntryForm(t *testing.T) {
+	c := newLog(t, 1)
+	tx := c.Tx("alice", "notes", "add", "x")
+	h := c.Head.Header
+	many := slices.Repeat([]*chain.Tx{tx}, chain.MaxEntryTxs+1)
+	for name, e := range map[string]struct {
+		txs      []*chain.Tx
+		sidecars [][]byte
+	}{
+		"no transaction":      {nil, nil},
+		"too many":            {many, nil},
+		"sidecars do not fit": {[]*chain.Tx{tx}, make([][]byte, 2)},
+		"a sidecar too large": {[]*chain.Tx{tx}, [][]byte{make([]byte, chain.MaxSidecar+1)}},
+	} {
+		if _, err := chain.SignEntry(h.Chain, h.Height, h.Hash(), 1, e.txs, e.sidecars, ledgertest.Key("east")); err == nil {
+			t.Errorf("%s: signed", name)
+		}
+		// What cannot be signed does not parse either.
+		good := c.Entry([]*chain.Tx{tx}, nil)
+		good.Txs, good.Sidecars = nil, e.sidecars
+		for _, tx := range e.txs {
+			good.Txs = append(good.Txs, tx.Bytes())
+		}
+		if e.sidecars == nil {
+			good.Sidecars = make([][]byte, len(e.txs))
+		}
+		if data, err := good.Bytes(); err == nil {
+			if _, err := chain.ParseEntry(data); err == nil {
+				t.Errorf("%s: parses", name)
+			}
+		}
+	}
+	if _, err := chain.SignEntry(h.Chain, h.Height, h.Hash(), 1, many[1:], nil, ledgertest.Key("east")); err != nil {
+		t.Errorf("as many as there may be: %v", err)
+	}
+}
+
+func TestFailureHasNeitherValueNorEvents(t *testing.T) {
+	c := newLog(t, 1)
+	for name, change := range map[string]func(*chain.Result){
+		"value":     func(r *chain.Result) { r.Code, r.Value = "notes/denied", []byte{1} },
+		"events":    func(r *chain.Result) { r.Code, r.Events = "notes/denied", []chain.Event{{Kind: "a", Data: []byte{1}}} },
+		"bad code":  func(r *chain.Result) { r.Code = "Dr. Lee was denied" },
+		"bad event": func(r *chain.Result) { r.Events = []chain.Event{{Kind: "Dr. Lee", Data: []byte{1}}} },
+		"bad name":  func(r *chain.Result) { r.Name = "ward/v2/result" },
+	} {
+		b := *c.Blocks[0]
+		b.Results = slices.Clone(b.Results)
+		change(&b.Results[0])
+		if _, err := chain.ParseBlock(encoded(t, &b)); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
 // The proposer signs everything in the proposal; sidecars are bound by the
 // transactions.
 func TestProposalSignatureCoversEveryField(t *testing.T) {

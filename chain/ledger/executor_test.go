@@ -100,6 +100,23 @@ func TestRetriedTransactionHasOneEffect(t *testing.T) {
 	}
 }
 
+// A transaction is remembered up to the last moment at which it could run.
+func TestReplayWindowReachesToNotAfter(t *testing.T) {
+	c := newChain(t)
+	start := c.Now
+	tx := c.Tx("alice", "store", "put", put("k", "1")) // valid for 60 seconds
+	c.Run(tx)
+	for _, after := range []time.Duration{30, 59, 60, 60} {
+		c.Now = start.Add(after * time.Second)
+		c.Run(c.Tx("bob", "store", "put", put("l", "1")))
+		code(t, c.Run(tx), 0, chain.ErrDuplicate)
+	}
+	c.Now = start.Add(60*time.Second + time.Millisecond)
+	for range 3 {
+		code(t, c.Run(tx), 0, chain.ErrExpired)
+	}
+}
+
 func TestFailedTransactionIsNotExecutedAgain(t *testing.T) {
 	c := newChain(t)
 	c.Run(c.Tx("alice", "store", "put", put("k", "1")))
