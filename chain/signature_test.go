@@ -170,6 +170,12 @@ func TestZIP215SingleBatchAndIndependentVerifierAgree(t *testing.T) {
 	if stdDiffers == 0 {
 		t.Error("crypto/ed25519 agrees on every case: they are not at the edge of the rules")
 	}
+	// Twice in one batch, which takes another path for the key.
+	for i, s := range items {
+		if got := verifyBatch([]signed{s, s, s}); got[0] != want[i] || got[1] != want[i] || got[2] != want[i] {
+			t.Errorf("case %d: repeated, the verdicts are %v", i, got)
+		}
+	}
 	// In one batch, in shuffled batches of all sizes, good and bad mixed.
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 40 {
@@ -259,6 +265,19 @@ func BenchmarkVerify(b *testing.B) {
 			n += len(items)
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/sig")
+	})
+	few := make([]signed, batchSize) // 16 signers
+	for i := range few {
+		key := ed25519.NewKeyFromSeed(append(make([]byte, 31), byte(i%16)))
+		few[i] = signed{PublicKey(key.Public().(ed25519.PublicKey)), []byte("few signers"), ed25519.Sign(key, []byte("few signers"))}
+	}
+	b.Run("batch=1024-signers=16", func(b *testing.B) {
+		done := 0
+		for b.Loop() {
+			verifyBatch(few)
+			done += len(few)
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(done), "ns/sig")
 	})
 	for _, n := range []int{1, 16, 128, batchSize} {
 		b.Run(fmt.Sprintf("batch=%d", n), func(b *testing.B) {
