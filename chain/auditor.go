@@ -17,7 +17,7 @@ type Auditor struct {
 	hash      Hash               // of head
 	recent    [MaxParentAge]Hash // header hashes by height mod MaxParentAge
 	tree      Tree
-	pending   map[uint64]Sidecar // of the last block, not yet seen, by leaf index
+	pending   map[uint64]Sidecar // of the last block, by leaf index
 	certified uint64             // height of the last certified checkpoint
 }
 
@@ -180,7 +180,6 @@ func (a *Auditor) Sidecar(index uint64, data []byte) error {
 	if !ok || !s.Matches(data) {
 		return &BrokenError{Height: a.head.Height, Link: fmt.Sprintf("sidecar of leaf %d", index)}
 	}
-	delete(a.pending, index)
 	return nil
 }
 

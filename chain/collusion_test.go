@@ -79,6 +79,7 @@ func TestAuditorSeesThroughCollusion(t *testing.T) {
 		"leader is no member":         func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Proposer = ledgertest.Public("mallory") },
 		"leader saw another history":  func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Parent[0] ^= 1 },
 		"parent to come":              func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Height++ },
+		"parent of another round":     func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Height += chain.MaxParentAge },
 		"height skipped":              func(_ *chain.Proposal, r *chain.Result, h *chain.Header) { h.Height++; r.Height++ },
 		"another previous block":      func(_ *chain.Proposal, _ *chain.Result, h *chain.Header) { h.Prev[0] ^= 1 },
 		"proposal of another chain":   func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Chain = "other.example" },
@@ -130,5 +131,39 @@ func TestProposalMayNameAnOldParentUpToALimit(t *testing.T) {
 	}
 	if age(chain.MaxParentAge+1) == nil {
 		t.Error("older parent is accepted")
+	}
+}
+
+// A checkpoint belongs to one block, however many members signed it.
+func TestAuditorTiesCheckpointsToTheirBlocks(t *testing.T) {
+	c := newLog(t, 100)
+	first := c.Checkpoint()
+	c.Run(c.Tx("alice", "notes", "add", "x"))
+	a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(a.Block(c.Blocks[0]), a.Checkpoint(first), a.Finish(), a.Block(c.Blocks[1])); err != nil {
+		t.Fatal(err)
+	}
+	var broken *chain.BrokenError
+	if err := a.Checkpoint(first); !errors.As(err, &broken) || broken.Height != 2 {
+		t.Errorf("checkpoint of the block before: %v", err)
+	}
+	good := c.Head.Header
+	c.Head.Header.State[0] ^= 1
+	forked := c.Checkpoint()
+	c.Head.Header = good
+	if err := c.Consortium.Verify(forked); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Checkpoint(forked); !errors.As(err, &broken) || broken.Height != 2 {
+		t.Errorf("certified checkpoint of another history: %v", err)
+	}
+	if err := a.Finish(); !errors.Is(err, chain.ErrUncertified) {
+		t.Errorf("head without a checkpoint: %v", err)
+	}
+	if err := errors.Join(a.Checkpoint(c.Checkpoint()), a.Finish()); err != nil {
+		t.Error(err)
 	}
 }
