@@ -1,6 +1,7 @@
 package chain_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -165,5 +166,101 @@ func TestAuditorTiesCheckpointsToTheirBlocks(t *testing.T) {
 	}
 	if err := errors.Join(a.Checkpoint(c.Checkpoint()), a.Finish()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The members in force at a block certify it, also when it replaces them.
+func TestOutgoingMembersCertifyTheChange(t *testing.T) {
+	c := newLog(t, 1)
+	next := *c.Consortium
+	next.Members = slices.Clone(next.Members)
+	founding, err := next.FoundingHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Epoch, next.Founding = 1, founding
+	next.Members[0].NodeKey, next.Members[1].NodeKey = ledgertest.Public("east-2"), ledgertest.Public("north-2")
+	var es []chain.Endorsement
+	for _, m := range []string{"east", "north", "south"} {
+		es = append(es, endorsement(t, &next, m, m))
+	}
+	args, err := chain.NextConsortium(&next, es)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Run(c.Tx("anybody", chain.SystemContract, chain.ConsortiumMethod, args)); r[0].Code != "" {
+		t.Fatal(r[0].Code)
+	}
+	head := c.Head.Header.TreeHead()
+	incoming := &chain.Checkpoint{TreeHead: head}
+	for member, key := range map[string]string{"east": "east-2", "north": "north-2", "south": "south"} {
+		s, err := next.Cosign(head, member, c.Now.Unix(), ledgertest.Key(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		incoming.Signatures = append(incoming.Signatures, s)
+	}
+	if err := verifyExport(c.Export(), c.Founding); err != nil {
+		t.Errorf("certified by the outgoing members: %v", err)
+	}
+	c.Checkpoints[head.Height] = incoming
+	if verifyExport(c.Export(), c.Founding) == nil {
+		t.Error("certified by the incoming members only")
+	}
+}
+
+func TestAuditorChecksGenesis(t *testing.T) {
+	c := newLog(t, 1)
+	for name, change := range map[string]func(h *chain.Header){
+		"time":     func(h *chain.Header) { h.Time++ },
+		"previous": func(h *chain.Header) { h.Prev[0] ^= 1 },
+		"root":     func(h *chain.Header) { h.Root[0] ^= 1 },
+		"height":   func(h *chain.Header) { h.Height++ },
+		"chain":    func(h *chain.Header) { h.Chain = "other.example" },
+	} {
+		h := c.Genesis
+		change(&h)
+		var broken *chain.BrokenError
+		if _, err := chain.NewAuditor(c.Founding, c.Founding, &h); !errors.As(err, &broken) {
+			t.Errorf("%s: %v, want BrokenError", name, err)
+		}
+	}
+}
+
+func TestSidecarsInAnExportHaveOneOrder(t *testing.T) {
+	c := newLog(t, 0)
+	s, err := chain.NewSidecar([]byte("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := func() *chain.Tx {
+		return c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
+	}
+	data := []byte("sealed")
+	c.Apply(c.Entry([]*chain.Tx{tx(), tx()}, [][]byte{data, data}))
+	export := func(order ...uint64) []byte {
+		var b bytes.Buffer
+		w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.Block(c.Blocks[0])
+		for _, i := range order {
+			err = errors.Join(err, w.Sidecar(i, data))
+		}
+		if err := errors.Join(err, w.Checkpoint(c.Checkpoint()), w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	for _, good := range [][]uint64{{}, {0}, {1}, {0, 1}} {
+		if err := verifyExport(export(good...), c.Founding); err != nil {
+			t.Errorf("sidecars %v: %v", good, err)
+		}
+	}
+	for _, bad := range [][]uint64{{1, 0}, {0, 0}, {2}, {1 << 63}} {
+		if verifyExport(export(bad...), c.Founding) == nil {
+			t.Errorf("sidecars %v are accepted", bad)
+		}
 	}
 }
