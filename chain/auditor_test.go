@@ -229,4 +229,35 @@ func TestChangedExportIsRefused(t *testing.T) {
 			t.Fatalf("byte %d may be changed", i)
 		}
 	}
+	if verifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
+		t.Fatal("bytes after the end are accepted")
+	}
+	if err := verifyExport(data[:len(data)-5], c.Founding); !errors.Is(err, chain.ErrTruncated) {
+		t.Errorf("without the end frame: %v, want ErrTruncated", err)
+	}
+}
+
+// A frame may claim any length: no more is read than its kind allows.
+func TestLyingFrameLengthIsRefusedUnread(t *testing.T) {
+	c, data := exported(t)
+	for _, kind := range "Wfgbscz?" {
+		r := &zeros{}
+		stream := io.MultiReader(bytes.NewReader(data[:len(data)-5]), bytes.NewReader([]byte{byte(kind), 0xff, 0xff, 0xff, 0xff}), r)
+		var broken *chain.BrokenError
+		if _, err := chain.VerifyExport(stream, c.Founding, chain.Visitor{}); !errors.As(err, &broken) {
+			t.Errorf("frame %q of 4 GB: %v, want BrokenError", kind, err)
+		}
+		if r.n > 1<<17 {
+			t.Errorf("frame %q: %d bytes were read", kind, r.n)
+		}
+	}
+}
+
+// zeros is a stream without end that counts what is taken from it.
+type zeros struct{ n int }
+
+func (r *zeros) Read(p []byte) (int, error) {
+	clear(p)
+	r.n += len(p)
+	return len(p), nil
 }

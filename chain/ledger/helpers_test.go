@@ -74,8 +74,8 @@ func (store) Apply(call *ledger.Call, method string, data []byte) ([]byte, error
 		}
 		return nil, nil
 	case "write-in-scan":
-		return nil, call.State.Scan(nil, nil, func(k, _ []byte) bool {
-			call.State.Set(append(key, k...), []byte{1}) //nolint:errcheck // what is tested
+		return nil, call.State.Scan(nil, nil, func(_, _ []byte) bool {
+			call.State.Set(key, []byte{1}) //nolint:errcheck // what is tested
 			return true
 		})
 	case "count":
