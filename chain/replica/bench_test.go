@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"crypto/ed25519"
 	"flag"
 	"fmt"
 	"io"
@@ -93,11 +94,15 @@ func leaderOf(tb testing.TB, nodes []*Replica) *Replica {
 func txPool(tb testing.TB, n int) []*chain.Tx {
 	tb.Helper()
 	txs := make([]*chain.Tx, n)
+	keys := make([]ed25519.PrivateKey, 64)
+	for i := range keys {
+		keys[i] = testKey(fmt.Sprint("signer", i))
+	}
 	var wg sync.WaitGroup
 	for w := range 2 {
 		wg.Go(func() {
 			for i := w; i < n; i += 2 {
-				txs[i] = benchTx(tb, i)
+				txs[i] = benchTx(tb, keys, i)
 			}
 		})
 	}
@@ -105,8 +110,8 @@ func txPool(tb testing.TB, n int) []*chain.Tx {
 	return txs
 }
 
-func benchTx(tb testing.TB, i int) *chain.Tx {
-	key := testKey(fmt.Sprint("signer", i%64))
+func benchTx(tb testing.TB, keys []ed25519.PrivateKey, i int) *chain.Tx {
+	key := keys[i%64]
 	args, err := chain.Marshal(putArgs{Key: fmt.Sprintf("record/%08d", i), Value: make([]byte, 260)})
 	if err != nil {
 		tb.Error(err)

@@ -23,16 +23,17 @@ const (
 type certifier struct {
 	mu       sync.Mutex
 	self     string
-	heads    map[uint64]*certHead // guarded by mu; executed or announced, above newest
-	newest   *chain.Checkpoint    // guarded by mu; covers only what was executed here
-	ahead    *chain.Checkpoint    // guarded by mu; certified, not executed here yet
-	top      uint64               // guarded by mu; last executed height
-	unsigned []signJob            // guarded by mu; executed, not signed yet
-	seen     map[string]uint64    // guarded by mu; highest height each member has signed
-	recent   map[uint64]ownHead   // guarded by mu; the last keepHeads executed
-	evidence []Divergence         // guarded by mu
-	wake     chan struct{}        // for the signer; holds one token
-	news     *bell                // rung when newest changes
+	heads    map[uint64]*certHead     // guarded by mu; executed or announced, above newest
+	newest   *chain.Checkpoint        // guarded by mu; covers only what was executed here
+	ahead    *chain.Checkpoint        // guarded by mu; certified, not executed here yet
+	top      uint64                   // guarded by mu; last executed height
+	unsigned []signJob                // guarded by mu; executed, not signed yet
+	seen     map[string]uint64        // guarded by mu; highest height each member has signed
+	recent   map[uint64]ownHead       // guarded by mu; the last keepHeads executed
+	evidence []Divergence             // guarded by mu
+	waiting  map[uint64]chan struct{} // guarded by mu; closed when the height is certified
+	wake     chan struct{}            // for the signer; holds one token
+	news     *bell                    // rung when newest changes
 	diverged func(error)
 }
 
@@ -74,7 +75,7 @@ type Divergence struct {
 
 func newCertifier(self string, newest *chain.Checkpoint, diverged func(error)) *certifier {
 	return &certifier{
-		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]uint64{}, recent: map[uint64]ownHead{},
+		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]uint64{}, recent: map[uint64]ownHead{}, waiting: map[uint64]chan struct{}{},
 		wake: make(chan struct{}, 1), news: newBell(), diverged: diverged,
 	}
 }
@@ -234,7 +235,29 @@ func (c *certifier) accept(cp *chain.Checkpoint) {
 			delete(c.heads, height)
 		}
 	}
+	for height, ch := range c.waiting {
+		if height <= cp.Height {
+			close(ch)
+			delete(c.waiting, height)
+		}
+	}
 	c.news.broadcast()
+}
+
+// wait returns the newest certificate if it covers height, or else a channel that
+// is closed when one does.
+func (c *certifier) wait(height uint64) (*chain.Checkpoint, <-chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.newest != nil && c.newest.Height >= height {
+		return c.newest, nil
+	}
+	ch := c.waiting[height]
+	if ch == nil {
+		ch = make(chan struct{})
+		c.waiting[height] = ch
+	}
+	return nil, ch
 }
 
 // offer takes a certificate from a peer, already verified against the
@@ -545,12 +568,12 @@ func (r *Replica) fetchCheckpoint(ctx context.Context, member string) (*chain.Ch
 // certified checkpoint that covers it.
 func (r *Replica) WaitCertified(ctx context.Context, height uint64) (*chain.Checkpoint, error) {
 	for {
-		changed := r.certs.news.wait()
-		if cp := r.certs.checkpoint(); cp != nil && cp.Height >= height {
+		cp, certified := r.certs.wait(height)
+		if cp != nil {
 			return cp, nil
 		}
 		select {
-		case <-changed:
+		case <-certified:
 		case <-r.stopped:
 			return nil, r.stopErr()
 		case <-ctx.Done():

@@ -69,10 +69,10 @@ type Options struct {
 	// t_c members have cosigned. It must return soon.
 	OnCertified func(*chain.Checkpoint)
 
-	// MaxBlockTxs and MaxBlockBytes cap a block. 0 means 1000 and 512 KiB.
+	// MaxBlockTxs and MaxBlockBytes cap a block. 0 means 1000 and 640 KiB.
 	MaxBlockTxs   int
 	MaxBlockBytes int
-	// MaxInFlight is how many blocks may be on their way through Raft. 0 means 2.
+	// MaxInFlight is how many blocks may be on their way through Raft. 0 means 3.
 	MaxInFlight int
 	// QueueBytes bounds the transactions that wait to be proposed, here and for
 	// others. 0 means 64 MiB.
@@ -135,8 +135,8 @@ func (o Options) withDefaults() (Options, error) {
 		o.OnCertified = func(*chain.Checkpoint) {}
 	}
 	def(&o.MaxBlockTxs, 1000)
-	def(&o.MaxBlockBytes, 512<<10)
-	def(&o.MaxInFlight, 2)
+	def(&o.MaxBlockBytes, 640<<10)
+	def(&o.MaxInFlight, 3)
 	def(&o.QueueBytes, 64<<20)
 	def(&o.SnapshotEntries, 4096)
 	def(&o.TrailingEntries, 2048)

@@ -76,6 +76,7 @@ type Replica struct {
 	readOnly   atomic.Bool
 	voteAt     atomic.Uint64 // log index from which this replica may vote again
 	refused    atomic.Uint64 // messages of peers that were refused
+	inRaft     atomic.Int64  // blocks handed to Raft and not committed yet
 	floorHits  atomic.Uint64 // attempts to overwrite applied entries
 	savedCert  uint64        // owned by certifyLoop; height of the checkpoint on disk
 	ledTerm    uint64        // owned by dispatch; term in which this replica led up to date

@@ -90,16 +90,10 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item) 
 	retry := time.NewTimer(2 * r.opt.Heartbeat)
 	defer retry.Stop()
 	result := it.done
+	if head := r.book.Head(); head.Header.Time > tx.NotAfter {
+		return r.expired(ctx, tx, w, head.Header.Height)
+	}
 	for {
-		changed := r.news.wait()
-		select {
-		case at := <-w.ch:
-			return at, nil
-		default:
-		}
-		if head := r.book.Head(); head.Header.Time > tx.NotAfter {
-			return r.expired(ctx, tx, w, head.Header.Height)
-		}
 		select {
 		case at := <-w.ch:
 			return at, nil
@@ -114,7 +108,6 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item) 
 			}
 		case <-retry.C:
 			return executed{}, errRetry
-		case <-changed:
 		case <-r.stopped:
 			return executed{}, fmt.Errorf("%w: %w", ErrUnknown, r.stopErr())
 		case <-ctx.Done():
@@ -294,9 +287,13 @@ func (o *outbox) nudge() {
 func (o *outbox) take(maxTxs, maxBytes int) []*item {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n, bytes := 0, 0
-	for n < len(o.items) && n < maxTxs && (n == 0 || bytes+o.items[n].size() <= maxBytes) {
-		bytes += o.items[n].size()
+	n, bytes, block := 0, 0, 0
+	for n < len(o.items) && n < maxTxs {
+		it := o.items[n]
+		if block += it.size() - itemOverhead; block > maxBytes && n > 0 {
+			break
+		}
+		bytes += it.size()
 		n++
 	}
 	batch := o.items[:n:n]
@@ -326,12 +323,7 @@ func (r *Replica) dispatch() {
 		select {
 		case <-r.outbox.kick:
 		case n := <-finished:
-			if *n--; n == &inFlight && inFlight == 0 && r.outbox.empty() {
-				// Followers learn with the next entry that this block is
-				// committed. There is none: they would wait for a heartbeat,
-				// and the block for their signatures.
-				r.wg.Go(func() { _ = r.raft.Barrier(r.opt.Heartbeat).Error() }) // it may fail: the heartbeat comes
-			}
+			*n--
 		case <-ticker.C:
 		case <-r.ctx.Done():
 			for inFlight+forwards > 0 {
@@ -400,9 +392,16 @@ func (r *Replica) propose(batch []*item) {
 		return
 	}
 	r.entries.propose(data, e)
+	r.inRaft.Add(1)
 	future := r.raft.Apply(data, enqueueTimeout)
 	err = future.Error()
 	r.entries.forget(data)
+	if r.inRaft.Add(-1) == 0 && err == nil {
+		// Followers learn with the next entry that this block is committed.
+		// There is none yet: they would wait for a heartbeat, and the block for
+		// their signatures. This may fail; then the heartbeat comes.
+		r.wg.Go(func() { _ = r.raft.Barrier(r.opt.Heartbeat).Error() })
+	}
 	if err == nil {
 		err, _ = future.Response().(error)
 	}
