@@ -163,6 +163,9 @@ func (x *Executor) Replay(head *Head, r Reader, block *chain.Block) (*Outcome, e
 
 // begin checks that e may follow head and prepares its block.
 func (x *Executor) begin(head *Head, r Reader, e *chain.Entry) (*blockRun, error) {
+	if n := len(e.Txs); n == 0 || len(e.Parsed()) != n || len(e.Sidecars) != n {
+		return nil, errors.New("entry was neither parsed nor signed")
+	}
 	parent := head.Header.Hash()
 	if err := x.loadConsortium(r); err != nil {
 		return nil, err

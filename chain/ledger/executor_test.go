@@ -248,6 +248,16 @@ func TestVoidEntries(t *testing.T) {
 	code(t, c.Run(tx...), 0, "")
 }
 
+func TestEntryThatWasNotParsedIsRefused(t *testing.T) {
+	c := newChain(t)
+	good := c.Entry([]*chain.Tx{c.Tx("alice", "store", "put", put("k", "v"))}, nil)
+	for _, e := range []*chain.Entry{{}, {Proposal: good.Proposal}, {Proposal: good.Proposal, Sidecars: good.Sidecars}} {
+		if _, err := c.Executor.Apply(c.Head, &c.State, e); err == nil {
+			t.Error("an entry made by hand is executed")
+		}
+	}
+}
+
 func TestStateFaultStopsTheReplica(t *testing.T) {
 	c := newChain(t)
 	disk := errors.New("bit rot")

@@ -293,3 +293,33 @@ func TestDigestSeparatesKeyAndValue(t *testing.T) {
 		t.Fatal("two pairs have one hash")
 	}
 }
+
+// Meaningful under the race detector.
+func TestLookupRunsBesideApply(t *testing.T) {
+	c := newChain(t)
+	tx := c.Tx("alice", "store", "put", put("k", "v"))
+	done := make(chan struct{})
+	found := make(chan bool)
+	go func() {
+		seen := false
+		for {
+			select {
+			case <-done:
+				found <- seen
+				return
+			default:
+				_, ok := c.Executor.Lookup(tx.ID())
+				seen = seen || ok
+			}
+		}
+	}()
+	c.Run(tx)
+	for range 20 {
+		c.Run(c.Tx("alice", "store", "put", put("k", "w")))
+	}
+	close(done)
+	<-found
+	if i, ok := c.Executor.Lookup(tx.ID()); !ok || i != 0 {
+		t.Fatal("executed transaction is not found")
+	}
+}
