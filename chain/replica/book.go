@@ -367,11 +367,19 @@ func blockRecord(s *step) ([]byte, error) {
 	return append(b, body...), nil
 }
 
-func parseBlockRecord(raw []byte) (*chain.Block, position, error) {
+// blockPosition returns where the entry of a block record stands.
+func blockPosition(raw []byte) (position, error) {
 	if len(raw) < 16 {
-		return nil, position{}, errors.New("block record cut short")
+		return position{}, errors.New("block record cut short")
 	}
-	pos := position{Index: binary.BigEndian.Uint64(raw), Term: binary.BigEndian.Uint64(raw[8:])}
+	return position{Index: binary.BigEndian.Uint64(raw), Term: binary.BigEndian.Uint64(raw[8:])}, nil
+}
+
+func parseBlockRecord(raw []byte) (*chain.Block, position, error) {
+	pos, err := blockPosition(raw)
+	if err != nil {
+		return nil, position{}, err
+	}
 	blk, err := chain.ParseBlock(raw[16:])
 	return blk, pos, err
 }

@@ -38,7 +38,7 @@ func (r *Replica) apply(log *raft.Log) error {
 	}
 	pos := position{Index: log.Index, Term: log.Term}
 	if pos.Index <= r.book.Applied().Index {
-		return nil // on disk already; Raft replays the log after a restart
+		return r.checkReplayed(log) // on disk already; Raft replays the log after a restart
 	}
 	var err error
 	switch log.Type {
@@ -53,6 +53,34 @@ func (r *Replica) apply(log *raft.Log) error {
 		r.halt(err)
 	}
 	return err
+}
+
+// checkReplayed compares an entry that was executed before a restart with what
+// was executed then.
+func (r *Replica) checkReplayed(log *raft.Log) error {
+	if log.Type != raft.LogCommand {
+		return nil
+	}
+	if r.replayed == nil {
+		r.replayed = map[uint64]uint64{}
+		for height := r.book.Head().Header.Height; height > 0; height-- {
+			raw, err := r.book.blocks.Read(height)
+			if err != nil {
+				break // not on disk yet: it was executed in this run
+			}
+			pos, err := blockPosition(raw)
+			if err != nil || pos.Index < log.Index {
+				break
+			}
+			r.replayed[pos.Index] = pos.Term
+		}
+	}
+	if term, ok := r.replayed[log.Index]; ok && term != log.Term {
+		err := fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term)
+		r.halt(err)
+		return err
+	}
+	return nil
 }
 
 func (r *Replica) applyEntry(log *raft.Log, pos position) error {

@@ -36,13 +36,16 @@ type raftLog struct {
 	cache     map[uint64]*raft.Log // guarded by mu
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
-	cacheMax  int
+	// shadow holds the terms of applied entries that Raft removed to make room
+	// for what follows a snapshot. They may come again, but no others.
+	shadow   map[uint64]uint64 // guarded by mu
+	cacheMax int
 }
 
 const raftLogVersion = 1
 
 func newRaftLog(log *seglog.Log, cacheBytes int) *raftLog {
-	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, cacheMax: cacheBytes}
+	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, shadow: map[uint64]uint64{}, cacheMax: cacheBytes}
 }
 
 // raise sets the floor; it never goes down.
@@ -99,6 +102,9 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		l.report(first, floor)
 		return fmt.Errorf("%w: entry %d, applied %d", errFloor, first, floor)
 	}
+	if err := l.compareShadow(logs); err != nil {
+		return err
+	}
 	if l.check != nil {
 		if err := l.check(logs); err != nil {
 			return err
@@ -116,6 +122,40 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 	}
 	l.remember(logs)
 	return nil
+}
+
+// compareShadow refuses entries other than the applied ones that were removed.
+func (l *raftLog) compareShadow(logs []*raft.Log) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, log := range logs {
+		if term, ok := l.shadow[log.Index]; ok && term != log.Term {
+			return fmt.Errorf("%w: entry %d of term %d, applied in term %d", errFloor, log.Index, log.Term, term)
+		}
+	}
+	for index := range l.shadow {
+		if index <= l.covered {
+			delete(l.shadow, index)
+		}
+	}
+	return nil
+}
+
+// reset empties the log after a snapshot was installed.
+func (l *raftLog) reset(first, last uint64) error {
+	terms := map[uint64]uint64{}
+	for index := first; index <= last; index++ {
+		terms[index] = l.term(index)
+	}
+	l.mu.Lock()
+	for index, term := range terms {
+		if index > l.covered && index <= l.floor {
+			l.shadow[index] = term
+		}
+		l.forget(index)
+	}
+	l.mu.Unlock()
+	return l.log.TruncateFront(last)
 }
 
 func (l *raftLog) remember(logs []*raft.Log) {
@@ -156,6 +196,9 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 	l.mu.Unlock()
 	if lo <= first && hi <= covered {
 		return l.log.TruncateFront(hi)
+	}
+	if lo <= first && hi >= last && covered >= first-1 {
+		return l.reset(first, last)
 	}
 	if hi < last {
 		return fmt.Errorf("delete entries %d to %d of %d to %d: neither end", lo, hi, first, last)

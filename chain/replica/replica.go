@@ -74,12 +74,13 @@ type Replica struct {
 
 	consortium atomic.Pointer[chain.Consortium]
 	readOnly   atomic.Bool
-	voteAt     atomic.Uint64 // log index from which this replica may vote again
-	refused    atomic.Uint64 // messages of peers that were refused
-	inRaft     atomic.Int64  // blocks handed to Raft and not committed yet
-	floorHits  atomic.Uint64 // attempts to overwrite applied entries
-	savedCert  uint64        // owned by certifyLoop; height of the checkpoint on disk
-	ledTerm    uint64        // owned by dispatch; term in which this replica led up to date
+	voteAt     atomic.Uint64     // log index from which this replica may vote again
+	refused    atomic.Uint64     // messages of peers that were refused
+	inRaft     atomic.Int64      // blocks handed to Raft and not committed yet
+	floorHits  atomic.Uint64     // attempts to overwrite applied entries
+	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
+	savedCert  uint64            // owned by certifyLoop; height of the checkpoint on disk
+	ledTerm    uint64            // owned by dispatch; term in which this replica led up to date
 
 	mu       sync.Mutex
 	halted   error         // guarded by mu
@@ -404,7 +405,9 @@ func (r *Replica) startRaft() error {
 	config.LeaderLeaseTimeout = opt.Heartbeat / 2
 	config.CommitTimeout = max(opt.Heartbeat/20, time.Millisecond)
 	config.MaxAppendEntries = 64
-	config.BatchApplyCh = true
+	// Not BatchApplyCh: what is in the channel when Raft shuts down is never
+	// answered, and we have few blocks under way.
+	config.BatchApplyCh = false
 	config.ShutdownOnRemove = false
 	config.NoSnapshotRestoreOnStart = true
 	config.NoLegacyTelemetry = true

@@ -327,10 +327,16 @@ func (s *simulation) kill(name string) {
 	node.crash()
 }
 
-func (s *simulation) restart(name string) {
+func (s *simulation) restart(name string, healed bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	if !healed {
+		ctx, cancel = context.WithTimeout(context.Background(), 5*time.Second)
+	}
 	defer cancel()
 	node, err := Open(ctx, s.options(name))
+	if err != nil && !healed && errors.Is(err, context.DeadlineExceeded) {
+		return // it needs the others to repair itself, and does not reach them
+	}
 	if err != nil {
 		s.t.Errorf("open %s: %v", name, err)
 		return
@@ -345,12 +351,12 @@ func (s *simulation) restartAll() {
 	for _, name := range s.names() {
 		s.kill(name)
 	}
-	s.startMissing()
+	s.startMissing(false)
 }
 
 // startMissing starts all members that are down, at the same time: one may need
 // the others to repair itself.
-func (s *simulation) startMissing() {
+func (s *simulation) startMissing(healed bool) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	for _, name := range s.names() {
@@ -358,7 +364,7 @@ func (s *simulation) startMissing() {
 		node := s.nodes[name]
 		s.mu.Unlock()
 		if node == nil {
-			wg.Go(func() { s.restart(name) })
+			wg.Go(func() { s.restart(name, healed) })
 		}
 	}
 }
@@ -400,7 +406,7 @@ func (s *simulation) heal() {
 			s.net.setDelay(a, b, 0)
 		}
 	}
-	s.startMissing()
+	s.startMissing(true)
 }
 
 // check verifies what the clients saw against the chain.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -107,7 +108,13 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item) 
 				return executed{}, fmt.Errorf("%w: %w", errRetry, err)
 			}
 		case <-retry.C:
-			return executed{}, errRetry
+			if it.taken.Load() {
+				return executed{}, errRetry
+			}
+			if head := r.book.Head(); head.Header.Time > tx.NotAfter {
+				return r.expired(ctx, tx, w, head.Header.Height)
+			}
+			retry.Reset(2 * r.opt.Heartbeat) // still in the queue: there is no leader, or much to do
 		case <-r.stopped:
 			return executed{}, fmt.Errorf("%w: %w", ErrUnknown, r.stopErr())
 		case <-ctx.Done():
@@ -231,8 +238,9 @@ func (ws *waiters) resolve(s *step, txs []*chain.Tx) {
 type item struct {
 	tx        *chain.Tx
 	sidecar   []byte
-	forwarded bool       // by another member: not to be forwarded again
-	done      chan error // takes one: nil when its entry was applied by the leader
+	forwarded bool        // by another member: not to be forwarded again
+	taken     atomic.Bool // out of the queue
+	done      chan error  // takes one: nil when its entry was applied by the leader
 }
 
 func (it *item) size() int { return len(it.tx.Bytes()) + len(it.sidecar) + itemOverhead }
@@ -297,6 +305,9 @@ func (o *outbox) take(maxTxs, maxBytes int) []*item {
 		n++
 	}
 	batch := o.items[:n:n]
+	for _, it := range batch {
+		it.taken.Store(true)
+	}
 	if o.items = o.items[n:]; len(o.items) == 0 {
 		o.items = nil
 	}
