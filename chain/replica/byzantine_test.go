@@ -200,7 +200,7 @@ func TestAttackForgedSnapshot(t *testing.T) {
 		far := good.Anchor.Pos
 		far.Index += 1000
 		for _, v := range victims {
-			before := v.raft.GetConfiguration().Configuration()
+			before := v.node().GetConfiguration().Configuration()
 			head := v.book.Head().Header
 			for name, err := range map[string]error{
 				"garbage":              send(v, []byte("garbage"), good.Anchor.Config, far),
@@ -214,7 +214,7 @@ func TestAttackForgedSnapshot(t *testing.T) {
 					t.Errorf("%s accepted a snapshot: %s", v.opt.Member, name)
 				}
 			}
-			if got := v.raft.GetConfiguration().Configuration(); len(got.Servers) != len(before.Servers) {
+			if got := v.node().GetConfiguration().Configuration(); len(got.Servers) != len(before.Servers) {
 				t.Errorf("%s: configuration replaced", v.opt.Member)
 			}
 			if got := v.book.Head().Header; got.Hash() != head.Hash() {
@@ -248,7 +248,7 @@ func TestAttackConfigurationSwap(t *testing.T) {
 					t.Errorf("%s accepted configuration %v", v.opt.Member, servers)
 				}
 			}
-			if n := len(v.raft.GetConfiguration().Configuration().Servers); n != 4 {
+			if n := len(v.node().GetConfiguration().Configuration().Servers); n != 4 {
 				t.Errorf("%s: %d servers", v.opt.Member, n)
 			}
 		}

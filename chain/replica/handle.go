@@ -173,10 +173,10 @@ func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesReq
 		}
 		votes[string(s.ID)] = s.Suffrage == raft.Voter
 	}
-	if r.raft == nil {
+	if r.node() == nil {
 		return nil
 	}
-	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
+	for _, s := range r.node().GetConfiguration().Configuration().Servers {
 		member := !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) == nil })
 		if s.Suffrage == raft.Voter && member && !votes[string(s.ID)] {
 			return fmt.Errorf("configuration takes the vote from member %s", s.ID)
@@ -186,7 +186,7 @@ func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesReq
 }
 
 func (r *Replica) inConfiguration(id raft.ServerID) bool {
-	return r.raft != nil && slices.ContainsFunc(r.raft.GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == id })
+	return r.node() != nil && slices.ContainsFunc(r.node().GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == id })
 }
 
 // followChanges adds the consortium files that the transactions of an entry put

@@ -47,7 +47,7 @@ func (r *Replica) superviseMembers() {
 
 // reconcile makes at most one change.
 func (r *Replica) reconcile() error {
-	future := r.raft.GetConfiguration()
+	future := r.node().GetConfiguration()
 	if err := future.Error(); err != nil {
 		return err
 	}
@@ -58,11 +58,11 @@ func (r *Replica) reconcile() error {
 		id, addr := raft.ServerID(m.Name), raft.ServerAddress(m.Name)
 		if i < 0 {
 			r.log.Info("member joins", "member", m.Name)
-			return r.raft.AddNonvoter(id, addr, 0, enqueueTimeout).Error()
+			return r.node().AddNonvoter(id, addr, 0, enqueueTimeout).Error()
 		}
 		if servers[i].Suffrage != raft.Voter && r.caughtUp(m.Name) {
 			r.log.Info("member gets a vote", "member", m.Name)
-			return r.raft.AddVoter(id, addr, 0, enqueueTimeout).Error()
+			return r.node().AddVoter(id, addr, 0, enqueueTimeout).Error()
 		}
 	}
 	for _, s := range servers {
@@ -70,10 +70,10 @@ func (r *Replica) reconcile() error {
 			continue
 		}
 		if string(s.ID) == r.opt.Member {
-			return r.raft.LeadershipTransfer().Error() // the next leader removes us
+			return r.node().LeadershipTransfer().Error() // the next leader removes us
 		}
 		r.log.Info("member leaves", "member", string(s.ID))
-		return r.raft.RemoveServer(s.ID, 0, enqueueTimeout).Error()
+		return r.node().RemoveServer(s.ID, 0, enqueueTimeout).Error()
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func nextConsortium(t *testing.T, k *chain.Consortium, members []chain.Member) (
 // voters returns who has a vote in Raft, as r sees it.
 func voters(r *Replica) []string {
 	var names []string
-	for _, s := range r.raft.GetConfiguration().Configuration().Servers {
+	for _, s := range r.node().GetConfiguration().Configuration().Servers {
 		if s.Suffrage == 0 {
 			names = append(names, string(s.ID))
 		}

@@ -97,7 +97,7 @@ func (r *Replica) linearize(ctx context.Context) (uint64, error) {
 
 // barrier commits an empty entry and returns the height executed then.
 func (r *Replica) barrier() (uint64, error) {
-	if err := r.raft.Barrier(enqueueTimeout).Error(); err != nil {
+	if err := r.node().Barrier(enqueueTimeout).Error(); err != nil {
 		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
 	}
 	return r.book.Head().Header.Height, nil

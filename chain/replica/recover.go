@@ -282,7 +282,7 @@ func (r *Replica) watchBehind() {
 			return
 		}
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
-		idle := r.raft.AppliedIndex() >= r.raft.CommitIndex() && time.Since(r.raft.LastContact()) < r.opt.Heartbeat
+		idle := r.node().AppliedIndex() >= r.node().CommitIndex() && time.Since(r.node().LastContact()) < r.opt.Heartbeat
 		if now != height || hit == hits && !idle {
 			height, hits, still = now, hit, 0
 			continue

@@ -62,7 +62,7 @@ type Replica struct {
 	snaps     *snapStore
 	transport *raftTransport
 	peers     *peerNet
-	raft      *raft.Raft
+	running   atomic.Pointer[raft.Raft] // nil until Open starts it; peers are answered before
 	entries   *entryCache
 	certs     *certifier
 	gossip    *gossip
@@ -424,10 +424,15 @@ func (r *Replica) startRaft() error {
 	if opt.wrapTransport != nil {
 		transport = opt.wrapTransport(transport)
 	}
-	var err error
-	r.raft, err = raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, transport)
+	node, err := raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, transport)
+	if err == nil {
+		r.running.Store(node)
+	}
 	return err
 }
+
+// node returns Raft, nil before it runs.
+func (r *Replica) node() *raft.Raft { return r.running.Load() }
 
 // bootstrap writes the first entry, the same on every founding member.
 func (r *Replica) bootstrap(config *raft.Config) error {
@@ -462,13 +467,13 @@ func (r *Replica) accept() {
 // leader returns the member that leads, "" if none is known, and whether it is
 // this one.
 func (r *Replica) leader() (name string, self bool) {
-	if r.raft == nil {
+	if r.node() == nil {
 		return "", false
 	}
-	if r.raft.State() == raft.Leader {
+	if r.node().State() == raft.Leader {
 		return r.opt.Member, true
 	}
-	_, id := r.raft.LeaderWithID()
+	_, id := r.node().LeaderWithID()
 	if string(id) == r.opt.Member {
 		return "", false // was
 	}
@@ -476,10 +481,10 @@ func (r *Replica) leader() (name string, self bool) {
 }
 
 func (r *Replica) appliedIndex() uint64 {
-	if r.raft == nil {
+	if r.node() == nil {
 		return r.book.Applied().Index
 	}
-	return max(r.raft.AppliedIndex(), r.book.Applied().Index)
+	return max(r.node().AppliedIndex(), r.book.Applied().Index)
 }
 
 // halt stops the replica: it applies, signs and serves nothing more. The next
@@ -534,7 +539,7 @@ func (r *Replica) Close() error {
 }
 
 func (r *Replica) shutdown() error {
-	if r.raft != nil && r.haltErr() == nil {
+	if r.node() != nil && r.haltErr() == nil {
 		r.handOver()
 	}
 	r.mu.Lock()
@@ -546,8 +551,8 @@ func (r *Replica) shutdown() error {
 	r.cancel()
 	var errs []error
 	var down raft.Future
-	if r.raft != nil {
-		down = r.raft.Shutdown()
+	if r.node() != nil {
+		down = r.node().Shutdown()
 	}
 	if r.transport != nil {
 		errs = append(errs, r.transport.Close()) // ends the calls that Raft waits for
@@ -583,7 +588,7 @@ func (r *Replica) handOver() {
 	if _, self := r.leader(); !self || len(r.Consortium().Members) == 1 {
 		return
 	}
-	future := r.raft.LeadershipTransfer()
+	future := r.node().LeadershipTransfer()
 	done := make(chan error, 1)
 	r.wg.Go(func() { done <- future.Error() })
 	timer := time.NewTimer(min(closeTimeout, 3*r.opt.Heartbeat))

@@ -52,7 +52,7 @@ func (c *cluster) sameHead() chain.Header {
 			for name, r := range c.nodes {
 				leader, _ := r.leader()
 				c.t.Logf("%s: height %d, raft %v %d/%d leader %q, certified %v, votes %v", name, r.book.Head().Header.Height,
-					r.raft.State(), r.raft.AppliedIndex(), r.raft.LastIndex(), leader, r.Checkpoint() != nil && r.Checkpoint().Height == r.book.Head().Header.Height, r.mayVote())
+					r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, r.Checkpoint() != nil && r.Checkpoint().Height == r.book.Head().Header.Height, r.mayVote())
 			}
 			c.t.Fatal("members do not come to the same certified head")
 		}

@@ -394,7 +394,7 @@ func (s *simulation) transfer(name string) {
 	node := s.nodes[name]
 	s.mu.Unlock()
 	if node != nil {
-		_ = node.raft.LeadershipTransfer() // may fail: it is one more disturbance
+		_ = node.node().LeadershipTransfer() // may fail: it is one more disturbance
 	}
 }
 

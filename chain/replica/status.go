@@ -29,7 +29,7 @@ func (r *Replica) Status() Status {
 	leader, _ := r.leader()
 	s := Status{
 		Member: r.opt.Member, Leader: leader, Height: head.Height, Size: head.Size,
-		Term: r.raft.CurrentTerm(), LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
+		Term: r.node().CurrentTerm(), LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
 		LogBytes: r.raftLog.log.Size(), ReadOnly: r.readOnly.Load(), Voting: r.mayVote(),
 		Refused: r.refused.Load(), Err: r.Err(),
 	}

@@ -365,11 +365,11 @@ func (r *Replica) dispatch() {
 // lead reports whether this replica, leader in Raft, has executed everything
 // from before its term.
 func (r *Replica) lead() bool {
-	term := r.raft.CurrentTerm()
+	term := r.node().CurrentTerm()
 	if r.ledTerm == term {
 		return true
 	}
-	if err := r.raft.Barrier(r.opt.Heartbeat).Error(); err != nil {
+	if err := r.node().Barrier(r.opt.Heartbeat).Error(); err != nil {
 		return false
 	}
 	r.ledTerm = term
@@ -404,14 +404,14 @@ func (r *Replica) propose(batch []*item) {
 	}
 	r.entries.propose(data, e)
 	r.inRaft.Add(1)
-	future := r.raft.Apply(data, enqueueTimeout)
+	future := r.node().Apply(data, enqueueTimeout)
 	err = future.Error()
 	r.entries.forget(data)
 	if r.inRaft.Add(-1) == 0 && err == nil {
 		// Followers learn with the next entry that this block is committed.
 		// There is none yet: they would wait for a heartbeat, and the block for
 		// their signatures. This may fail; then the heartbeat comes.
-		r.wg.Go(func() { _ = r.raft.Barrier(r.opt.Heartbeat).Error() })
+		r.wg.Go(func() { _ = r.node().Barrier(r.opt.Heartbeat).Error() })
 	}
 	if err == nil {
 		err, _ = future.Response().(error)
