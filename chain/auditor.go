@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -11,6 +13,7 @@ import (
 // names the first broken link; the Auditor must not be used after it. It is
 // not safe for concurrent use.
 type Auditor struct {
+	trusted   *Consortium // what the auditor holds
 	current   *Consortium // in force for the next block
 	last      *Consortium // in force for the block at head
 	head      Header
@@ -19,10 +22,13 @@ type Auditor struct {
 	tree      Tree
 	pending   map[uint64]Sidecar // of the last block, by leaf index
 	certified uint64             // height of the last certified checkpoint
+	vouched   bool               // that one is by members of the trusted file or of a later one
 }
 
 // NewAuditor begins at genesis. The founding file must be the one that trusted,
-// the consortium file the auditor holds, is descended from.
+// the consortium file the auditor holds, is descended from. The chain must lead
+// to trusted itself: members who have left could sign another history from
+// genesis on, but none that the members of this file certified.
 func NewAuditor(trusted, founding *Consortium, genesis *Header) (*Auditor, error) {
 	want, err := trusted.FoundingHash()
 	if err != nil {
@@ -42,7 +48,7 @@ func NewAuditor(trusted, founding *Consortium, genesis *Header) (*Auditor, error
 	if *expect != *genesis {
 		return nil, &BrokenError{Link: "genesis header", Want: expect.Hash(), Got: genesis.Hash()}
 	}
-	a := &Auditor{current: founding, last: founding, head: *genesis, hash: genesis.Hash()}
+	a := &Auditor{trusted: trusted, current: founding, last: founding, head: *genesis, hash: genesis.Hash()}
 	a.recent[0] = a.hash
 	return a, nil
 }
@@ -145,12 +151,35 @@ func (a *Auditor) transactions(b *Block) (*Consortium, error) {
 			a.pending[a.head.Size+uint64(i)] = tx.Sidecar
 		}
 		if tx.Contract == SystemContract {
-			if next, err = next.Next(tx.Args); err != nil {
+			if next, err = next.Next(tx.Args); err != nil || tx.Method != ConsortiumMethod {
 				return nil, broken("change of the consortium")
+			}
+			if err := a.leadsToTrusted(next); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return next, nil
+}
+
+// leadsToTrusted compares the file of the trusted epoch with the trusted file.
+func (a *Auditor) leadsToTrusted(k *Consortium) error {
+	if k.Epoch != a.trusted.Epoch {
+		return nil
+	}
+	got, err := k.Bytes()
+	if err != nil {
+		return err
+	}
+	want, err := a.trusted.Bytes()
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return &BrokenError{Height: a.head.Height + 1, Link: "consortium file of the trusted epoch",
+			Want: sha256.Sum256(want), Got: sha256.Sum256(got)}
+	}
+	return nil
 }
 
 // beforeState reports whether c is a verdict of Tx.Admit.
@@ -171,6 +200,7 @@ func (a *Auditor) Checkpoint(c *Checkpoint) error {
 		return fmt.Errorf("%w: %w", &BrokenError{Height: a.head.Height, Link: "checkpoint"}, err)
 	}
 	a.certified = a.head.Height
+	a.vouched = a.last.Epoch >= a.trusted.Epoch || a.trusted.Verify(c) == nil
 	return nil
 }
 
@@ -183,12 +213,16 @@ func (a *Auditor) Sidecar(index uint64, data []byte) error {
 	return nil
 }
 
-// Finish returns nil if the last block is covered by a certified checkpoint
-// and wraps ErrUncertified otherwise: a chain that was cut off, or its newest
-// blocks, which nothing vouches for yet.
+// Finish returns nil if the last block is covered by a checkpoint that is
+// certified by members of the trusted consortium file or of a later one, and
+// wraps ErrUncertified otherwise: the chain was cut off, nothing vouches for its
+// newest blocks yet, or it ends before the trusted file was in force.
 func (a *Auditor) Finish() error {
 	if a.certified != a.head.Height || a.head.Height == 0 {
 		return errors.Join(&BrokenError{Height: a.certified + 1, Link: "checkpoint is missing"}, ErrUncertified)
+	}
+	if !a.vouched {
+		return errors.Join(&BrokenError{Height: a.head.Height + 1, Link: "checkpoint under the trusted consortium file is missing"}, ErrUncertified)
 	}
 	return nil
 }

@@ -261,3 +261,132 @@ func (r *zeros) Read(p []byte) (int, error) {
 	r.n += len(p)
 	return len(p), nil
 }
+
+// change puts a file in force in which every member but south has another key.
+func change(t *testing.T, c *ledgertest.Chain) *chain.Consortium {
+	t.Helper()
+	next := *c.Consortium
+	next.Members = slices.Clone(next.Members)
+	founding, err := next.FoundingHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Epoch, next.Founding = 1, founding
+	for i, m := range next.Members {
+		if m.Name != "south" {
+			next.Members[i].NodeKey = ledgertest.Public(m.Name + "-2")
+		}
+	}
+	var es []chain.Endorsement
+	for _, m := range []string{"east", "north", "west"} {
+		es = append(es, endorsement(t, &next, m, m))
+	}
+	args, err := chain.NextConsortium(&next, es)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := c.Run(c.Tx("anybody", chain.SystemContract, chain.ConsortiumMethod, args)); r[0].Code != "" {
+		t.Fatal(r[0].Code)
+	}
+	return &next
+}
+
+// Members who have left, or whoever has their old keys, can sign another
+// history from genesis on, and put the real change of the consortium in it.
+func TestFormerMembersCannotForgeAHistory(t *testing.T) {
+	c := newLog(t, 150)
+	before := c.Export()
+	next := change(t, c)
+	var broken *chain.BrokenError
+	if err := verifyExport(before, next); !errors.As(err, &broken) || !errors.Is(err, chain.ErrUncertified) {
+		t.Errorf("history that ends before the trusted file: %v", err)
+	}
+	if err := verifyExport(c.Export(), next); !errors.Is(err, chain.ErrUncertified) {
+		t.Errorf("history that only former members certified: %v", err)
+	}
+	if err := verifyExport(c.Export(), c.Founding); err != nil {
+		t.Errorf("trusting the founding file: %v", err)
+	}
+	other := *next
+	other.Members = slices.Clone(next.Members)
+	other.Members[0].NodeKey = ledgertest.Public("east-3")
+	if err := verifyExport(c.Export(), &other); !errors.As(err, &broken) || broken.Height != 3 {
+		t.Errorf("history with another file of the trusted epoch: %v", err)
+	}
+
+	// The members of the trusted file certify the head: one checkpoint of
+	// theirs is enough, whoever else signed it.
+	head := c.Head.Header.TreeHead()
+	cp := c.Checkpoint()
+	for _, m := range []string{"north", "south", "west"} {
+		key := m + "-2"
+		if m == "south" {
+			key = m
+		}
+		s, err := next.Cosign(head, m, c.Now.Unix(), ledgertest.Key(key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cp.Signatures = append(cp.Signatures, s)
+	}
+	if err := verifyExport(c.Export(), next); err != nil {
+		t.Errorf("certified by former and present members: %v", err)
+	}
+	c.Checkpoints[head.Height] = c.Condensed()
+	if err := verifyExport(c.Export(), next); err != nil {
+		t.Errorf("certified by the key that outlives changes: %v", err)
+	}
+}
+
+// After a block come its sidecars, then at most one checkpoint.
+func TestCheckpointEndsItsBlockInAnExport(t *testing.T) {
+	c := newLog(t, 1)
+	s, err := chain.NewSidecar([]byte("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
+	c.Apply(c.Entry([]*chain.Tx{tx}, [][]byte{[]byte("sealed")}))
+	cp := c.Checkpoint()
+	genesis := &chain.Checkpoint{TreeHead: c.Genesis.TreeHead()}
+	for _, m := range []string{"east", "north", "south"} {
+		sig, err := c.Consortium.Cosign(genesis.TreeHead, m, c.Now.Unix(), ledgertest.Key(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		genesis.Signatures = append(genesis.Signatures, sig)
+	}
+	sidecar := func(w *chain.Exporter) error { return w.Sidecar(1, []byte("sealed")) }
+	checkpoint := func(w *chain.Exporter) error { return w.Checkpoint(cp) }
+	first := func(w *chain.Exporter) error { return w.Checkpoint(genesis) }
+	type steps = []func(*chain.Exporter) error
+	export := func(before, after steps) []byte {
+		var b bytes.Buffer
+		w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+		for _, step := range before {
+			err = errors.Join(err, step(w))
+		}
+		err = errors.Join(err, w.Block(c.Blocks[0]), w.Block(c.Blocks[1]))
+		for _, step := range after {
+			err = errors.Join(err, step(w))
+		}
+		if err := errors.Join(err, w.Close()); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	if err := verifyExport(export(nil, steps{sidecar, checkpoint}), c.Founding); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"two checkpoints":                export(nil, steps{checkpoint, checkpoint}),
+		"sidecar behind the checkpoint":  export(nil, steps{checkpoint, sidecar}),
+		"checkpoint of genesis":          export(steps{first}, steps{sidecar, checkpoint}),
+		"sidecar before the first block": export(steps{sidecar}, steps{sidecar, checkpoint}),
+	} {
+		var broken *chain.BrokenError
+		if err := verifyExport(data, c.Founding); !errors.As(err, &broken) {
+			t.Errorf("%s: %v, want BrokenError", name, err)
+		}
+	}
+}

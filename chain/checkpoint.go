@@ -35,6 +35,8 @@ const (
 // enough cosignatures.
 var ErrUncertified = errors.New("checkpoint is not certified")
 
+var errForeign = errors.New("checkpoint is for another chain")
+
 // A TreeHead is what a checkpoint says: the state of the chain at one height.
 type TreeHead struct {
 	Chain  string
@@ -180,8 +182,12 @@ func (k *Consortium) Cosign(t TreeHead, member string, unix int64, key crypto.Si
 }
 
 // Cosigner returns the member whose valid cosignature of t is s and the Unix
-// time in seconds at which it was made.
+// time in seconds at which it was made. A tree head of another chain has no
+// cosigner, whatever its members signed with the same keys.
 func (k *Consortium) Cosigner(t TreeHead, s Signature) (member string, unix int64, err error) {
+	if t.Chain != k.Chain {
+		return "", 0, errForeign
+	}
 	for i := range k.Members {
 		m := &k.Members[i]
 		if k.keyName(m) != s.Name || k.keyID(m) != s.KeyID {
@@ -204,6 +210,9 @@ func (t TreeHead) ThresholdMessage() []byte { return []byte("WARD-V1-CHECKPOINT\
 // of t, a compressed point of G2, 96 bytes, after verifying it under V.
 func (k *Consortium) ThresholdSignature(t TreeHead, sig []byte) (Signature, error) {
 	v := thresholdVerifier{k}
+	if t.Chain != k.Chain {
+		return Signature{}, errForeign
+	}
 	if !v.Verify([]byte(t.Body()), sig) {
 		return Signature{}, &note.InvalidSignatureError{Name: v.Name(), Hash: v.KeyHash()}
 	}
@@ -216,7 +225,7 @@ func (k *Consortium) ThresholdSignature(t TreeHead, sig []byte) (Signature, erro
 // ignored. The error wraps ErrUncertified when signatures are lacking.
 func (k *Consortium) Verify(c *Checkpoint) error {
 	if c.Chain != k.Chain {
-		return errors.New("checkpoint is for another chain")
+		return errForeign
 	}
 	msg, err := c.Bytes()
 	if err != nil {
@@ -243,15 +252,18 @@ func (k *Consortium) Verify(c *Checkpoint) error {
 	return nil
 }
 
-// CheckExtends verifies that t continues old: same chain, and the proof, as
-// made by [tlog.ProveTree], shows that the smaller tree is a prefix of the
-// larger.
+// CheckExtends verifies that t continues old: same chain, the proof, as made
+// by [tlog.ProveTree], shows that the smaller tree is a prefix of the larger,
+// and two heads of one size say the same.
 func (t TreeHead) CheckExtends(old TreeHead, proof tlog.TreeProof) error {
 	if t.Chain != old.Chain {
 		return errors.New("tree heads of two chains")
 	}
 	if t.Size > math.MaxInt64 || old.Size > t.Size || old.Height > t.Height {
 		return errors.New("tree shrank")
+	}
+	if (old.Size == t.Size || old.Height == t.Height) && old != t {
+		return errors.New("tree heads of one block differ")
 	}
 	if old.Size == 0 {
 		return nil // the empty tree is a prefix of every tree

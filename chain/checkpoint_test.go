@@ -175,12 +175,30 @@ func TestEquivocationConvictsTheMember(t *testing.T) {
 	extra := equivocation(t, c, "east", "east")
 	extra.First.Signatures = append(extra.First.Signatures, extra.First.Signatures[0])
 	for name, e := range map[string]*chain.Evidence{
-		"two members": two, "the same head twice": same, "two sizes": size, "a forged signature": forged, "two signatures": extra,
+		"two chains with one key": abroad(t, c), "two members": two, "the same head twice": same, "two sizes": size, "a forged signature": forged, "two signatures": extra,
 	} {
 		if member, err := e.Verify(c.Consortium); err == nil {
 			t.Errorf("%s convicts %q", name, member)
 		}
 	}
+}
+
+// abroad is what a member signs that uses one node key on two chains: it lies
+// on neither.
+func abroad(t *testing.T, c *ledgertest.Chain) *chain.Evidence {
+	t.Helper()
+	e := equivocation(t, c, "east", "east")
+	other := *c.Consortium
+	other.Chain = "other.example"
+	head := e.First.TreeHead
+	head.Chain = other.Chain
+	s, err := other.Cosign(head, "east", c.Now.Unix(), ledgertest.Key("east"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Name, s.KeyID = e.First.Signatures[0].Name, e.First.Signatures[0].KeyID
+	e.Second = &chain.Checkpoint{TreeHead: head, Signatures: []chain.Signature{s}}
+	return e
 }
 
 func TestCheckpointFormIsStrict(t *testing.T) {
@@ -226,7 +244,13 @@ func TestTreeHeadsDoNotShrink(t *testing.T) {
 	lower.Height = 1
 	foreign := now
 	foreign.Chain = "other.example"
+	forked := now
+	forked.State[0] ^= 1
+	sibling := now
+	sibling.Size++
 	for name, err := range map[string]error{
+		"another state": forked.CheckExtends(now, nil),
+		"same height":   sibling.CheckExtends(now, nil),
 		"smaller":       old.CheckExtends(now, p),
 		"lower":         lower.CheckExtends(old, p),
 		"another chain": foreign.CheckExtends(old, p),

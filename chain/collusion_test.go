@@ -71,6 +71,7 @@ func TestAuditorSeesThroughCollusion(t *testing.T) {
 		"expired transaction":         with(c.TxWith("alice", chain.TxBody{Contract: "notes", Method: "add", NotAfter: 1}).Bytes()),
 		"transaction of a far future": with(c.TxWith("alice", chain.TxBody{Contract: "notes", Method: "add", NotAfter: 1 << 60}).Bytes()),
 		"unendorsed consortium":       with(c.Tx("alice", chain.SystemContract, chain.ConsortiumMethod, []byte{0x80}).Bytes()),
+		"consortium by no method":     with(c.Tx("alice", chain.SystemContract, "anything", endorsedChange(t, c)).Bytes()),
 		"good signature denied":       code(chain.ErrSignature),
 		"good transaction expired":    code(chain.ErrExpired),
 		"good transaction malformed":  code(chain.ErrMalformed),

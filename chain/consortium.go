@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,7 +27,7 @@ const nameConsortium = "ward/v1/consortium"
 // transactions on the chain.
 type Consortium struct {
 	Format   string    `json:"format"`   // "ward/v1/consortium"
-	Chain    string    `json:"chain"`    // id of the chain, a DNS-like name
+	Chain    string    `json:"chain"`    // id of the chain, a DNS-like name, never used for another
 	Epoch    uint64    `json:"epoch"`    // 0, then one more with every change
 	Founding Hash      `json:"founding"` // SHA-256 of the file of epoch 0; zero in that file
 	Created  time.Time `json:"created"`  // time of the genesis block, UTC, whole seconds
@@ -195,14 +196,23 @@ func (m *Member) check() error {
 		return errors.New("no node key")
 	}
 	u, err := url.Parse(m.URL)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		strings.HasSuffix(m.URL, "/") || u.String() != m.URL {
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" ||
+		strings.HasSuffix(m.URL, "/") || !printable(m.URL) || u.String() != m.URL {
 		return errors.New("url is not an https base URL")
 	}
-	if host, port, err := net.SplitHostPort(m.Peer); err != nil || host == "" || port == "" {
+	host, port, err := net.SplitHostPort(m.Peer)
+	if err != nil || host == "" || !printable(m.Peer) {
 		return errors.New("peer is not host:port")
 	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
+		return errors.New("peer has no port from 1 to 65535")
+	}
 	return nil
+}
+
+// printable reports whether s is ASCII without spaces and control characters.
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 // Genesis returns the header of height 0, for a founding file and the hash of

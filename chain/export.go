@@ -125,9 +125,10 @@ type exportReader struct {
 	founding *Consortium
 	auditor  *Auditor // nil before genesis
 	sidecar  uint64   // least leaf index the next sidecar may have
+	open     bool     // after a block, before its checkpoint
 }
 
-// limits returns the largest payload of a kind of frame, -1 if there is none.
+// frameLimit returns the largest payload of a kind of frame, -1 if there is none.
 func frameLimit(kind byte) int {
 	switch kind {
 	case frameName:
@@ -182,12 +183,12 @@ func (x *exportReader) handle(kind byte, payload []byte) error {
 	case x.auditor == nil:
 		return x.broken(fmt.Sprintf("frame of kind %q out of order", kind))
 	}
-	switch kind {
-	case frameBlock:
+	switch {
+	case kind == frameBlock:
 		return x.block(payload)
-	case frameSidecar:
+	case kind == frameSidecar && x.open:
 		return x.sidecarFrame(payload)
-	case frameCheckpoint:
+	case kind == frameCheckpoint && x.open:
 		return x.checkpoint(payload)
 	}
 	return x.broken(fmt.Sprintf("frame of kind %q out of order", kind))
@@ -212,7 +213,7 @@ func (x *exportReader) block(payload []byte) error {
 	if err != nil {
 		return x.broken(err.Error())
 	}
-	x.sidecar = x.auditor.head.Size
+	x.sidecar, x.open = x.auditor.head.Size, true
 	if err := x.auditor.Block(b); err != nil {
 		return err
 	}
@@ -241,6 +242,7 @@ func (x *exportReader) sidecarFrame(payload []byte) error {
 }
 
 func (x *exportReader) checkpoint(payload []byte) error {
+	x.open = false
 	c, err := ParseCheckpoint(payload)
 	if err != nil {
 		return x.broken(err.Error())

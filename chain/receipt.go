@@ -98,7 +98,8 @@ func (r *Receipt) Bytes() ([]byte, error) {
 
 // Verify checks the receipt against the consortium: the checkpoint is
 // certified, the leaf is in its tree, and the transaction is of this chain and
-// signed. It returns the transaction. A receipt for bytes that were rejected
+// signed. It returns the transaction; whether that had an effect is for
+// Result.Err to say. A receipt for bytes that were rejected
 // as ErrMalformed, ErrSignature or ErrChain verifies with a nil transaction:
 // it proves the rejection and nothing about a signer.
 func (r *Receipt) Verify(k *Consortium) (*Tx, error) {

@@ -109,7 +109,7 @@ type leaf struct {
 }
 
 // Leaf returns the tree entry for a transaction, as sent, and its result. It
-// is shorter than 64 KiB. Its RFC 6962 leaf hash is LeafHash.
+// is shorter than 64 KiB.
 func Leaf(tx, result []byte) ([]byte, error) {
 	return Marshal(leaf{Name: nameLeaf, Tx: tx, Result: result})
 }

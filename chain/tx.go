@@ -106,7 +106,8 @@ func SignTx(body TxBody, key crypto.Signer) (*Tx, error) {
 }
 
 // ParseTx parses the bytes of a signed transaction, at most MaxTx. It does not
-// verify the signature; Verify does.
+// verify the signature; Verify does. The Tx keeps data, which must not be
+// changed any more.
 func ParseTx(data []byte) (*Tx, error) {
 	if len(data) > MaxTx {
 		return nil, fmt.Errorf("transaction: %d bytes, limit %d", len(data), MaxTx)
