@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ward-health/ward/chain"
 )
@@ -16,7 +17,8 @@ import (
 // which are any bytes a client sent, and returns the result, deterministic
 // CBOR. An error means that the transaction has no effect: it should be a
 // [chain.Code] beginning with the contract's name and a slash, which is
-// recorded; any other error is recorded as chain.ErrFailed. An error from
+// recorded; any other error, and a code without a slash, is recorded as
+// chain.ErrFailed. An error from
 // reading the state stops the replica whether Apply returns it or not. A panic
 // is recorded as chain.ErrFault.
 type Contract interface {
@@ -59,8 +61,13 @@ func (c *Call) Emit(kind string, data []byte) {
 
 // Purge orders every replica to erase the sidecar of the transaction with this
 // leaf index. It takes effect if that transaction was of the same contract and
-// its sidecar is still kept, and otherwise changes nothing.
-func (c *Call) Purge(index uint64) { c.purge = append(c.purge, index) }
+// its sidecar is still kept, and otherwise changes nothing. It counts as a
+// write either way.
+func (c *Call) Purge(index uint64) {
+	if c.State.charge(len(sidecarKey(index))) == nil {
+		c.purge = append(c.purge, index)
+	}
+}
 
 // readOnly hides the methods of a View that write.
 type readOnly struct{ Reader }
@@ -139,8 +146,8 @@ func codeOf(err error, call *Call) chain.Code {
 		return chain.ErrFault
 	case err == nil:
 		return ""
-	case errors.As(err, &code) && chain.ValidName(string(code)):
-		return code
+	case errors.As(err, &code) && chain.ValidName(string(code)) && strings.Contains(string(code), "/"):
+		return code // without a slash it is the chain's own, whose meaning is the executor's
 	}
 	return chain.ErrFailed
 }

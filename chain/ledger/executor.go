@@ -351,6 +351,9 @@ func (b *blockRun) transaction(i int, tx *chain.Tx) (code chain.Code, value []by
 		tx:    scratch,
 	}
 	value, err = invoke(contract, call, tx.Method, tx.Args)
+	if b.base.reading {
+		return "", nil, nil, errors.New("reader panicked") // on this replica only: no verdict on the transaction
+	}
 	if fault := call.readFault(); fault != nil {
 		return "", nil, nil, fault
 	}

@@ -292,6 +292,87 @@ func (f faulty) Scan(prefix, start []byte, fn func(key, value []byte) bool) erro
 	return f.Reader.Scan(prefix, start, fn)
 }
 
+// panickingReader panics from its nth read on, as a database may on a broken file.
+type panickingReader struct {
+	ledger.Reader
+	after int
+}
+
+func (p *panickingReader) Get(key []byte) ([]byte, error) {
+	if p.after--; p.after < 0 {
+		panic("broken table")
+	}
+	return p.Reader.Get(key)
+}
+
+func (p *panickingReader) Scan(prefix, start []byte, fn func(k, v []byte) bool) error {
+	if p.after--; p.after < 0 {
+		panic("broken table")
+	}
+	return p.Reader.Scan(prefix, start, fn)
+}
+
+// A panic of the database under a contract is no panic of the contract: one
+// replica must not record what the others do not.
+func TestPanicOfTheReaderIsNoVerdict(t *testing.T) {
+	for _, method := range []string{"new", "count"} {
+		c := newChain(t)
+		c.Run(c.Tx("alice", "store", "put", put("k", "v")))
+		e := c.Entry([]*chain.Tx{c.Tx("alice", "store", method, put("x", "v"))}, nil)
+		if _, err := c.Executor.Apply(c.Head, &c.State, e); err != nil { // fills the window
+			t.Fatal(err)
+		}
+		if _, err := c.Executor.Apply(c.Head, &panickingReader{&c.State, 1}, e); err == nil {
+			t.Errorf("%s: a block was made", method)
+		}
+		code(t, c.Apply(e).Block.Results, 0, "")
+	}
+	c := newChain(t)
+	c.Run(c.Tx("alice", "store", "put", put("k", "v")))
+	code(t, c.Run(c.Tx("alice", "store", "panic-in-scan", put("", ""))), 0, chain.ErrFault)
+}
+
+// What only the executor may say would mislead auditors and replays.
+func TestContractCannotSpeakForTheChain(t *testing.T) {
+	c := newChain(t)
+	for _, own := range []chain.Code{chain.ErrMalformed, chain.ErrSignature, chain.ErrChain, chain.ErrExpired,
+		chain.ErrSidecar, chain.ErrDuplicate, chain.ErrBusy, chain.ErrFault, chain.ErrContract, "made-up"} {
+		code(t, c.Run(c.Tx("alice", "store", "chain-code", put(string(own), ""))), 0, chain.ErrFailed)
+	}
+	code(t, c.Run(c.Tx("alice", "store", "chain-code", put("store/own", ""))), 0, "store/own")
+	replay(t, c)
+	if _, err := chain.VerifyExport(bytes.NewReader(c.Export()), c.Consortium, chain.Visitor{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestContractCannotChangeWhatItRead(t *testing.T) {
+	c := newChain(t)
+	c.Run(c.Tx("alice", "store", "put", put("k", "v")))
+	c.Run(c.Tx("alice", "store", "scribble", storeArgs{Key: "k", Value: []byte{0}}))
+	if v, err := c.State.Get([]byte("store\x00k")); err != nil || !bytes.Equal(v, []byte{0}) {
+		t.Errorf("%x, %v: the write was lost", v, err)
+	}
+	if c.State.Digest().Sum() != c.Head.Header.State {
+		t.Error("state hash is not that of the state")
+	}
+}
+
+// Purges are writes, and bounded like them: a block must fit one batch of the
+// database.
+func TestPurgesCountAsWrites(t *testing.T) {
+	c := newChain(t)
+	code(t, c.Run(c.Tx("alice", "store", "purge-all", storeArgs{Value: make([]byte, 1000)})), 0, "")
+	code(t, c.Run(c.Tx("alice", "store", "purge-all", storeArgs{Value: make([]byte, 2000)})), 0, chain.ErrFault)
+	var txs []*chain.Tx
+	for range 60 {
+		txs = append(txs, c.Tx("alice", "store", "purge-all", storeArgs{Value: make([]byte, 1800)}))
+	}
+	r := c.Run(txs...)
+	code(t, r, 0, "")
+	code(t, r, len(r)-1, chain.ErrBusy)
+}
+
 func TestContractsSeeEachOtherButWriteTheirOwn(t *testing.T) {
 	c := newChain(t)
 	r := c.Run(c.Tx("alice", "other", "put", put("k", "theirs")), c.Tx("alice", "store", "peek", put("k", "")),

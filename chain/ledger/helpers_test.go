@@ -61,6 +61,22 @@ func (store) Apply(call *ledger.Call, method string, data []byte) ([]byte, error
 		return nil, nil
 	case "plain-error":
 		return nil, errors.New("text with a name in it")
+	case "chain-code":
+		return nil, chain.Code(a.Key)
+	case "scribble":
+		old, err := call.State.Get(key)
+		if err != nil {
+			return nil, err
+		}
+		clear(old)
+		return nil, call.State.Set(key, a.Value)
+	case "panic-in-scan":
+		return nil, call.State.Scan(nil, nil, func(_, _ []byte) bool { panic("contract bug") })
+	case "purge-all":
+		for i := range uint64(len(a.Value)) {
+			call.Purge(i)
+		}
+		return nil, nil
 	case "big-result":
 		return bytes.Repeat([]byte{1}, chain.MaxResult), nil
 	case "bad-event":

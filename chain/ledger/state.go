@@ -123,11 +123,10 @@ type View struct {
 // chain.ErrFault.
 var errLimit = errors.New("write beyond limits")
 
-// Get returns the value of key, or nil if there is none. The caller must not
-// change the value.
+// Get returns a copy of the value of key, or nil if there is none.
 func (v *View) Get(key []byte) ([]byte, error) {
 	value, err := v.tx.Get(v.key(key))
-	return value, v.note(err)
+	return bytes.Clone(value), v.note(err) // a contract that writes to it must not reach what replicas cache
 }
 
 // Scan calls fn with every key that has the prefix and is not less than start,
@@ -159,11 +158,18 @@ func (v *View) write(key, value []byte) error {
 	if v.tx.scans > 0 {
 		return v.note(fmt.Errorf("%w: write during a scan", errLimit))
 	}
-	*v.budget -= len(v.prefix) + len(key) + len(value) + writeOverhead
-	if *v.budget < 0 {
-		return v.note(fmt.Errorf("%w: transaction writes too much", errLimit))
+	if err := v.charge(len(v.prefix) + len(key) + len(value)); err != nil {
+		return err
 	}
 	v.tx.set(v.prefix+string(key), value)
+	return nil
+}
+
+// charge counts a write of this many bytes.
+func (v *View) charge(n int) error {
+	if *v.budget -= n + writeOverhead; *v.budget < 0 {
+		return v.note(fmt.Errorf("%w: transaction writes too much", errLimit))
+	}
 	return nil
 }
 
@@ -187,8 +193,9 @@ func namespace(contract string) string { return contract + "\x00" }
 // A cachedReader remembers what it read during one block, so that old values
 // are read once.
 type cachedReader struct {
-	base Reader
-	seen map[string][]byte
+	base    Reader
+	seen    map[string][]byte
+	reading bool // base is at work: a panic is its own, not the contract's
 }
 
 // Get implements Reader.
@@ -196,7 +203,9 @@ func (c *cachedReader) Get(key []byte) ([]byte, error) {
 	if v, ok := c.seen[string(key)]; ok {
 		return v, nil
 	}
+	c.reading = true
 	v, err := c.base.Get(key)
+	c.reading = false
 	if err == nil {
 		c.seen[string(key)] = v
 	}
@@ -205,5 +214,13 @@ func (c *cachedReader) Get(key []byte) ([]byte, error) {
 
 // Scan implements Reader.
 func (c *cachedReader) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
-	return c.base.Scan(prefix, start, fn)
+	c.reading = true
+	err := c.base.Scan(prefix, start, func(key, value []byte) bool {
+		c.reading = false
+		more := fn(key, value)
+		c.reading = true
+		return more
+	})
+	c.reading = false
+	return err
 }
