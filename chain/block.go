@@ -80,8 +80,8 @@ type blockWire struct {
 	Results  []Result
 }
 
-// ParseBlock parses the bytes of a block. It checks form only: see
-// Auditor for links, trees and signatures.
+// ParseBlock parses the bytes of a block. It checks form only:
+// links, trees and signatures are for package audit.
 func ParseBlock(data []byte) (*Block, error) {
 	var w blockWire
 	if err := unmarshalNamed("block", maxBlock, data, &w); err != nil {

@@ -19,8 +19,8 @@ func TestCodecModesAreValid(t *testing.T) {
 func TestDomainStringsAreSeparate(t *testing.T) {
 	all := []string{
 		nameTx, nameResult, nameLeaf, nameProposal, nameEntry, nameHeader, nameBlock, nameReceipt, nameEvidence,
-		nameExport, nameConsortium,
-		"ward/v1/ledger-head", "WARD-V1-SIDECAR", "WARD-V1-CHECKPOINT\n", "WARD-V1-CONSORTIUM\n", "WARD-V1-STATE-SUM", "WARD-V1-STATE-ELEMENT",
+		nameConsortium,
+		"ward/v1/export", "ward/v1/ledger-head", "WARD-V1-SIDECAR", "WARD-V1-CHECKPOINT\n", "WARD-V1-CONSORTIUM\n", "WARD-V1-STATE-SUM", "WARD-V1-STATE-ELEMENT",
 		"cosignature/v1\n",
 	}
 	for _, tag := range pairing.Tags() {

@@ -6,9 +6,10 @@
 //
 // A client signs a transaction with [SignTx]. What comes back is a [Receipt],
 // which [Receipt.Verify] checks with nothing but the consortium file: that the
-// transaction is on the chain, when, and with what result. [Auditor] and
-// [VerifyExport] check a whole chain and name the first broken link. Two
-// checkpoints that a member signed for one size are [Evidence] against it.
+// transaction is on the chain, when, and with what result. Two checkpoints
+// that a member signed for one size are [Evidence] against it. Package
+// [github.com/ward-health/ward/chain/audit] checks a whole chain, package
+// [github.com/ward-health/ward/chain/tile] names its resources.
 //
 // Every Parse function accepts exactly one encoding of each value and
 // validates its form; verifying signatures is a step of its own. Values are

@@ -1,7 +1,6 @@
 package chain_test
 
 import (
-	"bytes"
 	"fmt"
 	"testing"
 
@@ -33,22 +32,6 @@ func ExampleReceipt_Verify() {
 	}
 	fmt.Println(tx.Contract, tx.Method, receipt.Result.Err(), "at height", receipt.Result.Height)
 	// Output: notes add <nil> at height 1
-}
-
-func ExampleVerifyExport() {
-	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": notes{}})
-	for range 3 {
-		c.Run(c.Tx("dr.lee", "notes", "add", "seen"))
-	}
-	c.Blocks[1].Results[0].Code = "notes/denied" // somebody rewrites history
-	_, err := chain.VerifyExport(bytes.NewReader(c.Export()), c.Founding, chain.Visitor{})
-	broken, ok := err.(*chain.BrokenError)
-	if !ok {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("broken at height", broken.Height, "in the", broken.Link)
-	// Output: broken at height 2 in the tree root
 }
 
 func ExampleEvidence_Verify() {

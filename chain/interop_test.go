@@ -20,6 +20,7 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
+	"github.com/ward-health/ward/chain/tile"
 )
 
 // notes is a contract that accepts everything and stores nothing.
@@ -59,21 +60,21 @@ func resources(tb testing.TB, c *ledgertest.Chain) map[string][]byte {
 		}
 		leaves = append(leaves, l...)
 	}
-	for _, t := range tlog.NewTiles(chain.TileHeight, 0, int64(len(leaves))) {
+	for _, t := range tlog.NewTiles(tile.Height, 0, int64(len(leaves))) {
 		data, err := tlog.ReadTileData(t, c.Hashes)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		out[chain.TilePath(t)] = data
+		out[tile.Path(t)] = data
 		if t.L == 0 {
 			var bundle []byte
 			for _, leaf := range leaves[t.N*256 : t.N*256+int64(t.W)] {
-				if bundle, err = chain.AppendEntry(bundle, leaf); err != nil {
+				if bundle, err = tile.AppendEntry(bundle, leaf); err != nil {
 					tb.Fatal(err)
 				}
 			}
 			t.L = -1
-			out[chain.TilePath(t)] = bundle
+			out[tile.Path(t)] = bundle
 		}
 	}
 	return out
@@ -236,31 +237,5 @@ func TestCosignaturesVerifyElsewhere(t *testing.T) {
 	root, err := base64.StdEncoding.DecodeString(lines[2])
 	if err != nil || len(root) != 32 || lines[0] != c.Consortium.Origin() || lines[1] != "3" {
 		t.Fatalf("checkpoint is not a C2SP tlog-checkpoint:\n%s", data)
-	}
-}
-
-func TestTilePathsRoundTrip(t *testing.T) {
-	for _, level := range []int{-1, 0, 1, 7} {
-		for _, n := range []int64{0, 1, 999, 1000, 1234067} {
-			for _, w := range []int{1, 255, 256} {
-				tile := tlog.Tile{H: chain.TileHeight, L: level, N: n, W: w}
-				path := chain.TilePath(tile)
-				name := fmt.Sprint(level)
-				if level < 0 {
-					name = "entries"
-				}
-				if want := tilePath(name, uint64(n), uint8(w%256)); path != want {
-					t.Errorf("path %q, want %q", path, want)
-				}
-				if got, err := chain.ParseTilePath(path); err != nil || got != tile {
-					t.Errorf("%q parses to %v, %v", path, got, err)
-				}
-			}
-		}
-	}
-	for _, bad := range []string{"", "tile/", "tile/0/1", "tile/0/000.p/256", "tile/0/000.p/0", "tile/8/0/000", "tile/data/000", "tile/00/000", "tile/0/x000/000", "checkpoint"} {
-		if tile, err := chain.ParseTilePath(bad); err == nil {
-			t.Errorf("%q parses to %v", bad, tile)
-		}
 	}
 }

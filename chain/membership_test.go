@@ -128,23 +128,3 @@ func TestGroupKeysMayBeAddedOnce(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 }
-
-// endorsedChange returns the arguments of a change that enough members endorse.
-func endorsedChange(t *testing.T, c *ledgertest.Chain) []byte {
-	t.Helper()
-	next := *c.Consortium
-	founding, err := next.FoundingHash()
-	if err != nil {
-		t.Fatal(err)
-	}
-	next.Epoch, next.Founding, next.KeyThreshold = 1, founding, 2
-	var es []chain.Endorsement
-	for _, m := range []string{"east", "north", "south"} {
-		es = append(es, endorsement(t, &next, m, m))
-	}
-	args, err := chain.NextConsortium(&next, es)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return args
-}

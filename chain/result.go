@@ -65,8 +65,12 @@ func (r *Result) Err() error {
 	return r.Code
 }
 
-// Bytes returns the encoding of r.
+// Bytes returns the encoding of r. It fails if r is malformed or longer than
+// MaxResult.
 func (r *Result) Bytes() ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	b, err := Marshal(r)
 	if err == nil && len(b) > MaxResult {
 		err = fmt.Errorf("result: %d bytes, limit %d", len(b), MaxResult)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
 
@@ -102,7 +103,7 @@ func kind(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
-	case errors.Is(err, chain.ErrTruncated):
+	case errors.Is(err, audit.ErrTruncated):
 		return "truncated"
 	case errors.Is(err, chain.ErrUncertified):
 		return "uncertified"
@@ -247,4 +248,23 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s is not in %s", name, dir)
 		}
 	}
+}
+
+func verifyExport(data []byte, k *chain.Consortium) error {
+	_, err := audit.Verify(bytes.NewReader(data), k, audit.Visitor{})
+	return err
+}
+
+// exported returns a chain of three blocks with a sidecar and two checkpoints.
+func exported(t testing.TB) (*ledgertest.Chain, []byte) {
+	c := newLog(t, 2)
+	s, err := chain.NewSidecar([]byte("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
+	c.Apply(c.Entry([]*chain.Tx{tx}, [][]byte{[]byte("sealed")}))
+	c.Checkpoint()
+	c.Run(c.Tx("bob", "notes", "add", "z"))
+	return c, c.Export()
 }

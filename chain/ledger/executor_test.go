@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
@@ -341,7 +342,7 @@ func TestContractCannotSpeakForTheChain(t *testing.T) {
 	}
 	code(t, c.Run(c.Tx("alice", "store", "chain-code", put("store/own", ""))), 0, "store/own")
 	replay(t, c)
-	if _, err := chain.VerifyExport(bytes.NewReader(c.Export()), c.Consortium, chain.Visitor{}); err != nil {
+	if _, err := audit.Verify(bytes.NewReader(c.Export()), c.Consortium, audit.Visitor{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -405,7 +406,7 @@ func TestSidecarsAreKeptAndPurged(t *testing.T) {
 	}
 	// The purged chain still replays and still verifies.
 	replay(t, c)
-	if _, err := chain.VerifyExport(bytes.NewReader(c.Export()), c.Consortium, chain.Visitor{}); err != nil {
+	if _, err := audit.Verify(bytes.NewReader(c.Export()), c.Consortium, audit.Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 }

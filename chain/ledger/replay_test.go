@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
@@ -251,7 +252,7 @@ func TestConsortiumChange(t *testing.T) {
 	c.Run(c.Tx("alice", "store", "put", put("k", "1")))
 	replay(t, c)
 	for _, k := range []*chain.Consortium{c.Founding, c.Consortium} {
-		if _, err := chain.VerifyExport(bytes.NewReader(c.Export()), k, chain.Visitor{}); err != nil {
+		if _, err := audit.Verify(bytes.NewReader(c.Export()), k, audit.Visitor{}); err != nil {
 			t.Fatal(err)
 		}
 	}

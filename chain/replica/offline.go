@@ -12,13 +12,14 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/replica/seglog"
 	"github.com/ward-health/ward/internal/durable"
 )
 
 // Export writes the chain up to the newest certified checkpoint, with the
-// sidecars that are still there, as a stream that chain.VerifyExport and Import
+// sidecars that are still there, as a stream that audit.Verify and Import
 // read. It is the backup of a chain: everything else can be made from it. It
 // returns the height of the last block written.
 func (r *Replica) Export(ctx context.Context, w io.Writer) (uint64, error) {
@@ -42,7 +43,7 @@ func export(ctx context.Context, w io.Writer, b *book, founding *chain.Consortiu
 	if err != nil {
 		return err
 	}
-	e, err := chain.NewExporter(w, founding, &genesis.Header)
+	e, err := audit.NewExporter(w, founding, &genesis.Header)
 	if err != nil {
 		return err
 	}
@@ -128,7 +129,7 @@ func Import(in io.Reader, opt ImportOptions) (_ *chain.Header, err error) {
 	if i.executor, err = ledger.NewExecutor(opt.Contracts); err != nil {
 		return nil, err
 	}
-	_, err = chain.VerifyExport(in, opt.Trusted, chain.Visitor{
+	_, err = audit.Verify(in, opt.Trusted, audit.Visitor{
 		Genesis: i.genesis, Block: i.block, Sidecar: i.sidecar, Checkpoint: i.checkpoint,
 	})
 	if err != nil {
@@ -294,7 +295,7 @@ func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*a
 	if err != nil {
 		return nil, err
 	}
-	a, err := chain.NewAuditor(opt.Trusted, opt.Founding, &genesis.Header)
+	a, err := audit.New(opt.Trusted, opt.Founding, &genesis.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -323,7 +324,7 @@ func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*a
 }
 
 type auditTrail struct {
-	auditor *chain.Auditor
+	auditor *audit.Auditor
 	hashes  map[uint64]chain.Hash // of headers, by height
 }
 

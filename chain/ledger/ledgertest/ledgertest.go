@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/internal/pairing"
 )
@@ -314,7 +315,7 @@ func (c *Chain) Export() []byte {
 		c.Checkpoint()
 	}
 	var b bytes.Buffer
-	e, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+	e, err := audit.NewExporter(&b, c.Founding, &c.Genesis)
 	check := func(err error) {
 		if err != nil {
 			c.tb.Fatal(err)

@@ -1,4 +1,4 @@
-package chain_test
+package audit_test
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
 
@@ -41,7 +42,7 @@ func forge(t *testing.T, c *ledgertest.Chain, change func(p *chain.Proposal, r *
 func TestAuditorSeesThroughCollusion(t *testing.T) {
 	audit := func(change func(p *chain.Proposal, r *chain.Result, h *chain.Header)) error {
 		c := newLog(t, 250)
-		a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+		a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestAuditorSeesThroughCollusion(t *testing.T) {
 // The proposer's own signature is checked too.
 func TestAuditorChecksTheProposersSignature(t *testing.T) {
 	c := newLog(t, 1)
-	a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+	a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +113,7 @@ func TestProposalMayNameAnOldParentUpToALimit(t *testing.T) {
 	for range 40 {
 		c.Run(c.Tx("alice", "notes", "add", "x"))
 	}
-	a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+	a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +142,7 @@ func TestAuditorTiesCheckpointsToTheirBlocks(t *testing.T) {
 	c := newLog(t, 100)
 	first := c.Checkpoint()
 	c.Run(c.Tx("alice", "notes", "add", "x"))
-	a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+	a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestAuditorChecksGenesis(t *testing.T) {
 		h := c.Genesis
 		change(&h)
 		var broken *chain.BrokenError
-		if _, err := chain.NewAuditor(c.Founding, c.Founding, &h); !errors.As(err, &broken) {
+		if _, err := audit.New(c.Founding, c.Founding, &h); !errors.As(err, &broken) {
 			t.Errorf("%s: %v, want BrokenError", name, err)
 		}
 	}
@@ -241,7 +242,7 @@ func TestSidecarsInAnExportHaveOneOrder(t *testing.T) {
 	c.Apply(c.Entry([]*chain.Tx{tx(), tx()}, [][]byte{data, data}))
 	export := func(order ...uint64) []byte {
 		var b bytes.Buffer
-		w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+		w, err := audit.NewExporter(&b, c.Founding, &c.Genesis)
 		if err != nil {
 			t.Fatal(err)
 		}

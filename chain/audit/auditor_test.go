@@ -1,4 +1,4 @@
-package chain_test
+package audit_test
 
 import (
 	"bytes"
@@ -8,11 +8,12 @@ import (
 	"testing"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
 
 func verifyExport(data []byte, k *chain.Consortium) error {
-	_, err := chain.VerifyExport(bytes.NewReader(data), k, chain.Visitor{})
+	_, err := audit.Verify(bytes.NewReader(data), k, audit.Visitor{})
 	return err
 }
 
@@ -33,10 +34,10 @@ func exported(t testing.TB) (*ledgertest.Chain, []byte) {
 func TestExportRoundTrips(t *testing.T) {
 	c, data := exported(t)
 	var again bytes.Buffer
-	var w *chain.Exporter
-	a, err := chain.VerifyExport(bytes.NewReader(data), c.Founding, chain.Visitor{
+	var w *audit.Exporter
+	a, err := audit.Verify(bytes.NewReader(data), c.Founding, audit.Visitor{
 		Genesis: func(k *chain.Consortium, h *chain.Header) (err error) {
-			w, err = chain.NewExporter(&again, k, h)
+			w, err = audit.NewExporter(&again, k, h)
 			return err
 		},
 		Block:      func(b *chain.Block) error { return w.Block(b) },
@@ -69,7 +70,7 @@ func TestEveryBitOfAnExportCounts(t *testing.T) {
 	for i := 0; i < len(data); i += 7 {
 		if err := verifyExport(data[:i], c.Founding); err == nil {
 			t.Fatalf("cut to %d of %d bytes it verifies", i, len(data))
-		} else if i > 2000 && !errors.Is(err, chain.ErrTruncated) {
+		} else if i > 2000 && !errors.Is(err, audit.ErrTruncated) {
 			t.Errorf("cut to %d bytes: %v, want ErrTruncated", i, err)
 		}
 	}
@@ -98,7 +99,7 @@ func TestAuditorNamesTheFirstBrokenLink(t *testing.T) {
 		"fewer results": func(b *chain.Block) { b.Results = b.Results[1:] },
 	} {
 		c := newLog(t, 250)
-		a, err := chain.NewAuditor(c.Founding, c.Founding, &c.Genesis)
+		a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func TestUncertifiedTailIsReported(t *testing.T) {
 		t.Errorf("two of three signatures: %v", err)
 	}
 	var b bytes.Buffer
-	w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+	w, err := audit.NewExporter(&b, c.Founding, &c.Genesis)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +183,7 @@ func TestExporterReportsAWriterThatFails(t *testing.T) {
 	c := newLog(t, 3000)
 	block := c.Blocks[0]
 	for _, after := range []int{0, 1, 70_000} {
-		w, err := chain.NewExporter(&failingWriter{after}, c.Founding, &c.Genesis)
+		w, err := audit.NewExporter(&failingWriter{after}, c.Founding, &c.Genesis)
 		for range 10 {
 			if err == nil {
 				err = w.Block(block)
@@ -210,7 +211,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 func TestReaderThatFailsIsReported(t *testing.T) {
 	c, data := exported(t)
 	r := io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
-	if _, err := chain.VerifyExport(r, c.Founding, chain.Visitor{}); !errors.Is(err, io.ErrClosedPipe) {
+	if _, err := audit.Verify(r, c.Founding, audit.Visitor{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v, want the reader's error", err)
 	}
 }
@@ -232,7 +233,7 @@ func TestChangedExportIsRefused(t *testing.T) {
 	if verifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
 		t.Fatal("bytes after the end are accepted")
 	}
-	if err := verifyExport(data[:len(data)-5], c.Founding); !errors.Is(err, chain.ErrTruncated) {
+	if err := verifyExport(data[:len(data)-5], c.Founding); !errors.Is(err, audit.ErrTruncated) {
 		t.Errorf("without the end frame: %v, want ErrTruncated", err)
 	}
 }
@@ -244,7 +245,7 @@ func TestLyingFrameLengthIsRefusedUnread(t *testing.T) {
 		r := &zeros{}
 		stream := io.MultiReader(bytes.NewReader(data[:len(data)-5]), bytes.NewReader([]byte{byte(kind), 0xff, 0xff, 0xff, 0xff}), r)
 		var broken *chain.BrokenError
-		if _, err := chain.VerifyExport(stream, c.Founding, chain.Visitor{}); !errors.As(err, &broken) {
+		if _, err := audit.Verify(stream, c.Founding, audit.Visitor{}); !errors.As(err, &broken) {
 			t.Errorf("frame %q of 4 GB: %v, want BrokenError", kind, err)
 		}
 		if r.n > 1<<17 {
@@ -356,13 +357,13 @@ func TestCheckpointEndsItsBlockInAnExport(t *testing.T) {
 		}
 		genesis.Signatures = append(genesis.Signatures, sig)
 	}
-	sidecar := func(w *chain.Exporter) error { return w.Sidecar(1, []byte("sealed")) }
-	checkpoint := func(w *chain.Exporter) error { return w.Checkpoint(cp) }
-	first := func(w *chain.Exporter) error { return w.Checkpoint(genesis) }
-	type steps = []func(*chain.Exporter) error
+	sidecar := func(w *audit.Exporter) error { return w.Sidecar(1, []byte("sealed")) }
+	checkpoint := func(w *audit.Exporter) error { return w.Checkpoint(cp) }
+	first := func(w *audit.Exporter) error { return w.Checkpoint(genesis) }
+	type steps = []func(*audit.Exporter) error
 	export := func(before, after steps) []byte {
 		var b bytes.Buffer
-		w, err := chain.NewExporter(&b, c.Founding, &c.Genesis)
+		w, err := audit.NewExporter(&b, c.Founding, &c.Genesis)
 		for _, step := range before {
 			err = errors.Join(err, step(w))
 		}

@@ -1,4 +1,4 @@
-package chain
+package audit
 
 import (
 	"bufio"
@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/ward-health/ward/chain"
 )
 
 // An exported chain is a sequence of frames: kind, 1 byte; length, 4 bytes
@@ -31,7 +33,7 @@ var ErrTruncated = errors.New("exported chain is truncated")
 type Exporter struct{ w *bufio.Writer }
 
 // NewExporter begins an export with the founding file and the genesis header.
-func NewExporter(w io.Writer, founding *Consortium, genesis *Header) (*Exporter, error) {
+func NewExporter(w io.Writer, founding *chain.Consortium, genesis *chain.Header) (*Exporter, error) {
 	file, err := founding.Bytes()
 	if err != nil {
 		return nil, err
@@ -45,7 +47,7 @@ func NewExporter(w io.Writer, founding *Consortium, genesis *Header) (*Exporter,
 }
 
 // Block writes the next block.
-func (e *Exporter) Block(b *Block) error {
+func (e *Exporter) Block(b *chain.Block) error {
 	data, err := b.Bytes()
 	if err != nil {
 		return err
@@ -60,7 +62,7 @@ func (e *Exporter) Sidecar(index uint64, data []byte) error {
 }
 
 // Checkpoint writes a checkpoint of the block just written.
-func (e *Exporter) Checkpoint(c *Checkpoint) error {
+func (e *Exporter) Checkpoint(c *chain.Checkpoint) error {
 	data, err := c.Bytes()
 	if err != nil {
 		return err
@@ -87,21 +89,21 @@ func (e *Exporter) frame(kind byte, payload []byte) error {
 	return nil
 }
 
-// A Visitor is told what VerifyExport has checked. Nil functions are skipped;
+// A Visitor is told what Verify has checked. Nil functions are skipped;
 // an error ends the walk and is returned.
 type Visitor struct {
-	Genesis    func(founding *Consortium, genesis *Header) error
-	Block      func(*Block) error
+	Genesis    func(founding *chain.Consortium, genesis *chain.Header) error
+	Block      func(*chain.Block) error
 	Sidecar    func(index uint64, data []byte) error
-	Checkpoint func(*Checkpoint) error
+	Checkpoint func(*chain.Checkpoint) error
 }
 
-// VerifyExport reads an exported chain, checks all of it against the trusted
+// Verify reads an exported chain, checks all of it against the trusted
 // consortium file and returns the auditor at its end. The first error names
 // the first broken link as a *BrokenError, or is ErrTruncated or that of r.
 // Blocks reach the visitor before a checkpoint vouches for them: what it makes
-// of them counts only if VerifyExport returns nil.
-func VerifyExport(r io.Reader, trusted *Consortium, v Visitor) (*Auditor, error) {
+// of them counts only if Verify returns nil.
+func Verify(r io.Reader, trusted *chain.Consortium, v Visitor) (*Auditor, error) {
 	x := &exportReader{r: bufio.NewReaderSize(r, 1<<16), trusted: trusted, visit: v}
 	for {
 		kind, payload, err := x.frame()
@@ -119,30 +121,32 @@ func VerifyExport(r io.Reader, trusted *Consortium, v Visitor) (*Auditor, error)
 
 type exportReader struct {
 	r        *bufio.Reader
-	trusted  *Consortium
+	trusted  *chain.Consortium
 	visit    Visitor
 	named    bool
-	founding *Consortium
+	founding *chain.Consortium
 	auditor  *Auditor // nil before genesis
 	sidecar  uint64   // least leaf index the next sidecar may have
 	open     bool     // after a block, before its checkpoint
 }
 
-// frameLimit returns the largest payload of a kind of frame, -1 if there is none.
+// Limits on payloads in bytes. The parser of each kind knows its own; these
+// keep a lying length from being read.
+const (
+	maxSmall = 64 << 10
+	maxBlock = chain.MaxEntry + chain.MaxEntryTxs*chain.MaxResult + 1<<10
+)
+
+// frameLimit returns the largest payload of a kind of frame, -1 if there is
+// none.
 func frameLimit(kind byte) int {
 	switch kind {
-	case frameName:
-		return len(nameExport)
-	case frameFounding:
-		return maxConsortium
-	case frameGenesis:
-		return maxHeader
+	case frameName, frameFounding, frameGenesis, frameCheckpoint:
+		return maxSmall
 	case frameBlock:
 		return maxBlock
 	case frameSidecar:
-		return 8 + MaxSidecar
-	case frameCheckpoint:
-		return maxCheckpoint
+		return 8 + chain.MaxSidecar
 	case frameEnd:
 		return 0
 	}
@@ -175,7 +179,7 @@ func (x *exportReader) handle(kind byte, payload []byte) error {
 		x.named = true
 		return nil
 	case x.founding == nil && kind == frameFounding:
-		k, err := ParseConsortium(payload)
+		k, err := chain.ParseConsortium(payload)
 		x.founding = k
 		return err
 	case x.founding != nil && x.auditor == nil && kind == frameGenesis:
@@ -195,11 +199,11 @@ func (x *exportReader) handle(kind byte, payload []byte) error {
 }
 
 func (x *exportReader) genesis(payload []byte) error {
-	h, err := ParseHeader(payload)
+	h, err := chain.ParseHeader(payload)
 	if err != nil {
 		return x.broken(err.Error())
 	}
-	if x.auditor, err = NewAuditor(x.trusted, x.founding, h); err != nil {
+	if x.auditor, err = New(x.trusted, x.founding, h); err != nil {
 		return err
 	}
 	if x.visit.Genesis != nil {
@@ -209,7 +213,7 @@ func (x *exportReader) genesis(payload []byte) error {
 }
 
 func (x *exportReader) block(payload []byte) error {
-	b, err := ParseBlock(payload)
+	b, err := chain.ParseBlock(payload)
 	if err != nil {
 		return x.broken(err.Error())
 	}
@@ -243,7 +247,7 @@ func (x *exportReader) sidecarFrame(payload []byte) error {
 
 func (x *exportReader) checkpoint(payload []byte) error {
 	x.open = false
-	c, err := ParseCheckpoint(payload)
+	c, err := chain.ParseCheckpoint(payload)
 	if err != nil {
 		return x.broken(err.Error())
 	}
@@ -268,7 +272,7 @@ func (x *exportReader) end(payload []byte) error {
 
 // broken places a fault behind the last good block.
 func (x *exportReader) broken(link string) error {
-	e := &BrokenError{Link: link}
+	e := &chain.BrokenError{Link: link}
 	if x.auditor != nil {
 		e.Height = x.auditor.head.Height + 1
 	}
