@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
@@ -24,6 +25,9 @@ type Access struct {
 }
 
 func (a *Access) check() error {
+	if a == nil || slices.Contains(a.Records, nil) {
+		return &FormatError{"access", "field"}
+	}
 	if len(a.Records) == 0 || len(a.Records) > maxRecords {
 		return &FormatError{"access", "limit"}
 	}
@@ -34,7 +38,7 @@ func (a *Access) check() error {
 }
 
 // Answer is what one member gives for an access: its share times every U, and
-// one proof for all of them that they are. It takes 119 bytes and 48 for each
+// one proof for all of them that they are. It takes 86 bytes and 48 for each
 // record.
 //
 // The answer to a grant is of use to the grant's reader only. The answer to a
@@ -54,8 +58,8 @@ type Answer struct {
 // The caller has verified that the access is committed under a certified
 // checkpoint, that the grant is active there, and that its conditions hold.
 // Reencrypt checks what can be checked here: it returns [ErrNotCovered] if the
-// grant does not reach a record, [ErrShares] if share and sharing do not belong
-// to the grant.
+// grant does not reach a record, [ErrShares] if the sharing is not the grant's or
+// the share not the sharing's, so that no member frames itself, and [ErrErased].
 func (s *Share) Reencrypt(g *Grant, current *Sharing, a *Access) (*Answer, error) {
 	return s.reencrypt(rand.Reader, g, current, a)
 }
@@ -104,6 +108,9 @@ func grantStatement(g *Grant, current *Sharing, a *Access) (statement, error) {
 func decapsulationStatement(authority *Sharing, a *Access) (statement, error) {
 	if err := a.check(); err != nil {
 		return statement{}, err
+	}
+	if authority == nil {
+		return statement{}, ErrShares
 	}
 	chain := a.Records[0].header.Owner.Chain
 	for _, r := range a.Records {
@@ -184,30 +191,48 @@ func (s *Share) answer(random io.Reader, st statement, sharing *Sharing, a *Acce
 	if err != nil || s.generation != sharing.generation {
 		return nil, ErrShares
 	}
+	if s.secret.IsZero() {
+		return nil, ErrErased
+	}
 	u := a.capsules()
 	single := u[0].ConstantTime()
 	ans := &Answer{generation: s.generation, index: s.index, points: make([]pairing.G1, len(u))}
 	ans.points[0] = single.Mul(s.secret)
 	parallel(len(u)-1, func(j int) { ans.points[j+1] = s.secret.MulG1(u[j+1]) })
 
-	hash := st.hash(public, a, ans)
+	commitment, err := ans.prove(random, s.secret, single, st.hash(public, a, ans), u)
+	if err != nil {
+		return nil, fmt.Errorf("answer access: %w", err)
+	}
+	// z·g1 = κ·g1 + c·Cᵢ holds only for the share behind Cᵢ. Without this test a
+	// damaged share, or a forged sharing, would make the member frame itself.
+	if !pairing.MulGenerator(ans.z).Sub(public.Mul(ans.challenge)).Equal(commitment) {
+		return nil, ErrShares
+	}
+	return ans, nil
+}
+
+// prove fills in the proof that the points are the secret times u, and returns
+// its first commitment κ·g1. single is the first of u in the constant-time form.
+func (ans *Answer) prove(random io.Reader, secret *pairing.Secret, single *pairing.ConstantTimeG1, hash [32]byte, u []pairing.G1) (pairing.G1, error) {
 	rho := weights(hash, len(u))
 	w, v := fold(u, rho), fold(ans.points, rho)
 	if len(u) > 1 {
 		single = w.ConstantTime()
 	}
-	k, err := hedgedNonce(random, pairing.DSTFragmentNonce, s.secret, hash[:])
+	k, err := hedgedNonce(random, pairing.DSTFragmentNonce, secret, hash[:])
 	if err != nil {
-		return nil, fmt.Errorf("answer access: %w", err)
+		return pairing.G1{}, err
 	}
 	defer k.Erase()
-	ans.challenge = dleqChallenge(hash, w, v, pairing.GeneratorG1ConstantTime().Mul(k), single.Mul(k))
-	ans.z = k.Add(s.secret.Mul(pairing.SecretFrom(ans.challenge))).Publish()
-	return ans, nil
+	commitment := pairing.GeneratorG1ConstantTime().Mul(k)
+	ans.challenge = dleqChallenge(hash, w, v, commitment, single.Mul(k))
+	ans.z = k.Add(secret.Mul(pairing.SecretFrom(ans.challenge))).Publish()
+	return commitment, nil
 }
 
 // Verify checks an answer to an access under a grant. It returns an error that
-// wraps [ErrProof] if the answer is wrong: evidence against its member.
+// wraps [ErrProof] if the answer is wrong; see [BlameError] for what that proves.
 func (ans *Answer) Verify(g *Grant, current *Sharing, a *Access) error {
 	st, err := grantStatement(g, current, a)
 	if err != nil {
@@ -282,6 +307,11 @@ func (ans *Answer) Bytes() []byte {
 	writeScalar(w, ans.challenge)
 	writeScalar(w, ans.z)
 	return w.Sum()
+}
+
+// Format prints the answer's member and generation, never its points.
+func (ans Answer) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "answer of member %d in generation %d", ans.index, ans.generation)
 }
 
 // Index returns the number of the member that answers.

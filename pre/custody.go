@@ -2,6 +2,8 @@ package pre
 
 import (
 	"crypto/rand"
+	"encoding/binary"
+	"fmt"
 	"io"
 
 	"github.com/ward-health/ward/internal/pairing"
@@ -49,8 +51,11 @@ func (c *CustodyKey) Bytes() []byte {
 	return w.Sum()
 }
 
-// Erase overwrites the secret.
+// Erase overwrites the secret. Later uses return [ErrErased].
 func (c *CustodyKey) Erase() { c.x.Erase() }
+
+// Format prints what it is, never the secret.
+func (c CustodyKey) Format(f fmt.State, _ rune) { io.WriteString(f, "custody key") }
 
 // Prove returns X = x·g1 with a proof of possession bound to the chain, the name
 // and the key version it is to be registered as. Version is at least 1.
@@ -59,6 +64,18 @@ func (c *CustodyKey) Prove(chain, name string, version uint32) ([]byte, error) {
 }
 
 func (c *CustodyKey) prove(random io.Reader, chain, name string, version uint32) ([]byte, error) {
+	if err := checkName("chain id", chain); err != nil {
+		return nil, err
+	}
+	if err := checkName("identity", name); err != nil {
+		return nil, err
+	}
+	if version == 0 {
+		return nil, &FormatError{"custody proof", "field"}
+	}
+	if c.x.IsZero() {
+		return nil, ErrErased
+	}
 	g1 := pairing.GeneratorG1ConstantTime()
 	x := g1.Mul(c.x)
 	statement := custodyStatement(chain, name, version, x)
@@ -85,7 +102,7 @@ func (k PublicKey) SelfCustody(chain, name string, version uint32, proof []byte)
 	if err := finish("custody proof", r); err != nil {
 		return PublicKey{}, err
 	}
-	if version == 0 {
+	if version == 0 || k.g.IsIdentity() {
 		return PublicKey{}, &FormatError{"custody proof", "field"}
 	}
 	commitment := pairing.MulGenerator(z).Sub(x.Mul(challenge))
@@ -122,6 +139,9 @@ func (c *CustodyKey) Complete(d *PrivateKey, id Identity) (*PrivateKey, error) {
 	if d.id.Chain != id.Chain || d.id.Name != id.Name || d.id.Epoch != id.Epoch || d.id.SelfCustody() || !id.SelfCustody() {
 		return nil, ErrNotCovered
 	}
+	if c.x.IsZero() || d.d.IsIdentity() {
+		return nil, ErrErased
+	}
 	k := &PrivateKey{id, d.t, d.d.Add(c.x.MulG2(id.typed(d.t).point()))}
 	if err := k.check(); err != nil {
 		return nil, err
@@ -137,15 +157,14 @@ func hedgedNonce(random io.Reader, tag pairing.DST, secret *pairing.Secret, stat
 	if _, err := io.ReadFull(random, fresh[:]); err != nil {
 		return nil, err
 	}
-	var w wire.Writer
 	b := secret.Reveal()
-	w.Raw(b[:])
-	w.Raw(fresh[:])
-	w.Bytes(statement)
-	clear(b[:])
-	k := pairing.HashToSecret(tag, w.Sum())
-	clear(w.Sum())
-	return k, nil
+	defer clear(b[:])
+	// Of full size at once: a buffer that grows leaves the secret behind.
+	input := make([]byte, 0, len(b)+len(fresh)+4+len(statement))
+	defer clear(input[:cap(input)])
+	input = append(append(input, b[:]...), fresh[:]...)
+	input = append(binary.BigEndian.AppendUint32(input, uint32(len(statement))), statement...)
+	return pairing.HashToSecret(tag, input), nil
 }
 
 func writeG1(w *wire.Writer, g pairing.G1) {

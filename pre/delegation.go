@@ -12,21 +12,27 @@ type Delegation struct {
 	grant *Grant
 	half  *pairing.PreparedG2 // E
 	q     *pairing.PreparedG2 // Q of the granted typed identity
+
+	erased bool
 }
 
 // Grant returns the grant that was opened.
 func (d *Delegation) Grant() *Grant { return d.grant }
 
-// Erase overwrites the reader's half.
-func (d *Delegation) Erase() { d.half.Erase() }
+// Erase overwrites the reader's half. Later uses return [ErrErased].
+func (d *Delegation) Erase() {
+	d.half.Erase()
+	d.erased = true
+}
 
 // Format prints the grant's id, never the half.
-func (d *Delegation) Format(f fmt.State, _ rune) {
+func (d Delegation) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "delegation of grant %s", d.grant.id)
 }
 
 // Open combines exactly t answers to an access and returns the keys of its
-// records, in their order. current is the sharing the answers belong to.
+// records, in their order. current is the sharing the answers belong to; take it
+// from certified state, for honest answers do not fit a forged one.
 //
 // The records' own tags tell whether the answers were right, so no proof is
 // checked unless a record does not open. Then a [*BlameError] names the members
@@ -35,6 +41,9 @@ func (d *Delegation) Format(f fmt.State, _ rune) {
 // nil, and the keys of the others are returned with it. [ErrShares] and
 // [ErrNotCovered] say that the parts do not belong together.
 func (d *Delegation) Open(current *Sharing, a *Access, answers []*Answer) ([]*RecordKey, error) {
+	if d.erased {
+		return nil, ErrErased
+	}
 	st, err := grantStatement(d.grant, current, a)
 	if err != nil {
 		return nil, err
@@ -63,6 +72,9 @@ func combine(st statement, sharing *Sharing, a *Access, answers []*Answer, open 
 	indices, generations := make([]uint8, len(answers)), make([]uint32, len(answers))
 	whole := true
 	for i, ans := range answers {
+		if ans == nil {
+			return nil, ErrShares
+		}
 		indices[i], generations[i] = ans.index, ans.generation
 		whole = whole && len(ans.points) == len(a.Records)
 	}

@@ -61,14 +61,19 @@ func (w *Encapsulator) encapsulate(random io.Reader, h Header, index []byte) (*E
 	if len(index) > maxIndex {
 		return nil, nil, &FormatError{"index", "limit"}
 	}
-	var fresh [recordKeySize + chacha20poly1305.NonceSizeX + 32]byte
+	var fresh [32 + chacha20poly1305.NonceSizeX + 32]byte
 	if _, err := io.ReadFull(random, fresh[:]); err != nil {
 		return nil, nil, fmt.Errorf("encapsulate: %w", err)
 	}
 	defer clear(fresh[:])
-	dek, nonce, hedge := fresh[:recordKeySize], fresh[recordKeySize:recordKeySize+chacha20poly1305.NonceSizeX], fresh[len(fresh)-32:]
+	seed, nonce, hedge := fresh[:32], fresh[32:32+chacha20poly1305.NonceSizeX], fresh[len(fresh)-32:]
 
 	context := h.context()
+	dek, err := recordKey(seed, context, index)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer clear(dek)
 	r := recordScalar(dek, context)
 	e := &Envelope{u: pairing.MulGenerator(r)}
 	ub := e.u.Bytes()
@@ -90,13 +95,24 @@ func (w *Encapsulator) encapsulate(random io.Reader, h Header, index []byte) (*E
 	return e, sealed, nil
 }
 
+// recordKey hedges the random seed with what is written: a generator that
+// repeats itself, as in a copied virtual machine, repeats no key for another
+// record or another index.
+func recordKey(seed []byte, context [32]byte, index []byte) ([]byte, error) {
+	var w wire.Writer
+	w.String(string(pairing.DSTRecordKey))
+	w.Raw(context[:])
+	written := sha256.Sum256(index)
+	w.Raw(written[:])
+	return hkdf.Key(sha256.New, seed, nil, string(w.Sum()), recordKeySize)
+}
+
 // recordScalar derives r, so that U commits to the record key. A key that gives
 // r = 0 does not occur; were it to, no parser would take the capsule.
 func recordScalar(dek []byte, context [32]byte) pairing.Scalar {
-	var w wire.Writer
-	w.Raw(dek)
-	w.Raw(context[:])
-	return pairing.HashToScalar(pairing.DSTCapsuleScalar, w.Sum())
+	input := make([]byte, 0, recordKeySize+len(context))
+	defer clear(input[:cap(input)])
+	return pairing.HashToScalar(pairing.DSTCapsuleScalar, append(append(input, dek...), context[:]...))
 }
 
 // capsuleNonce hedges as hedgedNonce does; the label covers U and the context.
@@ -128,9 +144,8 @@ func (w *Encapsulator) base(key pairing.G1, id typedID) pairing.GT {
 	if _, ok := w.bases[k]; !ok {
 		w.bases[k] = w.order.PushFront(&base{k, gt})
 	}
-	if len(w.bases) > cacheSize {
-		oldest := w.order.Back()
-		delete(w.bases, w.order.Remove(oldest).(*base).key)
+	for len(w.bases) > cacheSize {
+		delete(w.bases, w.order.Remove(w.order.Back()).(*base).key)
 	}
 	return gt
 }

@@ -48,7 +48,7 @@ func (h *Header) context() [32]byte {
 }
 
 // Envelope is a record as the chain carries it: the capsule, a wrap of the
-// record key for each level, and the hash of the sealed index. It is 289 bytes
+// record key for each level, and the hash of the sealed index. It is 274 bytes
 // and 48 for each level.
 //
 // An Envelope from outside proves nothing yet; [Envelope.Verify] makes it a

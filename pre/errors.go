@@ -25,13 +25,19 @@ var (
 	// [Terms.Expose] accepts that.
 	ErrExposed = errors.New("recipient is not in self-custody, and the owner is")
 
+	// ErrErased says that a key was used after its Erase.
+	ErrErased = errors.New("key was erased")
+
 	// ErrShares says that parts to be combined are not exactly t, of distinct
 	// members, of the generation asked for.
 	ErrShares = errors.New("not exactly t parts of distinct members of this generation")
 )
 
-// BlameError names members whose part is wrong. Their proof, or the pairing
-// equation of their partial key, is the evidence.
+// BlameError names the members whose parts are wrong, on two conditions that the
+// caller answers for: that the sharing is the one in force (an honest part
+// does not fit a forged sharing), and that the parts come from whom they name. To
+// convince others, a part must come with its member's signature; its proof, or
+// the pairing equation of a partial key, is then the evidence.
 type BlameError struct{ Members []uint8 }
 
 func (e *BlameError) Error() string { return fmt.Sprintf("wrong part from member %v", e.Members) }

@@ -1,6 +1,7 @@
 package pre
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -74,10 +75,7 @@ func (k *PrivateKey) grant(random io.Reader, terms Terms, to Recipient) (*Grant,
 	if err != nil {
 		return nil, nil, err
 	}
-	g := &Grant{owner: k.id, t: k.t, id: terms.ID, recipient: to.Description(), condition: terms.Conditions, sharing: sharing}
-	if len(g.recipient) > maxDescription {
-		return nil, nil, &FormatError{"recipient", "limit"}
-	}
+	g := &Grant{owner: k.id, t: k.t, id: terms.ID, recipient: bytes.Clone(to.Description()), condition: terms.Conditions, sharing: sharing}
 	g.context = g.computeContext()
 
 	q := k.id.typed(k.t).point()
@@ -85,6 +83,9 @@ func (k *PrivateKey) grant(random io.Reader, terms Terms, to Recipient) (*Grant,
 	defer clear(half[:])
 	if g.sealed, err = to.SealHalf(half[:], g.context); err != nil {
 		return nil, nil, fmt.Errorf("seal grant: %w", err)
+	}
+	if len(g.sealed) > maxDescription {
+		return nil, nil, &FormatError{"sealed half", "limit"}
 	}
 	shares := make([]*Share, terms.Members)
 	for i := range shares {
@@ -95,14 +96,20 @@ func (k *PrivateKey) grant(random io.Reader, terms Terms, to Recipient) (*Grant,
 }
 
 func (k *PrivateKey) checkTerms(terms Terms, to Recipient) error {
+	if k.d.IsIdentity() {
+		return ErrErased
+	}
+	if to == nil || len(to.Description()) == 0 {
+		return &FormatError{"recipient", "field"}
+	}
+	if len(to.Description()) > maxDescription {
+		return &FormatError{"recipient", "limit"}
+	}
 	if err := checkName("grant id", terms.ID); err != nil {
 		return err
 	}
 	if k.t == inbox || (k.t == "") != terms.Everything {
 		return &FormatError{"grant type", "field"}
-	}
-	if terms.Threshold == 0 || terms.Threshold > terms.Members {
-		return &FormatError{"grant", "field"}
 	}
 	if k.id.SelfCustody() && !to.SelfCustody() && !terms.Expose {
 		return ErrExposed
@@ -132,15 +139,18 @@ func (g *Grant) writeTerms(w *wire.Writer) {
 // none of them, and no member's public share, the identity.
 func ParseGrant(b []byte) (*Grant, error) {
 	r := wire.NewReader(grantName, b)
-	g := &Grant{owner: readIdentity(r), t: Type(r.String(maxType)), id: r.String(maxName), recipient: r.Bytes(maxDescription)}
+	g := &Grant{owner: readIdentity(r), t: Type(r.String(maxType)), id: r.String(maxName), recipient: bytes.Clone(r.Bytes(maxDescription))}
 	copy(g.condition[:], r.Raw(len(g.condition)))
 	g.sharing = readSharing(r)
-	g.sealed = r.Bytes(maxDescription)
+	g.sealed = bytes.Clone(r.Bytes(maxDescription))
 	if _, err := ParseType(string(g.t)); err != nil {
 		r.Fail(err)
 	}
-	if r.Err() == nil {
-		r.Fail(checkName("grant id", g.id))
+	if err := checkName("grant id", g.id); err != nil {
+		r.Fail(err)
+	}
+	if len(g.recipient) == 0 {
+		r.Fail(&FormatError{"recipient", "field"})
 	}
 	if err := finish("grant", r); err != nil {
 		return nil, err
@@ -158,6 +168,18 @@ func (g *Grant) Bytes() []byte {
 	return w.Sum()
 }
 
+// Check returns [ErrShares] unless the grant was dealt to the members of the
+// authority's sharing, with its threshold, in its generation. A chain checks it
+// before it takes a grant: with fewer commitments every share would be w₀
+// itself, with more the members could not combine.
+func (g *Grant) Check(authority *Sharing) error {
+	s := g.sharing
+	if s.generation != authority.generation || len(s.members) != len(authority.members) || len(s.commitments) != len(authority.commitments) {
+		return ErrShares
+	}
+	return nil
+}
+
 // ID returns the grant's id on the chain.
 func (g *Grant) ID() string { return g.id }
 
@@ -169,7 +191,7 @@ func (g *Grant) Owner() Identity { return g.owner }
 func (g *Grant) Type() Type { return g.t }
 
 // Recipient returns the description of the recipient, as [Recipient] gave it.
-func (g *Grant) Recipient() []byte { return g.recipient }
+func (g *Grant) Recipient() []byte { return bytes.Clone(g.recipient) }
 
 // Conditions returns the hash of the conditions.
 func (g *Grant) Conditions() [32]byte { return g.condition }
@@ -178,7 +200,7 @@ func (g *Grant) Conditions() [32]byte { return g.condition }
 func (g *Grant) Sharing() *Sharing { return g.sharing }
 
 // Sealed returns the reader's half as it was sealed to the recipient.
-func (g *Grant) Sealed() []byte { return g.sealed }
+func (g *Grant) Sealed() []byte { return bytes.Clone(g.sealed) }
 
 // Context returns the hash to which the sealed half, the sealed shares and every
 // proof are bound. It stays the same for the life of the grant.
@@ -193,9 +215,14 @@ func (g *Grant) covers(r *Record) (int, error) {
 	return level, nil
 }
 
-// current checks that s shares the same secret as the grant did at first.
+// current checks what can be checked here of a sharing that is said to be the
+// grant's: that it is of the same secret, and the dealt one if it is of the first
+// generation.
 func (g *Grant) current(s *Sharing) error {
-	if !s.Key().Equal(g.sharing.Key()) {
+	if s == nil || !s.Key().Equal(g.sharing.Key()) {
+		return ErrShares
+	}
+	if s.generation == g.sharing.generation && !bytes.Equal(s.Bytes(), g.sharing.Bytes()) {
 		return ErrShares
 	}
 	return nil
@@ -209,6 +236,7 @@ func (g *Grant) Open(key *PrivateKey) (*Delegation, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer clear(half)
 	return g.Accept(half)
 }
 
@@ -218,11 +246,11 @@ func (g *Grant) Open(key *PrivateKey) (*Delegation, error) {
 func (g *Grant) Accept(half []byte) (*Delegation, error) {
 	e, err := pairing.ParseG2(half)
 	if err != nil {
-		return nil, &DealerError{half}
+		return nil, &DealerError{bytes.Clone(half)}
 	}
 	q := g.owner.typed(g.t).point()
 	if !pairing.PairingsEqual(pairing.GeneratorG1(), e, g.owner.Key.g.Sub(g.sharing.commitments[0]), q) {
-		return nil, &DealerError{half}
+		return nil, &DealerError{bytes.Clone(half)}
 	}
-	return &Delegation{g, e.Prepare(), q.Prepare()}, nil
+	return &Delegation{grant: g, half: e.Prepare(), q: q.Prepare()}, nil
 }

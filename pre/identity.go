@@ -5,6 +5,8 @@ import (
 	"github.com/ward-health/ward/internal/wire"
 )
 
+const identityName = "ward/identity/v1"
+
 // PublicKey is a key in G1: an authority's P, a custody key X, or an identity's
 // P' = P + X. The zero value is not a key.
 type PublicKey struct{ g pairing.G1 }
@@ -70,6 +72,16 @@ func (id Identity) write(w *wire.Writer) {
 	w.Uint32(id.Version)
 	w.Uint64(id.Epoch)
 	w.Raw(id.Key.Bytes())
+}
+
+// ParseIdentity reads what [Identity.Description] wrote.
+func ParseIdentity(b []byte) (Identity, error) {
+	r := wire.NewReader(identityName, b)
+	id := readIdentity(r)
+	if err := finish("identity", r); err != nil {
+		return Identity{}, err
+	}
+	return id, nil
 }
 
 func readIdentity(r *wire.Reader) Identity {

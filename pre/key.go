@@ -37,6 +37,9 @@ func (s *Share) extract(id Identity, t Type) (*PartialKey, error) {
 	if err := id.check(); err != nil {
 		return nil, err
 	}
+	if s.secret.IsZero() {
+		return nil, ErrErased
+	}
 	return &PartialKey{s.generation, s.index, s.secret.MulG2(id.typed(t).point())}, nil
 }
 
@@ -44,20 +47,29 @@ func (s *Share) extract(id Identity, t Type) (*PartialKey, error) {
 func ParsePartialKey(b []byte) (*PartialKey, error) {
 	r := wire.NewReader(partialKeyName, b)
 	p := &PartialKey{r.Uint32(), r.Uint8(), readG2(r)}
+	if r.Err() == nil && p.index == 0 {
+		r.Fail(&FormatError{"partial key", "field"})
+	}
 	if err := finish("partial key", r); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// Bytes returns the encoding: generation, index, a point of 96 bytes.
+// Bytes returns the encoding: generation, index, a secret point of 96 bytes.
 func (p *PartialKey) Bytes() []byte {
 	w := wire.NewWriter(partialKeyName)
 	w.Uint32(p.generation)
 	w.Uint8(p.index)
 	b := p.d.Bytes()
 	w.Raw(b[:])
+	clear(b[:])
 	return w.Sum()
+}
+
+// Format prints the part's index and generation, never the key.
+func (p PartialKey) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "partial key %d of generation %d", p.index, p.generation)
 }
 
 // Index returns the number of the member whose part it is.
@@ -87,6 +99,9 @@ func (s *Sharing) combineKey(id Identity, t Type, parts []*PartialKey) (*Private
 	}
 	indices, generations, points := make([]uint8, len(parts)), make([]uint32, len(parts)), make([]pairing.G2, len(parts))
 	for i, p := range parts {
+		if p == nil {
+			return nil, ErrShares
+		}
 		indices[i], generations[i], points[i] = p.index, p.generation, p.d
 	}
 	l, err := s.lagrange(indices, generations)
@@ -151,11 +166,11 @@ func (k *PrivateKey) Identity() Identity { return k.id }
 // Type returns the type at whose root the key opens.
 func (k *PrivateKey) Type() Type { return k.t }
 
-// Erase overwrites the key.
+// Erase overwrites the key. Later uses return [ErrErased].
 func (k *PrivateKey) Erase() { k.d.Erase() }
 
 // Format prints the key's identity and type, never the key.
-func (k *PrivateKey) Format(f fmt.State, _ rune) {
+func (k PrivateKey) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "private key of %s for %q", k.id.Name, string(k.t))
 }
 

@@ -22,23 +22,26 @@ type RecordKey struct {
 // Record returns the record that the key opens.
 func (k *RecordKey) Record() *Record { return k.record }
 
-// Erase overwrites the key.
+// Erase overwrites the key. Later uses return [ErrErased].
 func (k *RecordKey) Erase() { clear(k.dek[:]) }
 
 // Format prints the record's id, never the key.
-func (k *RecordKey) Format(f fmt.State, _ rune) {
+func (k RecordKey) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "key of record %s", k.record.header.Record)
 }
 
 // OpenIndex returns the index that [Encapsulator.Encapsulate] sealed. Anything
 // else gives [ErrDecrypt].
 func (k *RecordKey) OpenIndex(sealed []byte) ([]byte, error) {
+	if k.dek == [recordKeySize]byte{} {
+		return nil, ErrErased
+	}
 	name := indexName + "\n"
 	if indexHash(sealed) != k.record.envelope.index || len(sealed) < len(name)+chacha20poly1305.NonceSizeX ||
 		string(sealed[:len(name)]) != name {
 		return nil, ErrDecrypt
 	}
-	aead, err := indexCipher(k.dek[:])
+	aead, err := indexCipher(k.dek[:], k.record.context)
 	if err != nil {
 		return nil, ErrDecrypt
 	}
@@ -53,6 +56,12 @@ func (k *RecordKey) OpenIndex(sealed []byte) ([]byte, error) {
 // OpenRecord returns the key of a record of the owner's own. It returns
 // [ErrNotCovered] for a record that the key cannot reach.
 func (k *PrivateKey) OpenRecord(r *Record) (*RecordKey, error) {
+	if r == nil {
+		return nil, ErrNotCovered
+	}
+	if k.d.IsIdentity() {
+		return nil, ErrErased
+	}
 	level := k.t.level(r.header.Type)
 	if level < 0 || !k.id.equal(r.header.Owner) {
 		return nil, ErrNotCovered
@@ -64,8 +73,11 @@ func indexHash(sealed []byte) [32]byte {
 	return wire.Hash(string(pairing.DSTIndexHash), sealed)
 }
 
-func indexCipher(dek []byte) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, dek, nil, string(pairing.DSTIndexKey), chacha20poly1305.KeySize)
+func indexCipher(dek []byte, context [32]byte) (cipher.AEAD, error) {
+	var w wire.Writer
+	w.String(string(pairing.DSTIndexKey))
+	w.Raw(context[:])
+	key, err := hkdf.Key(sha256.New, dek, nil, string(w.Sum()), chacha20poly1305.KeySize)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +93,15 @@ func indexData(context [32]byte, u []byte) []byte {
 }
 
 func sealIndex(dek, nonce []byte, context [32]byte, u, index []byte) ([]byte, error) {
-	aead, err := indexCipher(dek)
+	aead, err := indexCipher(dek, context)
 	if err != nil {
 		return nil, err
 	}
 	w := wire.NewWriter(indexName)
 	w.Raw(nonce)
-	return aead.Seal(w.Sum(), nonce, pad(index), indexData(context, u)), nil
+	padded := pad(index)
+	defer clear(padded)
+	return aead.Seal(w.Sum(), nonce, padded, indexData(context, u)), nil
 }
 
 // pad puts the length in front and zeros behind, to a multiple of 256 bytes.
@@ -105,7 +119,7 @@ func unpad(padded []byte) ([]byte, error) {
 		return nil, ErrDecrypt
 	}
 	n := uint64(binary.BigEndian.Uint32(padded)) + 4
-	if n > uint64(len(padded)) || uint64(len(padded))-n >= indexBlock {
+	if n > maxIndex+4 || n > uint64(len(padded)) || uint64(len(padded))-n >= indexBlock {
 		return nil, ErrDecrypt
 	}
 	for _, b := range padded[n:] {

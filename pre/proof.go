@@ -1,7 +1,6 @@
 package pre
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"runtime"
@@ -60,6 +59,9 @@ func (e *Envelope) Verify(h Header) (*Record, error) {
 
 // bind checks everything but the proof.
 func (e *Envelope) bind(h Header) (*Record, error) {
+	if e == nil {
+		return nil, &FormatError{"envelope", "field"}
+	}
 	if err := h.check(); err != nil {
 		return nil, err
 	}
@@ -69,9 +71,10 @@ func (e *Envelope) bind(h Header) (*Record, error) {
 	return &Record{h, e, h.context()}, nil
 }
 
-// VerifyBatch checks many envelopes at once, envelopes[i] against headers[i],
-// about three times cheaper than one by one. It returns a record, or an error
-// as [Envelope.Verify] does, for each.
+// VerifyBatch checks many envelopes at once, envelopes[i] against headers[i], on
+// all processors. A thousand together cost half of what they cost one by one:
+// what remains is, in equal parts, the hash to the curve of each and the combined
+// equation. It returns a record, or an error as [Envelope.Verify] does, for each.
 //
 // The weights of the combination are hashes of seed and of everything checked.
 // Give it the block's hash: then every node of a chain decides alike, and a bad
@@ -86,17 +89,15 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 		return records, errs
 	}
 	terms := make([]batchTerm, len(envelopes))
-	digest := sha256.New()
-	digest.Write(seed)
+	var checked wire.Writer
 	for i, e := range envelopes {
 		if records[i], errs[i] = e.bind(headers[i]); errs[i] == nil {
 			terms[i].label = e.label(records[i].context)
-			digest.Write(terms[i].label[:])
-			digest.Write(e.proofBytes())
+			checked.Raw(terms[i].label[:])
+			e.writeProof(&checked)
 		}
 	}
-	var root [32]byte
-	digest.Sum(root[:0])
+	root := batchRoot(seed, checked.Sum())
 	parallel(len(envelopes), func(i int) {
 		if errs[i] == nil {
 			terms[i].weigh(envelopes[i], root, i)
@@ -113,14 +114,17 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 	return records, errs
 }
 
-// proofBytes is the part of an envelope that its label does not cover.
-func (e *Envelope) proofBytes() []byte {
-	var w wire.Writer
+// batchRoot is the hash from which the weights of a batch are drawn.
+func batchRoot(seed, checked []byte) [32]byte {
+	return wire.Hash(string(pairing.DSTCapsuleBatch), seed, checked)
+}
+
+// writeProof appends the part of an envelope that its label does not cover.
+func (e *Envelope) writeProof(w *wire.Writer) {
 	for _, g := range []pairing.G1{e.ubar, e.r, e.rbar} {
-		writeG1(&w, g)
+		writeG1(w, g)
 	}
-	writeScalar(&w, e.z)
-	return w.Sum()
+	writeScalar(w, e.z)
 }
 
 // batchTerm is one envelope's part of the combined equation

@@ -12,8 +12,9 @@ import (
 // Recipient is whom a grant is made to: an [Identity], or a policy over
 // attributes.
 type Recipient interface {
-	// Description names the recipient in at most 64 KiB. It is bound into
-	// the grant.
+	// Description names the recipient in at most 64 KiB, behind the name and
+	// version of its format, as "ward/identity/v1" and a newline. It is bound
+	// into the grant, and the chain tells by it whom the grant is for.
 	Description() []byte
 
 	// SelfCustody reports whether opening what SealHalf sealed takes a
@@ -25,10 +26,11 @@ type Recipient interface {
 	SealHalf(half []byte, context [32]byte) ([]byte, error)
 }
 
-// Description returns the encoding of the identity, with key, version and epoch.
+// Description returns the encoding of the identity: chain, name, version, epoch
+// and key. [ParseIdentity] reads it.
 func (id Identity) Description() []byte {
-	var w wire.Writer
-	id.write(&w)
+	w := wire.NewWriter(identityName)
+	id.write(w)
 	return w.Sum()
 }
 
@@ -57,10 +59,9 @@ func (id Identity) CheckHalf(sealed, half []byte, context [32]byte) bool {
 }
 
 func sealScalar(half []byte, context [32]byte) pairing.Scalar {
-	var w wire.Writer
-	w.Raw(half)
-	w.Raw(context[:])
-	return pairing.HashToScalar(pairing.DSTGrantSealScalar, w.Sum())
+	input := make([]byte, 0, len(half)+len(context))
+	defer clear(input[:cap(input)])
+	return pairing.HashToScalar(pairing.DSTGrantSealScalar, append(append(input, half...), context[:]...))
 }
 
 // sealedHalf returns S ‖ (half ⊕ mask).
@@ -88,7 +89,10 @@ func sealMask(s pairing.G1, k pairing.GT, id Identity, context [32]byte) ([]byte
 
 // openHalf opens what SealHalf sealed to the key's identity.
 func (k *PrivateKey) openHalf(sealed []byte, context [32]byte) ([]byte, error) {
-	if k.t != inbox || len(sealed) != pairing.G1Size+pairing.G2Size {
+	if k.d.IsIdentity() {
+		return nil, ErrErased
+	}
+	if len(sealed) != pairing.G1Size+pairing.G2Size {
 		return nil, ErrDecrypt
 	}
 	s, err := pairing.ParseG1(sealed[:pairing.G1Size])

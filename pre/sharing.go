@@ -23,7 +23,7 @@ type Sharing struct {
 	members     []pairing.G1 // the public share of member i at i-1, none the identity
 }
 
-// ParseSharing reads what [Sharing.Bytes] wrote. It refuses commitments at the
+// ParseSharing reads what [Sharing.Bytes] wrote: at most 64 members. It refuses commitments at the
 // identity and polynomials that give some member the share zero, which would
 // make his honest answer look like a fault.
 func ParseSharing(b []byte) (*Sharing, error) {
@@ -37,6 +37,10 @@ func ParseSharing(b []byte) (*Sharing, error) {
 
 func readSharing(r *wire.Reader) *Sharing {
 	generation, n, t := r.Uint32(), int(r.Uint8()), int(r.Uint8())
+	if r.Err() == nil && (t == 0 || t > n || n > maxMembers) {
+		r.Fail(&FormatError{"sharing", "field"})
+		return nil
+	}
 	commitments := make([]pairing.G1, t)
 	for k := range commitments {
 		commitments[k] = readG1(r)
@@ -53,7 +57,7 @@ func readSharing(r *wire.Reader) *Sharing {
 
 // newSharing computes the members' public shares and refuses zero ones.
 func newSharing(generation uint32, n int, commitments []pairing.G1) (*Sharing, error) {
-	if len(commitments) == 0 || n < len(commitments) || n > pairing.MaxIndex {
+	if len(commitments) == 0 || n < len(commitments) || n > maxMembers {
 		return nil, &FormatError{"sharing", "field"}
 	}
 	s := &Sharing{generation, commitments, make([]pairing.G1, n)}
@@ -155,14 +159,22 @@ func (s *Share) Check(of *Sharing) error {
 	if err != nil || s.generation != of.generation {
 		return ErrShares
 	}
+	if s.secret.IsZero() {
+		return ErrErased
+	}
 	if !pairing.GeneratorG1ConstantTime().Mul(s.secret).Equal(public) {
 		return fmt.Errorf("share of member %d: %w", s.index, ErrProof)
 	}
 	return nil
 }
 
-// Erase overwrites the secret.
+// Erase overwrites the secret. Later uses return [ErrErased].
 func (s *Share) Erase() { s.secret.Erase() }
+
+// Format prints the share's index and generation, never the secret.
+func (s Share) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "share %d of generation %d", s.index, s.generation)
+}
 
 // lagrange returns the coefficients for exactly t distinct members of one
 // generation.

@@ -5,6 +5,8 @@ import (
 	"crypto/hpke"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
+	"io"
 
 	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
@@ -19,7 +21,7 @@ const (
 // partial keys, shares of grants, answers to an access. It is an HPKE key (RFC
 // 9180) in the suite DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305.
 // A reader makes a fresh one for every access and erases it afterwards.
-type TransportKey struct{ key *ecdh.PrivateKey }
+type TransportKey struct{ secret [transportKeySize]byte }
 
 // GenerateTransportKey returns a fresh key.
 func GenerateTransportKey() (*TransportKey, error) {
@@ -27,7 +29,9 @@ func GenerateTransportKey() (*TransportKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &TransportKey{k}, nil
+	b := k.Bytes()
+	defer clear(b)
+	return &TransportKey{[transportKeySize]byte(b)}, nil
 }
 
 // ParseTransportKey reads what [TransportKey.Bytes] wrote.
@@ -37,33 +41,47 @@ func ParseTransportKey(b []byte) (*TransportKey, error) {
 	if err := finish("transport key", r); err != nil {
 		return nil, err
 	}
-	k, err := ecdh.X25519().NewPrivateKey(raw)
-	if err != nil {
-		return nil, malformed("transport key", err)
+	k := &TransportKey{[transportKeySize]byte(raw)}
+	if k.erased() {
+		return nil, &FormatError{"transport key", "zero"}
 	}
-	return &TransportKey{k}, nil
+	return k, nil
 }
 
 // Bytes returns the encoding, 32 secret bytes behind its name.
 func (k *TransportKey) Bytes() []byte {
 	w := wire.NewWriter(transportKeyName)
-	w.Raw(k.key.Bytes())
+	w.Raw(k.secret[:])
 	return w.Sum()
 }
 
-// Public returns the 32 bytes to which others seal.
-func (k *TransportKey) Public() []byte { return k.key.PublicKey().Bytes() }
+// Erase overwrites the secret. Later uses return [ErrErased].
+func (k *TransportKey) Erase() { clear(k.secret[:]) }
+
+func (k *TransportKey) erased() bool { return k.secret == [transportKeySize]byte{} }
+
+// Format prints what it is, never the secret.
+func (k TransportKey) Format(f fmt.State, _ rune) { io.WriteString(f, "transport key") }
+
+// Public returns the 32 bytes to which others seal, or nil once erased.
+func (k *TransportKey) Public() []byte {
+	key, err := ecdh.X25519().NewPrivateKey(k.secret[:])
+	if err != nil || k.erased() {
+		return nil
+	}
+	return key.PublicKey().Bytes()
+}
 
 // Seal seals the answer to the requester that the access names, bound to the
 // access, the member and the generation.
 func (ans *Answer) Seal(a *Access) ([]byte, error) {
-	return sealTo(a.Requester, pairing.DSTFragmentSeal, answerData(a, ans.index, ans.generation), ans.Bytes())
+	return sealTo(a.Requester, pairing.DSTFragmentSeal, partData(a.ID, ans.index, ans.generation), ans.Bytes())
 }
 
 // OpenAnswer opens what a member sealed for the access; from and generation are
 // the member's number and the generation it answers for.
 func (k *TransportKey) OpenAnswer(sealed []byte, a *Access, from uint8, generation uint32) (*Answer, error) {
-	b, err := k.open(pairing.DSTFragmentSeal, answerData(a, from, generation), sealed)
+	b, err := k.open(pairing.DSTFragmentSeal, partData(a.ID, from, generation), sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +92,17 @@ func (k *TransportKey) OpenAnswer(sealed []byte, a *Access, from uint8, generati
 	return ans, nil
 }
 
-func answerData(a *Access, index uint8, generation uint32) []byte {
-	b := append(a.ID[:len(a.ID):len(a.ID)], index)
-	return binary.BigEndian.AppendUint32(b, generation)
+// partData binds a member's part to the request it answers. Nothing in it
+// proves who sealed: the node that carries a part signs for it.
+func partData(request [32]byte, index uint8, generation uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(request[:], index), generation)
 }
 
 // Seal seals a member's share of the grant to the member's public transport key.
 func (s *Share) Seal(to []byte, g *Grant) ([]byte, error) {
+	if s.secret.IsZero() {
+		return nil, ErrErased
+	}
 	b := s.Bytes()
 	defer clear(b)
 	return sealTo(to, pairing.DSTGrantShare, shareData(g, s.index), b)
@@ -95,7 +117,7 @@ func (k *TransportKey) OpenShare(sealed []byte, g *Grant, member uint8) (*Share,
 	}
 	defer clear(b)
 	s, err := ParseShare(b)
-	if err != nil || s.index != member {
+	if err != nil || s.index != member || s.generation != g.sharing.generation {
 		return nil, ErrDecrypt
 	}
 	if err := s.Check(g.sharing); err != nil {
@@ -109,22 +131,23 @@ func shareData(g *Grant, index uint8) []byte {
 }
 
 // Seal seals a partial key to the transport key of a committed request, bound to
-// the request's id.
+// the request's id, the member and the generation.
 func (p *PartialKey) Seal(to []byte, request [32]byte) ([]byte, error) {
 	b := p.Bytes()
 	defer clear(b)
-	return sealTo(to, pairing.DSTPartialKey, request[:], b)
+	return sealTo(to, pairing.DSTPartialKey, partData(request, p.index, p.generation), b)
 }
 
-// OpenPartialKey opens a partial key sealed for the request.
-func (k *TransportKey) OpenPartialKey(sealed []byte, request [32]byte) (*PartialKey, error) {
-	b, err := k.open(pairing.DSTPartialKey, request[:], sealed)
+// OpenPartialKey opens a partial key sealed for the request; from and generation
+// are the member's number and the generation it answers for.
+func (k *TransportKey) OpenPartialKey(sealed []byte, request [32]byte, from uint8, generation uint32) (*PartialKey, error) {
+	b, err := k.open(pairing.DSTPartialKey, partData(request, from, generation), sealed)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(b)
 	p, err := ParsePartialKey(b)
-	if err != nil {
+	if err != nil || p.index != from || p.generation != generation {
 		return nil, ErrDecrypt
 	}
 	return p, nil
@@ -148,10 +171,17 @@ func sealTo(to []byte, info pairing.DST, data, plaintext []byte) ([]byte, error)
 }
 
 func (k *TransportKey) open(info pairing.DST, data, sealed []byte) ([]byte, error) {
+	if k.erased() {
+		return nil, ErrErased
+	}
 	if len(sealed) < transportKeySize {
 		return nil, ErrDecrypt
 	}
-	priv, err := hpke.NewDHKEMPrivateKey(k.key)
+	key, err := ecdh.X25519().NewPrivateKey(k.secret[:])
+	if err != nil {
+		return nil, ErrDecrypt
+	}
+	priv, err := hpke.NewDHKEMPrivateKey(key)
 	if err != nil {
 		return nil, ErrDecrypt
 	}

@@ -24,12 +24,16 @@ const (
 	maxLevels      = maxComponents + 1
 	maxName        = 128 // bytes of a chain id, identity, record id or grant id
 	maxDescription = 64 << 10
+	maxMembers     = 64 // in a sharing; what parsing costs grows with its square
 )
 
 // ParseType checks s. It returns a [FormatError] for anything but a path.
 func ParseType(s string) (Type, error) {
 	if s == "" {
 		return "", nil
+	}
+	if len(s) > maxType {
+		return "", &FormatError{"type", "limit"}
 	}
 	components := strings.Split(s, "/")
 	if len(components) > maxComponents {

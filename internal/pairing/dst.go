@@ -34,6 +34,29 @@ const (
 	DSTFragmentDLEQ    DST = "WARD-V1-FRAGMENT-CHALLENGE"  // challenge of such a proof
 	DSTFragmentSeal    DST = "WARD-V1-FRAGMENT-SEAL"       // HPKE info: an answer on its way to the reader
 
+	DSTRecordKey    DST = "WARD-V1-RECORD-KEY"    // HKDF info: hedged record key
+	DSTCapsuleBatch DST = "WARD-V1-CAPSULE-BATCH" // hash of everything a batch verifies
+
+	// DSTAgeIdentity derives the age identity of a payload from its file key.
+	// Package store/seal writes it out, because it imports no curve.
+	DSTAgeIdentity DST = "WARD-V1-AGE-IDENTITY"
+
+	DSTConfirmation    DST = "WARD-V1-CEREMONY"            // prefix of the message that confirms a ceremony
+	DSTCeremonyHash    DST = "WARD-V1-DKG-CEREMONY"        // hash of a ceremony's description: its id
+	DSTCeremonyMessage DST = "WARD-V1-DKG-MESSAGE"         // signature of a ceremony's message
+	DSTCommitmentHash  DST = "WARD-V1-DKG-COMMITMENT-HASH" // what a dealer commits to before the deal
+	DSTReceiversHash   DST = "WARD-V1-DKG-RECEIVERS-HASH"  // the receiving keys a deal is for
+	DSTDealHash        DST = "WARD-V1-DKG-DEAL-HASH"       // the deal a complaint is about
+	DSTTranscript      DST = "WARD-V1-DKG-TRANSCRIPT"      // what members confirm
+	DSTCoefficient     DST = "WARD-V1-DKG-COEFFICIENT"     // polynomials from the ceremony's seed
+	DSTDealNonce       DST = "WARD-V1-DKG-NONCE"           // hedged nonces of the three proofs below
+	DSTPossession      DST = "WARD-V1-DKG-POSSESSION"      // challenge: possession of a receiving key
+	DSTKnowledge       DST = "WARD-V1-DKG-KNOWLEDGE"       // challenge: knowledge of what is dealt
+	DSTComplaint       DST = "WARD-V1-DKG-COMPLAINT"       // challenge: a revealed Diffie–Hellman key
+	DSTShareKey        DST = "WARD-V1-DKG-SHARE-KEY"       // HKDF info: sealing of dealt shares
+	DSTShareWeight     DST = "WARD-V1-DKG-SHARE-WEIGHT"    // weights of batched share checks
+	DSTConfirmWeight   DST = "WARD-V1-DKG-CONFIRM-WEIGHT"  // weights of batched confirmation checks
+
 	// DSTSignature is the standard tag of the BLS signature ciphersuite
 	// (draft-irtf-cfrg-bls-signature, section 4.2.1), so that any library
 	// can check a checkpoint. It is the one tag that is not ours.
@@ -47,6 +70,10 @@ func Tags() []DST {
 		DSTCapsuleProof, DSTCapsuleWeight, DSTKeyWrap, DSTIndexKey, DSTIndexHash, DSTLabel,
 		DSTCustodyNonce, DSTCustodyProof, DSTGrantContext, DSTGrantSeal, DSTGrantSealScalar,
 		DSTGrantShare, DSTPartialKey, DSTFragment, DSTDecapsulation, DSTFragmentWeight,
-		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTSignature,
+		DSTFragmentNonce, DSTFragmentDLEQ, DSTFragmentSeal, DSTRecordKey, DSTCapsuleBatch, DSTAgeIdentity,
+		DSTConfirmation, DSTCeremonyHash, DSTCeremonyMessage, DSTCommitmentHash, DSTReceiversHash,
+		DSTDealHash, DSTTranscript, DSTCoefficient, DSTDealNonce, DSTPossession, DSTKnowledge,
+		DSTComplaint, DSTShareKey, DSTShareWeight, DSTConfirmWeight,
+		DSTSignature,
 	}
 }

@@ -48,7 +48,7 @@ func MulGenerator(s Scalar) G1 {
 
 // naiveLimit is the number of terms up to which Pippenger's method loses to
 // one multiplication after the other (measured; see BenchmarkMultiMul).
-const naiveLimit = 6
+const naiveLimit = 5
 
 // MultiMul returns Σ sᵢ·pᵢ, in variable time. The slices have equal length;
 // the sum of nothing is the identity.

@@ -16,11 +16,8 @@ func ParseG1(b []byte) (G1, error) {
 	if len(b) != G1Size {
 		return g, ErrLength
 	}
-	if b[0]&0x80 == 0 {
-		return g, ErrEncoding // uncompressed
-	}
-	// NoSubgroupChecks is not reachable through SetBytes, so the three
-	// outcomes are told apart by looking at the point it leaves behind.
+	// What was wrong shows in the point that SetBytes leaves behind. An
+	// uncompressed point does not fit into this length.
 	if _, err := g.p.SetBytes(b); err != nil {
 		if g.p.IsOnCurve() && !g.p.IsInfinity() && !g.p.IsInSubGroup() {
 			return G1{}, ErrSubgroup

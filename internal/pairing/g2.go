@@ -16,9 +16,6 @@ func ParseG2(b []byte) (G2, error) {
 	if len(b) != G2Size {
 		return g, ErrLength
 	}
-	if b[0]&0x80 == 0 {
-		return g, ErrEncoding // uncompressed
-	}
 	if _, err := g.p.SetBytes(b); err != nil {
 		if g.p.IsOnCurve() && !g.p.IsInfinity() && !g.p.IsInSubGroup() {
 			return G2{}, ErrSubgroup

@@ -43,8 +43,6 @@ func HashToSecret(dst DST, msg []byte) *Secret {
 	if err != nil {
 		return new(Secret) // unreachable, as above
 	}
-	wide := [48]byte(b)
-	clear(b)
-	defer clear(wide[:])
-	return secretFromUniform(&wide)
+	defer clear(b)
+	return secretFromUniform(b)
 }

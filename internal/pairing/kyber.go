@@ -36,6 +36,9 @@ func scalarOf(s kyber.Scalar) *Secret {
 	return new(Secret)
 }
 
+// Format prints "redacted" whatever the verb.
+func (k kyberScalar) Format(f fmt.State, _ rune) { io.WriteString(f, "redacted") }
+
 func (k *kyberScalar) String() string                  { return "redacted" }
 func (k *kyberScalar) MarshalSize() int                { return ScalarSize }
 func (k *kyberScalar) Equal(o kyber.Scalar) bool       { return k.s.Equal(scalarOf(o)) }
@@ -84,17 +87,15 @@ func (k *kyberScalar) SetInt64(v int64) kyber.Scalar {
 func (k *kyberScalar) Pick(stream cipher.Stream) kyber.Scalar {
 	var wide [48]byte
 	stream.XORKeyStream(wide[:], wide[:])
-	return k.set(secretFromUniform(&wide))
+	return k.set(secretFromUniform(wide[:]))
 }
 
-// SetBytes reduces up to 48 big-endian bytes; longer input keeps its last 48.
+// SetBytes reduces big-endian bytes of any length.
 func (k *kyberScalar) SetBytes(b []byte) kyber.Scalar {
-	var wide [48]byte
-	if len(b) > len(wide) {
-		b = b[len(b)-len(wide):]
-	}
+	wide := make([]byte, (len(b)+15)/16*16)
+	defer clear(wide)
 	copy(wide[len(wide)-len(b):], b)
-	return k.set(secretFromUniform(&wide))
+	return k.set(secretFromUniform(wide))
 }
 
 func (k *kyberScalar) MarshalBinary() ([]byte, error) {

@@ -179,7 +179,7 @@ func TestWideReductionAtTheEdges(t *testing.T) {
 	for _, v := range edges {
 		var wide [48]byte
 		v.FillBytes(wide[:])
-		got := secretFromUniform(&wide).Reveal()
+		got := secretFromUniform(wide[:]).Reveal()
 		if want := new(big.Int).Mod(v, order); new(big.Int).SetBytes(got[:]).Cmp(want) != 0 {
 			t.Errorf("%x reduces to %x", v, got)
 		}
@@ -199,8 +199,8 @@ func TestGenerateSecretReportsItsReader(t *testing.T) {
 func TestSecretsDoNotPrint(t *testing.T) {
 	s := NewSecret(0xdeadbeef)
 	text, err := json.Marshal(map[string]*Secret{"s": s})
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		t.Error("a secret is marshalled, or lost in marshalling")
 	}
 	out := fmt.Sprintf("%v %+v %#v %s %x %d", s, s, s, s, s, s) + string(text)
 	if strings.Contains(out, "beef") || strings.Contains(out, fmt.Sprint(0xdeadbeef)) || !strings.Contains(out, "redacted") {
@@ -209,22 +209,5 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	s.Erase()
 	if !s.IsZero() {
 		t.Error("an erased secret is not zero")
-	}
-}
-
-func TestTags(t *testing.T) {
-	tags := Tags()
-	for i, a := range tags {
-		if len(a) < 1 || len(a) > 255 {
-			t.Errorf("tag %q has %d bytes", a, len(a))
-		}
-		if a != DSTSignature && !strings.HasPrefix(string(a), "WARD-V1-") {
-			t.Errorf("tag %q is not ours", a)
-		}
-		for j, b := range tags {
-			if i != j && strings.HasPrefix(string(b), string(a)) {
-				t.Errorf("tag %q is a prefix of %q", a, b)
-			}
-		}
 	}
 }

@@ -2,6 +2,7 @@ package pairing
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -102,15 +103,15 @@ func GenerateSecret(r io.Reader) (*Secret, error) {
 		if _, err := io.ReadFull(r, wide[:]); err != nil {
 			return nil, fmt.Errorf("generate secret scalar: %w", err)
 		}
-		if s := secretFromUniform(&wide); !s.IsZero() {
+		if s := secretFromUniform(wide[:]); !s.IsZero() {
 			return s, nil
 		}
 	}
 }
 
-// secretFromUniform reduces 48 big-endian bytes modulo the order in constant
-// time, by Horner's rule over three limbs of 16 bytes, each below the order.
-func secretFromUniform(wide *[48]byte) *Secret {
+// secretFromUniform reduces big-endian bytes, a multiple of 16, modulo the order
+// in constant time, by Horner's rule over limbs of 16 bytes, each below the order.
+func secretFromUniform(wide []byte) *Secret {
 	var acc, limb, shift ff.Scalar
 	var buf [ScalarSize]byte
 	defer clear(buf[:])
@@ -225,5 +226,7 @@ func (s *Secret) MulG2(p G2) G2 { return p.ConstantTime().Mul(s) }
 // Format prints "redacted" whatever the verb.
 func (s *Secret) Format(f fmt.State, _ rune) { io.WriteString(f, "redacted") }
 
-// MarshalText refuses by printing "redacted", so that no encoder leaks s.
-func (s *Secret) MarshalText() ([]byte, error) { return []byte("redacted"), nil }
+// MarshalText refuses, so that no encoder leaks s and none loses it silently.
+func (s *Secret) MarshalText() ([]byte, error) {
+	return nil, errors.New("a secret scalar does not marshal")
+}

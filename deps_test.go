@@ -1,0 +1,131 @@
+package ward_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/semver"
+)
+
+const module = "github.com/ward-health/ward"
+
+// mayImport says which packages outside the standard library each package may
+// import. A name that ends in "/" stands for everything below it, one that
+// begins with "./" for a package of ours. What is not listed is forbidden, and
+// so is a package without a line.
+var mayImport = map[string][]string{
+	"": {},
+
+	"internal/pairing": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
+	"internal/wire":    {},
+
+	"internal/durable":    {},
+	"internal/realserver": {}, // for tests only: finds and starts the servers that tools/build.sh built
+
+	"dkg": {"./internal/pairing", "./internal/wire"},
+
+	"store":                    {},
+	"store/mem":                {"./store"},
+	"store/fs":                 {"./store", "./internal/durable"},
+	"store/s3":                 {"./store", "github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},
+	"store/ipfs":               {"./store"},
+	"store/replicated":         {"./store"},
+	"store/seal":               {"./store", "filippo.io/age"},
+	"store/storeurl":           {"./store", "./store/fs", "./store/ipfs", "./store/mem", "./store/replicated", "./store/s3"},
+	"store/storetest":          {"./store"},
+	"store/internal/faulthttp": {}, // for tests only
+
+	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
+	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
+
+	// A second implementation of pre/SPEC.md, in tests only. It must share
+	// nothing with the first, the curve library it takes included.
+	"pre/spectest": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/hpke", "golang.org/x/crypto/chacha20poly1305"},
+}
+
+// testsMayImport is what test files may import besides.
+var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid", "golang.org/x/mod/semver", "go.uber.org/goleak", "./"}
+
+// testsAlsoImport lists what the tests of single packages may import besides.
+var testsAlsoImport = map[string][]string{
+	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
+	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},
+	"store/storeurl": {"github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},
+}
+
+// minimum is the lowest version of each module that security rests on.
+var minimum = map[string]string{
+	"github.com/cloudflare/circl":       "v1.6.5", // v1.6.3: attribute-based ciphertexts open for anyone, and points have two encodings
+	"github.com/consensys/gnark-crypto": "v0.22.0",
+	"go.dedis.ch/kyber/v3":              "v3.1.0",
+	"golang.org/x/crypto":               "v0.58.0",
+	"filippo.io/age":                    "v1.3.2",
+	"github.com/minio/minio-go/v7":      "v7.4.1",
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range list(t, `{{.ImportPath}}|{{join .Imports " "}}|{{join .TestImports " "}} {{join .XTestImports " "}}`, "./...") {
+		fields := strings.Split(p, "|")
+		name := strings.TrimPrefix(strings.TrimPrefix(fields[0], module), "/")
+		allowed, ok := mayImport[name]
+		if !ok {
+			t.Errorf("package %q has no line in mayImport", name)
+		}
+		for _, path := range strings.Fields(fields[1]) {
+			if !permitted(path, allowed) {
+				t.Errorf("package %q must not import %s", name, path)
+			}
+		}
+		for _, path := range strings.Fields(fields[2]) {
+			if !permitted(path, slices.Concat(allowed, testsMayImport, testsAlsoImport[name])) {
+				t.Errorf("a test of package %q must not import %s", name, path)
+			}
+		}
+	}
+}
+
+func TestMinimumVersions(t *testing.T) {
+	have := make(map[string]string)
+	for _, m := range list(t, "{{.Path}} {{.Version}}", "-m", "all") {
+		path, version, _ := strings.Cut(m, " ")
+		have[path] = version
+	}
+	for path, want := range minimum {
+		if semver.Compare(have[path], want) < 0 {
+			t.Errorf("%s is %q, want at least %s", path, have[path], want)
+		}
+	}
+}
+
+// TestNothingReplacesSecurityCode refuses replacements of what minimum lists.
+func TestNothingReplacesSecurityCode(t *testing.T) {
+	for _, m := range list(t, "{{if .Replace}}{{.Path}}{{end}}", "-m", "all") {
+		if _, ok := minimum[m]; ok {
+			t.Errorf("%s is replaced by another module", m)
+		}
+	}
+}
+
+func permitted(path string, allowed []string) bool {
+	if first, _, _ := strings.Cut(path, "/"); !strings.Contains(first, ".") {
+		return true // the standard library
+	}
+	return slices.ContainsFunc(allowed, func(a string) bool {
+		if ours, ok := strings.CutPrefix(a, "./"); ok {
+			a = module + "/" + ours
+		}
+		return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path, a)
+	})
+}
+
+// list runs go list with a template and returns its lines.
+func list(t *testing.T, format string, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list", "-f", format}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}

@@ -1,0 +1,179 @@
+// Package realserver finds and starts, for tests, the programs that
+// tools/build.sh builds. Servers listen on free ports of 127.0.0.1, keep their
+// data in a temporary directory, and end with the test.
+package realserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Program returns the path of a program that tools/build.sh builds. If it is
+// not there the test is skipped, or fails if WARD_REQUIRE_SERVERS is set.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	dir := os.Getenv("WARD_TOOLS")
+	if dir == "" {
+		wd, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for dir = wd; ; dir = filepath.Dir(dir) {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				break
+			}
+			if dir == filepath.Dir(dir) {
+				t.Fatalf("no go.mod above %s", wd)
+			}
+		}
+		dir = filepath.Join(dir, ".tools", "bin")
+	}
+	path := filepath.Join(dir, name)
+	if _, err := os.Stat(path); err != nil {
+		if os.Getenv("WARD_REQUIRE_SERVERS") != "" {
+			t.Fatalf("%s is required and not built: run tools/build.sh", name)
+		}
+		t.Skipf("%s is not built: run tools/build.sh", name)
+	}
+	return path
+}
+
+// Kubo starts an IPFS node that talks to nobody and returns the URL of its RPC
+// interface and its repository.
+func Kubo(t testing.TB) (url, repository string) {
+	t.Helper()
+	ipfs := Program(t, "ipfs")
+	repository = t.TempDir()
+	env := append(os.Environ(), "IPFS_PATH="+repository)
+	addr := freeAddr(t)
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"init", "--profile=test"},
+		{"config", "Plugins", "--json", `{"Plugins":{"telemetry":{"Disabled":true}}}`},
+		{"config", "Addresses.API", "/ip4/" + host + "/tcp/" + port},
+		{"config", "Addresses.Gateway", "/ip4/127.0.0.1/tcp/0"},
+	} {
+		cmd := exec.Command(ipfs, args...)
+		cmd.Env = env
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("ipfs %s: %v\n%s", args[0], err, out)
+		}
+	}
+	start(t, env, ipfs, "daemon", "--offline")
+	url = "http://" + addr
+	await(t, func() error {
+		resp, err := http.Post(url+"/api/v0/version", "", nil)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+	return url, repository
+}
+
+// The credentials of a VersityGW.
+const (
+	AccessKey = "ward-test"
+	SecretKey = "ward-test-secret"
+)
+
+// VersityGW starts an S3 server over an empty directory and returns its URL.
+func VersityGW(t testing.TB) (url string) {
+	t.Helper()
+	program := Program(t, "versitygw")
+	addr := freeAddr(t)
+	env := append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+	start(t, env, program, "--port", addr, "posix", t.TempDir())
+	url = "http://" + addr
+	await(t, func() error {
+		resp, err := http.Get(url)
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+	return url
+}
+
+// freeAddr returns an address that was free a moment ago.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs a server until the test ends.
+func start(t testing.TB, env []string, program string, args ...string) {
+	t.Helper()
+	var out lockedBuffer
+	cmd := exec.Command(program, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
+		defer kill.Stop()
+		_ = cmd.Wait() // how a server says good-bye does not matter
+		if t.Failed() {
+			said := out.String()
+			t.Logf("%s said at the end:\n%s", filepath.Base(program), strings.TrimSpace(said[max(0, len(said)-2000):]))
+		}
+	})
+}
+
+// await waits until a server answers.
+func await(t testing.TB, try func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal(errors.Join(fmt.Errorf("server does not answer"), err))
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer // guarded by mu
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
