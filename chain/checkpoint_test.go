@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
+	"github.com/ward-health/ward/internal/pairing"
 )
 
 func TestCheckpointNeedsThresholdOfDistinctMembers(t *testing.T) {
@@ -183,6 +185,53 @@ func TestEquivocationConvictsTheMember(t *testing.T) {
 	}
 }
 
+// A member may use one node key, and the consortium one group key, on two
+// chains.
+func TestHeadOfAnotherChainIsNeverTheirs(t *testing.T) {
+	c := newLog(t, 3)
+	head := c.Head.Header.TreeHead()
+	head.Chain = "other.example"
+	sig := pairing.NewSecret(4711).MulG2(pairing.HashToG2(pairing.DSTSignature, head.ThresholdMessage())).Bytes()
+	if _, err := c.Consortium.ThresholdSignature(head, sig[:]); err == nil {
+		t.Error("threshold signature of another chain's head")
+	}
+	e := abroad(t, c)
+	if member, _, err := c.Consortium.Cosigner(e.Second.TreeHead, e.Second.Signatures[0]); err == nil {
+		t.Errorf("%s cosigned another chain's head", member)
+	}
+}
+
+// Times of cosignatures are seconds that fit 63 bits.
+func TestCosignatureOfAFarFutureIsRefused(t *testing.T) {
+	c := newLog(t, 3)
+	head := c.Head.Header.TreeHead()
+	s, err := c.Consortium.Cosign(head, "east", 1, ledgertest.Key("east"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for unix, ok := range map[uint64]bool{1<<63 - 1: true, 1 << 63: false} {
+		msg := fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", unix, head.Body())
+		s.Data = append(binary.BigEndian.AppendUint64(nil, unix), ed25519.Sign(ledgertest.Key("east"), msg)...)
+		if _, _, err := c.Consortium.Cosigner(head, s); (err == nil) != ok {
+			t.Errorf("time %d: %v", unix, err)
+		}
+	}
+}
+
+func TestSignaturesOfACheckpointAreCounted(t *testing.T) {
+	c := newLog(t, 3)
+	cp := c.Checkpoint()
+	for n, ok := range map[int]bool{80: true, 81: false} {
+		cp.Signatures = cp.Signatures[:3]
+		for i := range n - 3 {
+			cp.Signatures = append(cp.Signatures, chain.Signature{Name: fmt.Sprint("witness", i), Data: []byte{1}})
+		}
+		if _, err := cp.Bytes(); (err == nil) != ok {
+			t.Errorf("%d signatures: %v", n, err)
+		}
+	}
+}
+
 // abroad is what a member signs that uses one node key on two chains: it lies
 // on neither.
 func abroad(t *testing.T, c *ledgertest.Chain) *chain.Evidence {
@@ -247,10 +296,10 @@ func TestTreeHeadsDoNotShrink(t *testing.T) {
 	forked := now
 	forked.State[0] ^= 1
 	sibling := now
-	sibling.Size++
+	sibling.Height = old.Height
 	for name, err := range map[string]error{
 		"another state": forked.CheckExtends(now, nil),
-		"same height":   sibling.CheckExtends(now, nil),
+		"same height":   sibling.CheckExtends(old, p),
 		"smaller":       old.CheckExtends(now, p),
 		"lower":         lower.CheckExtends(old, p),
 		"another chain": foreign.CheckExtends(old, p),

@@ -36,6 +36,8 @@ func TestConsortiumFileIsStrict(t *testing.T) {
 		"peer with named port":  {`:7700`, `:https`},
 		"peer with a space":     {`east.example:7700`, `east example:7700`},
 		"peer in other letters": {`east.example:7700`, `éast.example:7700`},
+		"url with a user":       {`https://east`, `https://me@east`},
+		"key of zeros":          {ledgertest.Public("east").String(), strings.Repeat("0", 64)},
 		"low t_c":               {`"checkpoint_threshold": 3`, `"checkpoint_threshold": 2`},
 		"high t_c":              {`"checkpoint_threshold": 3`, `"checkpoint_threshold": 5`},
 		"t of f":                {`"key_threshold": 3`, `"key_threshold": 1`},
@@ -55,6 +57,24 @@ func TestConsortiumFileIsStrict(t *testing.T) {
 		}
 		if _, err := chain.ParseConsortium([]byte(bad)); err == nil {
 			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+// Two sets of t_c members share an honest one; t members are more than the
+// dishonest ones, and the honest ones are at least t.
+func TestThresholdsAreSafeAtEverySize(t *testing.T) {
+	for n := 1; n <= 7; n++ {
+		f := (n - 1) / 3
+		for tc := range n + 2 {
+			for tk := range n + 2 {
+				k := ledgertest.Consortium(t, n)
+				k.CheckpointThreshold, k.KeyThreshold = tc, tk
+				safe := 2*tc-n > f && tc <= n && tk > f && tk <= n-f
+				if _, err := k.Bytes(); (err == nil) != safe {
+					t.Errorf("%d members, t_c = %d, t = %d: %v", n, tc, tk, err)
+				}
+			}
 		}
 	}
 }

@@ -198,6 +198,28 @@ func TestReceiptOfARejectionNamesNoSigner(t *testing.T) {
 	}
 }
 
+// A transaction that came too late was its signer's act all the same.
+func TestReceiptOfALateTransactionNamesItsSigner(t *testing.T) {
+	c := newLog(t, 1)
+	c.Run(c.TxWith("alice", chain.TxBody{Contract: "notes", Method: "add", NotAfter: 1}))
+	r := c.Receipt(1, c.Checkpoint())
+	tx, err := r.Verify(c.Consortium)
+	if err != nil || tx == nil || tx.Signer != ledgertest.Public("alice") || r.Result.Code != chain.ErrExpired {
+		t.Fatalf("%v, %v, %q", tx, err, r.Result.Code)
+	}
+}
+
+func TestReceiptProofIsBounded(t *testing.T) {
+	c := newLog(t, 5)
+	r := c.Receipt(2, c.Checkpoint())
+	for n, ok := range map[int]bool{64: true, 65: false} {
+		r.Proof = make([]chain.Hash, n)
+		if _, err := chain.ParseReceipt(encoded(t, r)); (err == nil) != ok {
+			t.Errorf("proof of %d hashes: %v", n, err)
+		}
+	}
+}
+
 // Members that certify what breaks the rules are caught offline.
 func TestReceiptChecksMoreThanTheCertificate(t *testing.T) {
 	verify := func(change func(tx []byte, r *chain.Result) []byte) error {
@@ -235,7 +257,8 @@ func TestReceiptChecksMoreThanTheCertificate(t *testing.T) {
 			}
 			return tx.Bytes()
 		},
-		"height to come": func(tx []byte, r *chain.Result) []byte { r.Height = 3; return tx },
+		"forged and late": func(tx []byte, r *chain.Result) []byte { tx[len(tx)-1] ^= 1; r.Code = chain.ErrExpired; return tx },
+		"height to come":  func(tx []byte, r *chain.Result) []byte { r.Height = 3; return tx },
 	} {
 		if verify(change) == nil {
 			t.Errorf("%s verifies", name)
