@@ -97,6 +97,42 @@ func TestTwoSignedRequestsAreTwoTransactions(t *testing.T) {
 	}
 }
 
+func TestEveryByteOfASidecarsHashCounts(t *testing.T) {
+	data := []byte("sealed")
+	good, err := chain.NewSidecar(data)
+	if err != nil || !good.Matches(data) {
+		t.Fatal(err)
+	}
+	for i := range good.Hash {
+		bad := good
+		bad.Hash[i] ^= 1
+		if bad.Matches(data) {
+			t.Errorf("byte %d may be changed", i)
+		}
+	}
+}
+
+func TestEntryThatIsTooLongIsNotEncoded(t *testing.T) {
+	c := newLog(t, 0)
+	data := make([]byte, chain.MaxSidecar)
+	s, err := chain.NewSidecar(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var txs []*chain.Tx
+	var sidecars [][]byte
+	for range 4 {
+		txs = append(txs, c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s}))
+		sidecars = append(sidecars, data)
+	}
+	if _, err := c.Entry(txs[:3], sidecars[:3]).Bytes(); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Entry(txs, sidecars).Bytes(); err == nil {
+		t.Error("an entry above MaxEntry is encoded, which no replica would read")
+	}
+}
+
 func TestSidecarCommitment(t *testing.T) {
 	s, err := chain.NewSidecar([]byte("sealed"))
 	if err != nil || !s.Matches([]byte("sealed")) {

@@ -236,7 +236,9 @@ type VerifyOptions struct {
 
 // Report says what Verify found in order.
 type Report struct {
-	Head      chain.Header // last block
+	Head chain.Header // last block
+	// Certified is the newest certified checkpoint, nil if there is none that
+	// members of the trusted consortium file, or of a later one, certify.
 	Certified *chain.Checkpoint
 	Sidecars  uint64 // checked
 	Purged    uint64 // sidecars that were erased
@@ -299,7 +301,7 @@ func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*a
 	if err != nil {
 		return nil, err
 	}
-	trail := &auditTrail{auditor: a, hashes: map[uint64]chain.Hash{0: genesis.Header.Hash()}}
+	trail := &auditTrail{trusted: opt.Trusted, blocks: map[uint64]auditedBlock{0: {genesis.Header.Hash(), opt.Founding}}}
 	for height := uint64(1); height <= blocks.Last(); height++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -315,17 +317,23 @@ func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*a
 		if err != nil {
 			return nil, &chain.BrokenError{Height: height, Link: fmt.Sprintf("form of the block (%v)", err)}
 		}
+		by := a.Consortium()
 		if err := a.Block(blk); err != nil {
 			return nil, err
 		}
-		trail.hashes[height] = blk.Header.Hash()
+		trail.blocks[height] = auditedBlock{blk.Header.Hash(), by}
 	}
 	return trail, nil
 }
 
 type auditTrail struct {
-	auditor *audit.Auditor
-	hashes  map[uint64]chain.Hash // of headers, by height
+	trusted *chain.Consortium
+	blocks  map[uint64]auditedBlock // by height
+}
+
+type auditedBlock struct {
+	hash chain.Hash
+	by   *chain.Consortium // whose members certify it: a change takes effect after its block
 }
 
 // verifyBook checks state, tree hashes and sidecars against the blocks that were
@@ -333,8 +341,8 @@ type auditTrail struct {
 func verifyBook(b *book, trail *auditTrail) (*Report, error) {
 	rep := &Report{Head: b.Head().Header}
 	height := rep.Head.Height
-	if got := rep.Head.Hash(); got != trail.hashes[height] {
-		return rep, &chain.BrokenError{Height: height, Link: "head against the block", Want: trail.hashes[height], Got: got}
+	if got := rep.Head.Hash(); got != trail.blocks[height].hash {
+		return rep, &chain.BrokenError{Height: height, Link: "head against the block", Want: trail.blocks[height].hash, Got: got}
 	}
 	v := b.view()
 	defer v.txn.Discard()
@@ -359,13 +367,16 @@ func verifyBook(b *book, trail *auditTrail) (*Report, error) {
 	if err != nil || cp == nil {
 		return rep, err
 	}
-	if want, ok := trail.hashes[cp.Height]; !ok || want != cp.Block {
-		return rep, &chain.BrokenError{Height: cp.Height, Link: "certified checkpoint", Want: want, Got: cp.Block}
+	at, ok := trail.blocks[cp.Height]
+	if !ok || at.hash != cp.Block {
+		return rep, &chain.BrokenError{Height: cp.Height, Link: "certified checkpoint", Want: at.hash, Got: cp.Block}
 	}
-	if err := trail.auditor.Consortium().Verify(cp); err != nil {
+	if err := at.by.Verify(cp); err != nil {
 		return rep, err
 	}
-	rep.Certified = cp
+	if at.by.Epoch >= trail.trusted.Epoch || trail.trusted.Verify(cp) == nil {
+		rep.Certified = cp
+	}
 	return rep, nil
 }
 

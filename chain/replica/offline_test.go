@@ -127,6 +127,30 @@ func TestExportAndImport(t *testing.T) {
 	})
 }
 
+// The members in force at a block certify it: the last block may replace them.
+func TestVerifyAfterAChangeOfTheMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := loaded(t)
+		founding := c.consortium
+		next, tx := nextConsortium(t, founding, founding.Members[1:])
+		submitChange(t, c.nodes["h1"], founding, tx)
+		time.Sleep(time.Second) // virtual
+		c.stopAll()
+		dir := filepath.Join(c.dir, "h1")
+		rep, err := Verify(context.Background(), VerifyOptions{Dir: dir, Founding: founding})
+		if err != nil || rep.Certified == nil {
+			t.Fatalf("%+v, %v", rep, err)
+		}
+		if rep.Head.Height == rep.Certified.Height && founding.Verify(rep.Certified) != nil {
+			t.Error("the change is not certified by the members it replaces")
+		}
+		rep, err = Verify(context.Background(), VerifyOptions{Dir: dir, Founding: founding, Trusted: next})
+		if err != nil || rep.Certified != nil && next.Verify(rep.Certified) != nil {
+			t.Errorf("%+v, %v: counts what members of the trusted file did not certify", rep, err)
+		}
+	})
+}
+
 // An export that was changed or cut anywhere is refused, and leaves no replica.
 func TestImportRefusesDamagedExport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
