@@ -467,3 +467,34 @@ func sidecar(t *testing.T, data []byte) chain.Sidecar {
 	}
 	return s
 }
+
+// A block is remembered until its longest-lived transaction has expired.
+func TestShortLivedNeighbourDoesNotEndTheMemory(t *testing.T) {
+	c := newChain(t)
+	long := c.TxWith("alice", chain.TxBody{Contract: "store", Method: "put", Args: must(chain.Marshal(put("k", "v"))), NotAfter: c.Now.Add(50 * time.Minute).UnixMilli()})
+	c.Run(long, c.Tx("alice", "store", "put", put("short", "v")))
+	c.Now = c.Now.Add(2 * time.Minute)
+	c.Run(c.Tx("alice", "store", "put", put("later", "v"))) // forgets what has expired
+	code(t, c.Run(long), 0, chain.ErrDuplicate)
+}
+
+func TestSystemContractHasOneMethod(t *testing.T) {
+	c := newChain(t)
+	next := *c.Consortium
+	founding, err := next.FoundingHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next.Epoch, next.Founding, next.KeyThreshold = 1, founding, 2
+	var es []chain.Endorsement
+	for _, m := range []string{"east", "north", "south"} {
+		e, err := chain.Endorse(&next, m, ledgertest.Key(m))
+		if err != nil {
+			t.Fatal(err)
+		}
+		es = append(es, e)
+	}
+	args := must(chain.NextConsortium(&next, es))
+	code(t, c.Run(c.Tx("alice", chain.SystemContract, "anything", args)), 0, chain.ErrConsortium)
+	code(t, c.Run(c.Tx("alice", chain.SystemContract, chain.ConsortiumMethod, args)), 0, "")
+}
