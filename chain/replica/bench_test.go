@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"flag"
@@ -8,9 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,10 +133,25 @@ type figure struct {
 	perSecond float64
 	p50, p99  time.Duration
 	count     int
+	cpu       float64 // microseconds of this process for each transaction, 0 if unknown
+	perBlock  float64 // transactions
 }
 
 func (f figure) String() string {
-	return fmt.Sprintf("%8.0f/s  p50 %6.2f ms  p99 %6.2f ms", f.perSecond, ms(f.p50), ms(f.p99))
+	return fmt.Sprintf("%8.0f/s  p50 %6.2f ms  p99 %6.2f ms  CPU %5.1f µs", f.perSecond, ms(f.p50), ms(f.p99), f.cpu)
+}
+
+// cpuSeconds returns the processor time this process has used, all of it: the
+// members and the load. It is 0 where there is no /proc.
+func cpuSeconds() float64 {
+	raw, err := os.ReadFile("/proc/self/stat")
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	if err != nil || len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -143,7 +162,7 @@ func measure(clients, size int, d time.Duration, op func(client, round int) bool
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var all []time.Duration
-	begin := time.Now()
+	begin, cpu := time.Now(), cpuSeconds()
 	for c := range clients {
 		wg.Go(func() {
 			var mine []time.Duration
@@ -166,7 +185,10 @@ func measure(clients, size int, d time.Duration, op func(client, round int) bool
 		return figure{}
 	}
 	n := len(all) * size
-	return figure{float64(n) / took.Seconds(), all[len(all)/2], all[len(all)*99/100], n}
+	return figure{
+		perSecond: float64(n) / took.Seconds(), p50: all[len(all)/2], p99: all[len(all)*99/100], count: n,
+		cpu: (cpuSeconds() - cpu) * 1e6 / float64(n),
+	}
 }
 
 // BenchmarkSpeed prints, for three members on this machine, durable and certified
@@ -175,15 +197,17 @@ func measure(clients, size int, d time.Duration, op func(client, round int) bool
 //
 //	go test -run '^$' -bench Speed -benchtime 1x ./chain/replica
 func BenchmarkSpeed(b *testing.B) {
-	for range b.N {
-		bound := signatureBound(b)
-		b.Logf("signature bound: %d members verify, batched: %.0f/s on %d cores", benchMembers, bound, runtime.NumCPU())
-		for _, c := range []struct{ clients, batch int }{{1, 1}, {64, 1}, {32, 10}, {8, 100}, {4, 1000}} {
-			ours := benchReplica(b, c.clients, c.batch)
-			bare := benchBareRaft(b, c.clients, c.batch)
-			b.Logf("%3d clients × %4d: %v | bare raft %v | ratio to bare %.2f, to bound %.2f",
-				c.clients, c.batch, ours, bare, ours.perSecond/bare.perSecond, ours.perSecond/bound)
-		}
+	bound := signatureBound(b)
+	b.Logf("signature bound: %d members verify, batched: %.0f/s on %d cores", benchMembers, bound, runtime.NumCPU())
+	for _, c := range []struct{ clients, batch int }{{1, 1}, {64, 1}, {32, 10}, {8, 100}, {4, 1000}} {
+		b.Run(fmt.Sprintf("%dx%d", c.clients, c.batch), func(b *testing.B) {
+			for range b.N {
+				ours := benchReplica(b, c.clients, c.batch)
+				bare := benchBareRaft(b, c.clients, c.batch)
+				b.Logf("%3d clients × %4d: %v, %.0f a block | bare raft %v | ratio to bare %.2f, to bound %.2f",
+					c.clients, c.batch, ours, ours.perBlock, bare, ours.perSecond/bare.perSecond, ours.perSecond/bound)
+			}
+		})
 	}
 }
 
@@ -242,6 +266,7 @@ func benchReplica(b *testing.B, clients, batch int) figure {
 		wg.Wait()
 		return !failed.Load()
 	})
+	f.perBlock = float64(f.count) / float64(leader.book.Head().Header.Height)
 	for _, r := range nodes {
 		if err := r.Close(); err != nil {
 			b.Error(err)

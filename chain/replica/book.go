@@ -60,6 +60,7 @@ type book struct {
 	head     *ledger.Head  // guarded by mu; after the last executed block
 	applied  position      // guarded by mu; last executed entry
 	layers   []*layer      // guarded by mu; in order of height, those not on disk
+	base     *kvTxn        // guarded by mu; the state under layers. Opened ahead: see kv.view
 	pending  []*step       // guarded by mu; in order, those not on disk
 	tail     []tlog.Hash   // guarded by mu; stored hashes from tailBase on
 	tailBase int64         // guarded by mu; a multiple of chunkHashes
@@ -128,12 +129,16 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 	if err = b.load(founding); err != nil {
 		return nil, err
 	}
+	b.base = b.db.view()
 	go b.commit(tlog.StoredHashCount(int64(b.head.Header.Size)))
 	return b, nil
 }
 
 func (b *book) release() error {
 	var errs []error
+	if b.base != nil {
+		b.base.Discard()
+	}
 	if b.db != nil {
 		errs = append(errs, b.db.Close())
 	}
@@ -305,7 +310,14 @@ func (b *book) Applied() position {
 func (b *book) view() *View {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return &View{head: b.head, layers: b.layers[:len(b.layers):len(b.layers)], txn: b.db.view()}
+	return &View{head: b.head, layers: b.layers[:len(b.layers):len(b.layers)], txn: b.base.share()}
+}
+
+// reader returns what is on disk, as of the last group. The caller discards it.
+func (b *book) reader() *kvTxn {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.base.share()
 }
 
 // append adds an executed entry. It waits while too much is not yet on disk.
@@ -417,7 +429,7 @@ func (b *book) heightOf(index uint64) (height, first uint64, err error) {
 		}
 	}
 	b.mu.RUnlock()
-	txn := b.db.view()
+	txn := b.reader()
 	defer txn.Discard()
 	first, v, ok, err := txn.floor(keyLeaves, index)
 	if err != nil {
@@ -445,7 +457,7 @@ func (b *book) sidecar(index uint64) ([]byte, error) {
 		}
 	}
 	b.mu.RUnlock()
-	txn := b.db.view()
+	txn := b.reader()
 	defer txn.Discard()
 	v, err := txn.get(numKey(keySidecar, index))
 	if err != nil || v == nil {
@@ -471,7 +483,7 @@ func (b *book) configAt(index uint64) (config []byte, at uint64, err error) {
 		}
 	}
 	b.mu.RUnlock()
-	txn := b.db.view()
+	txn := b.reader()
 	defer txn.Discard()
 	at, config, _, err = txn.floor(keyConfig, index)
 	return config, at, err
@@ -525,7 +537,7 @@ func (b *book) chunk(n int64) ([]tlog.Hash, error) {
 	if c := b.chunks.get(n); c != nil {
 		return c, nil
 	}
-	txn := b.db.view()
+	txn := b.reader()
 	defer txn.Discard()
 	raw, err := txn.get(numKey(keyHashes, uint64(n)))
 	if err != nil {

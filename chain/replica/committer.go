@@ -186,8 +186,11 @@ func (b *book) batchHashes(txn *batch, from, to int64) error {
 
 // settle drops from memory what is now on disk.
 func (b *book) settle(g *group, hashes int64) {
+	base := b.db.view()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.base.Discard()
+	b.base = base
 	b.pending = append([]*step(nil), b.pending[len(g.steps):]...)
 	blocks := 0
 	for _, s := range g.steps {

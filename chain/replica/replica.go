@@ -76,7 +76,6 @@ type Replica struct {
 	readOnly   atomic.Bool
 	voteAt     atomic.Uint64     // log index from which this replica may vote again
 	refused    atomic.Uint64     // messages of peers that were refused
-	inRaft     atomic.Int64      // blocks handed to Raft and not committed yet
 	floorHits  atomic.Uint64     // attempts to overwrite applied entries
 	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
 	savedCert  uint64            // owned by certifyLoop; height of the checkpoint on disk

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -100,14 +101,34 @@ func openKV(dir string, small bool) (db *kv, err error) {
 // Close flushes and releases the database.
 func (s *kv) Close() error { return s.db.Close() }
 
-// kvTxn is a consistent view of a kv, released by Discard.
+// kvTxn is a consistent view of a kv. It may be read concurrently. It is released
+// when everyone who has it, from view or share, has called Discard.
 type kvTxn struct {
-	dir string
-	txn *badger.Txn
+	dir  string
+	txn  *badger.Txn
+	refs atomic.Int32
 }
 
-func (s *kv) view() *kvTxn     { return &kvTxn{dir: s.dir, txn: s.db.NewTransaction(false)} }
-func (t *kvTxn) Discard()      { t.txn.Discard() }
+// view returns a new view. Badger makes it wait for a commit that is under way,
+// flush included.
+func (s *kv) view() *kvTxn {
+	t := &kvTxn{dir: s.dir, txn: s.db.NewTransaction(false)}
+	t.refs.Store(1)
+	return t
+}
+
+// share returns t for one more holder. The caller must be one.
+func (t *kvTxn) share() *kvTxn {
+	t.refs.Add(1)
+	return t
+}
+
+func (t *kvTxn) Discard() {
+	if t.refs.Add(-1) == 0 {
+		t.txn.Discard()
+	}
+}
+
 func metaKey(c byte) []byte    { return []byte{keyMeta, c} }
 func stateKey(k []byte) []byte { return append([]byte{keyState}, k...) }
 

@@ -322,11 +322,20 @@ func (o *outbox) empty() bool {
 	return len(o.items) == 0
 }
 
+// full reports whether what waits fills a block.
+func (o *outbox) full(maxTxs, maxBytes int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.items) >= maxTxs || o.bytes-len(o.items)*itemOverhead >= maxBytes
+}
+
 // dispatch is the loop that cuts blocks on the leader and forwards transactions
-// to it elsewhere. A block is cut as soon as fewer than MaxInFlight are under
-// way, with what has gathered meanwhile; there is no timer to wait for.
+// to it elsewhere. A block is cut as soon as none is under way, with what has
+// gathered meanwhile, or as soon as it is full and fewer than MaxInFlight are
+// under way; there is no timer to wait for.
 func (r *Replica) dispatch() {
 	var inFlight, forwards int
+	led := false // a block was proposed, and no entry after it
 	finished := make(chan *int, r.opt.MaxInFlight+maxForwards)
 	ticker := time.NewTicker(r.opt.Heartbeat / 4) // a leader may appear
 	defer ticker.Stop()
@@ -342,12 +351,21 @@ func (r *Replica) dispatch() {
 			}
 			return
 		}
+		if led && inFlight == 0 && r.outbox.empty() {
+			// Followers learn with the next entry that the last block is
+			// committed. There is none yet: they would wait for a heartbeat,
+			// and the block for their signatures. This may fail; then the
+			// heartbeat comes.
+			led = false
+			r.wg.Go(func() { _ = r.node().Barrier(r.opt.Heartbeat).Error() })
+		}
 		for !r.outbox.empty() && r.haltErr() == nil {
 			leader, self := r.leader()
 			switch {
 			case leader == "":
-			case self && inFlight < r.opt.MaxInFlight && r.lead():
+			case self && r.mayCut(inFlight) && r.lead():
 				inFlight++
+				led = true
 				batch := r.outbox.take(r.opt.MaxBlockTxs, r.opt.MaxBlockBytes)
 				r.wg.Go(func() { r.propose(batch); finished <- &inFlight })
 				continue
@@ -360,6 +378,11 @@ func (r *Replica) dispatch() {
 			break
 		}
 	}
+}
+
+// mayCut reports whether a block may be cut while so many are under way.
+func (r *Replica) mayCut(inFlight int) bool {
+	return inFlight == 0 || inFlight < r.opt.MaxInFlight && r.outbox.full(r.opt.MaxBlockTxs, r.opt.MaxBlockBytes)
 }
 
 // lead reports whether this replica, leader in Raft, has executed everything
@@ -403,16 +426,9 @@ func (r *Replica) propose(batch []*item) {
 		return
 	}
 	r.entries.propose(data, e)
-	r.inRaft.Add(1)
 	future := r.node().Apply(data, enqueueTimeout)
 	err = future.Error()
 	r.entries.forget(data)
-	if r.inRaft.Add(-1) == 0 && err == nil {
-		// Followers learn with the next entry that this block is committed.
-		// There is none yet: they would wait for a heartbeat, and the block for
-		// their signatures. This may fail; then the heartbeat comes.
-		r.wg.Go(func() { _ = r.node().Barrier(r.opt.Heartbeat).Error() })
-	}
 	if err == nil {
 		err, _ = future.Response().(error)
 	}
