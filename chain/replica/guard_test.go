@@ -197,26 +197,38 @@ func TestAppliedEntriesAreNotOverwritten(t *testing.T) {
 	if err := l.DeleteRange(8, 10); err != nil || l.log.Last() != 7 {
 		t.Errorf("an entry that was not applied stays: %v", err)
 	}
-	l.cover(4)
+	l.cover(position{Index: 4, Term: 1})
 	if err := l.DeleteRange(1, 4); err != nil || l.log.First() != 5 {
 		t.Errorf("compaction: %v", err)
 	}
 }
 
-// After a snapshot over a longer log, the applied entries behind it come again as
-// they were, or not at all.
-func TestEntriesBehindASnapshotComeAgainAsTheyWere(t *testing.T) {
-	l := raftLogOf(t, 10)
-	l.raise(9)
-	l.cover(6)
-	if err := l.DeleteRange(1, 10); err != nil || l.log.Last() != 0 {
-		t.Fatalf("reset: %v", err)
-	}
-	if err := l.StoreLogs([]*raft.Log{{Index: 7, Term: 1}, {Index: 8, Term: 2}}); !errors.Is(err, errFloor) {
-		t.Fatalf("another history: %v", err)
-	}
-	if err := l.StoreLogs([]*raft.Log{{Index: 7, Term: 1}, {Index: 8, Term: 1}, {Index: 9, Term: 1}, {Index: 10, Term: 5}}); err != nil {
-		t.Fatal(err)
+// Raft orders the whole log removed when a snapshot was installed, and goes on as
+// if its end were there: what is behind the snapshot stays, and the snapshot's own
+// entry answers with its term.
+func TestEntriesBehindAnInstalledSnapshotStay(t *testing.T) {
+	for _, at := range []uint64{6, 1, 10} {
+		l := raftLogOf(t, 10)
+		l.raise(9)
+		l.cover(position{Index: at, Term: 7})
+		if err := l.DeleteRange(1, 10); err != nil {
+			t.Fatal(err)
+		}
+		for i := uint64(0); i <= 10; i++ {
+			want := uint64(0)
+			switch {
+			case i == at:
+				want = 7
+			case i > at:
+				want = 1
+			}
+			if got := l.term(i); got != want {
+				t.Errorf("snapshot at %d: entry %d has term %d, want %d", at, i, got, want)
+			}
+		}
+		if err := l.DeleteRange(max(at+1, 8), 10); at < 10 && !errors.Is(err, errFloor) {
+			t.Errorf("removed an applied entry: %v", err)
+		}
 	}
 }
 

@@ -32,20 +32,17 @@ type raftLog struct {
 
 	mu        sync.Mutex
 	floor     uint64               // guarded by mu
-	covered   uint64               // guarded by mu; index of the newest snapshot
+	covered   position             // guarded by mu; of the newest snapshot
 	cache     map[uint64]*raft.Log // guarded by mu
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
-	// shadow holds the terms of applied entries that Raft removed to make room
-	// for what follows a snapshot. They may come again, but no others.
-	shadow   map[uint64]uint64 // guarded by mu
-	cacheMax int
+	cacheMax  int
 }
 
 const raftLogVersion = 1
 
 func newRaftLog(log *seglog.Log, cacheBytes int) *raftLog {
-	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, shadow: map[uint64]uint64{}, cacheMax: cacheBytes}
+	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, cacheMax: cacheBytes}
 }
 
 // raise sets the floor; it never goes down.
@@ -55,30 +52,39 @@ func (l *raftLog) raise(floor uint64) {
 	l.floor = max(l.floor, floor)
 }
 
-// cover tells the log that a certified snapshot holds everything up to index.
-func (l *raftLog) cover(index uint64) {
+// cover tells the log that a certified snapshot holds everything up to pos.
+func (l *raftLog) cover(pos position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.covered = max(l.covered, index)
-	l.floor = max(l.floor, index)
+	if pos.Index > l.covered.Index {
+		l.covered = pos
+	}
+	l.floor = max(l.floor, pos.Index)
 }
 
 func (l *raftLog) FirstIndex() (uint64, error) { return l.log.First(), nil }
 func (l *raftLog) LastIndex() (uint64, error)  { return l.log.Last(), nil }
 
 // IsMonotonic tells Raft to remove the whole log before it continues after an
-// installed snapshot.
+// installed snapshot. DeleteRange keeps what is behind the snapshot: Raft still
+// takes it for the end of its log, and this replica may have acknowledged it.
 func (l *raftLog) IsMonotonic() bool { return true }
 
 func (l *raftLog) GetLog(index uint64, out *raft.Log) error {
 	l.mu.Lock()
-	cached := l.cache[index]
+	cached, covered := l.cache[index], l.covered
 	l.mu.Unlock()
 	if cached != nil {
 		*out = *cached
 		return nil
 	}
 	b, err := l.log.Read(index)
+	if errors.Is(err, seglog.ErrNotFound) && index == covered.Index && index > 0 {
+		// Raft asks for the term here when a leader's entries follow the
+		// snapshot, and does not look at the snapshot for it.
+		*out = raft.Log{Index: index, Term: covered.Term, Type: raft.LogNoop}
+		return nil
+	}
 	if errors.Is(err, seglog.ErrNotFound) {
 		return raft.ErrLogNotFound
 	}
@@ -102,9 +108,6 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		l.report(first, floor)
 		return fmt.Errorf("%w: entry %d, applied %d", errFloor, first, floor)
 	}
-	if err := l.compareShadow(logs); err != nil {
-		return err
-	}
 	if l.check != nil {
 		if err := l.check(logs); err != nil {
 			return err
@@ -122,40 +125,6 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 	}
 	l.remember(logs)
 	return nil
-}
-
-// compareShadow refuses entries other than the applied ones that were removed.
-func (l *raftLog) compareShadow(logs []*raft.Log) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, log := range logs {
-		if term, ok := l.shadow[log.Index]; ok && term != log.Term {
-			return fmt.Errorf("%w: entry %d of term %d, applied in term %d", errFloor, log.Index, log.Term, term)
-		}
-	}
-	for index := range l.shadow {
-		if index <= l.covered {
-			delete(l.shadow, index)
-		}
-	}
-	return nil
-}
-
-// reset empties the log after a snapshot was installed.
-func (l *raftLog) reset(first, last uint64) error {
-	terms := map[uint64]uint64{}
-	for index := first; index <= last; index++ {
-		terms[index] = l.term(index)
-	}
-	l.mu.Lock()
-	for index, term := range terms {
-		if index > l.covered && index <= l.floor {
-			l.shadow[index] = term
-		}
-		l.forget(index)
-	}
-	l.mu.Unlock()
-	return l.log.TruncateFront(last)
 }
 
 func (l *raftLog) remember(logs []*raft.Log) {
@@ -189,7 +158,7 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 		return nil
 	}
 	l.mu.Lock()
-	floor, covered := l.floor, l.covered
+	floor, covered := l.floor, l.covered.Index
 	for i := max(lo, l.oldest); i <= hi && len(l.cache) > 0; i++ {
 		l.forget(i)
 	}
@@ -198,7 +167,10 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 		return l.log.TruncateFront(hi)
 	}
 	if lo <= first && hi >= last && covered >= first-1 {
-		return l.reset(first, last)
+		if covered < first {
+			return nil
+		}
+		return l.log.TruncateFront(covered)
 	}
 	if hi < last {
 		return fmt.Errorf("delete entries %d to %d of %d to %d: neither end", lo, hi, first, last)

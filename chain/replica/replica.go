@@ -288,10 +288,11 @@ func (r *Replica) openRaftStores(l *lost) error {
 	if damage != nil {
 		r.log.Error("snapshot is damaged", "error", damage)
 	}
-	covered := uint64(0)
+	var snapshot position
 	if s := r.snaps.newest(); s != nil {
-		covered = s.Anchor.Pos.Index
+		snapshot = s.Anchor.Pos
 	}
+	covered := snapshot.Index
 	if log.Last() != 0 && log.First() > covered+1 || log.Last() != 0 && log.Last() < covered {
 		// Raft cannot go on from a log that does not join its snapshot.
 		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
@@ -300,7 +301,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 			return err
 		}
 	}
-	r.raftLog.cover(covered)
+	r.raftLog.cover(snapshot)
 	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
 	r.snaps.onStored = r.raftLog.cover
 	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)

@@ -23,7 +23,7 @@ type snapStore struct {
 	path       string
 	noSync     bool
 	consortium func() *chain.Consortium
-	onStored   func(index uint64)
+	onStored   func(pos position)
 
 	mu   sync.Mutex
 	last *storedSnap // guarded by mu
@@ -172,7 +172,7 @@ func (s *snapStore) put(a *attested, raw []byte) error {
 	s.last = &storedSnap{attested: a, raw: raw}
 	s.mu.Unlock()
 	if s.onStored != nil {
-		s.onStored(a.Anchor.Pos.Index)
+		s.onStored(a.Anchor.Pos)
 	}
 	return nil
 }
