@@ -1,0 +1,226 @@
+package ledger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Limits on what contracts store, in bytes. Part of the format.
+const (
+	MaxKey   = 512      // of a key, without its namespace
+	MaxValue = 64 << 10 // of a value
+)
+
+// A Reader reads a key-value state, ordered by key. A Reader that fails once
+// for a reason of its own (disk, checksum) must fail the whole block: the
+// executor then returns the error and changes nothing.
+type Reader interface {
+	// Get returns the value of key, or nil if there is none. Values are never
+	// empty. The caller must not change the value.
+	Get(key []byte) ([]byte, error)
+	// Scan calls fn with every key that has the prefix and is not less than
+	// start, in ascending bytewise order, until fn returns false. The slices
+	// are valid during the call only.
+	Scan(prefix, start []byte, fn func(key, value []byte) bool) error
+}
+
+// A Write sets a key to a value or, when Value is nil, deletes it.
+type Write struct {
+	Key   []byte
+	Value []byte
+}
+
+// overlay holds uncommitted writes above a Reader.
+type overlay struct {
+	base   Reader
+	values map[string][]byte // nil: deleted
+	keys   []string          // of values, sorted
+	scans  int               // in progress: no write may change keys
+}
+
+func newOverlay(base Reader) *overlay {
+	return &overlay{base: base, values: make(map[string][]byte)}
+}
+
+// Get implements Reader.
+func (o *overlay) Get(key []byte) ([]byte, error) {
+	if v, ok := o.values[string(key)]; ok {
+		return v, nil
+	}
+	return o.base.Get(key)
+}
+
+// set stores a value, or a deletion when it is nil. It keeps value.
+func (o *overlay) set(key string, value []byte) {
+	if _, ok := o.values[key]; !ok {
+		i, _ := slices.BinarySearch(o.keys, key)
+		o.keys = slices.Insert(o.keys, i, key)
+	}
+	o.values[key] = value
+}
+
+// Scan implements Reader: it merges the writes into what the base has.
+func (o *overlay) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
+	from := string(start)
+	if from < string(prefix) {
+		from = string(prefix)
+	}
+	o.scans++
+	defer func() { o.scans-- }()
+	i, _ := slices.BinarySearch(o.keys, from)
+	more := true
+	// emit passes on the writes below limit; all with the prefix when limit is nil.
+	emit := func(limit []byte) {
+		for ; more && i < len(o.keys) && strings.HasPrefix(o.keys[i], string(prefix)); i++ {
+			if limit != nil && o.keys[i] >= string(limit) {
+				return
+			}
+			if v := o.values[o.keys[i]]; v != nil {
+				more = fn([]byte(o.keys[i]), v)
+			}
+		}
+	}
+	err := o.base.Scan(prefix, start, func(key, value []byte) bool {
+		if emit(key); !more {
+			return false
+		}
+		if _, ok := o.values[string(key)]; !ok {
+			more = fn(key, value)
+			return more
+		}
+		return true // emit passes it on, or it is deleted
+	})
+	if err != nil {
+		return err
+	}
+	emit(nil)
+	return nil
+}
+
+// writes returns the contents in ascending order of keys.
+func (o *overlay) writes() []Write {
+	w := make([]Write, len(o.keys))
+	for i, k := range o.keys {
+		w[i] = Write{Key: []byte(k), Value: o.values[k]}
+	}
+	return w
+}
+
+// A View is a contract's own part of the state during one transaction. Its
+// writes take effect only if the contract returns no error. It is not safe for
+// concurrent use and must not be kept.
+type View struct {
+	prefix string
+	tx     *overlay
+	budget *int  // bytes this transaction may still write
+	fault  error // first failure to read, or first broken limit
+}
+
+// errLimit reports a write beyond the limits. The transaction is recorded as
+// chain.ErrFault.
+var errLimit = errors.New("write beyond limits")
+
+// Get returns a copy of the value of key, or nil if there is none.
+func (v *View) Get(key []byte) ([]byte, error) {
+	value, err := v.tx.Get(v.key(key))
+	return bytes.Clone(value), v.note(err) // a contract that writes to it must not reach what replicas cache
+}
+
+// Scan calls fn with every key that has the prefix and is not less than start,
+// in ascending bytewise order, until fn returns false. fn must not write. The
+// slices are valid during the call only.
+func (v *View) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
+	return v.note(v.tx.Scan(v.key(prefix), v.key(start), func(key, value []byte) bool {
+		return fn(key[len(v.prefix):], value)
+	}))
+}
+
+// Set stores a copy of value, 1 to MaxValue bytes, under key, 1 to MaxKey.
+func (v *View) Set(key, value []byte) error {
+	if len(key) == 0 || len(key) > MaxKey || len(value) == 0 || len(value) > MaxValue {
+		return v.note(fmt.Errorf("%w: key of %d bytes, value of %d", errLimit, len(key), len(value)))
+	}
+	return v.write(key, bytes.Clone(value))
+}
+
+// Delete removes key. It is no error if there is none.
+func (v *View) Delete(key []byte) error {
+	if len(key) == 0 || len(key) > MaxKey {
+		return v.note(fmt.Errorf("%w: key of %d bytes", errLimit, len(key)))
+	}
+	return v.write(key, nil)
+}
+
+func (v *View) write(key, value []byte) error {
+	if v.tx.scans > 0 {
+		return v.note(fmt.Errorf("%w: write during a scan", errLimit))
+	}
+	if err := v.charge(len(v.prefix) + len(key) + len(value)); err != nil {
+		return err
+	}
+	v.tx.set(v.prefix+string(key), value)
+	return nil
+}
+
+// charge counts a write of this many bytes.
+func (v *View) charge(n int) error {
+	if *v.budget -= n + writeOverhead; *v.budget < 0 {
+		return v.note(fmt.Errorf("%w: transaction writes too much", errLimit))
+	}
+	return nil
+}
+
+// note remembers the first error, so that a contract that drops it cannot make
+// replicas differ.
+func (v *View) note(err error) error {
+	if v.fault == nil {
+		v.fault = err
+	}
+	return err
+}
+
+func (v *View) key(key []byte) []byte {
+	return append([]byte(v.prefix), key...)
+}
+
+// namespace returns what the keys of a contract begin with. Names have no
+// zero byte, so that no namespace is a prefix of another.
+func namespace(contract string) string { return contract + "\x00" }
+
+// A cachedReader remembers what it read during one block, so that old values
+// are read once.
+type cachedReader struct {
+	base    Reader
+	seen    map[string][]byte
+	reading bool // base is at work: a panic is its own, not the contract's
+}
+
+// Get implements Reader.
+func (c *cachedReader) Get(key []byte) ([]byte, error) {
+	if v, ok := c.seen[string(key)]; ok {
+		return v, nil
+	}
+	c.reading = true
+	v, err := c.base.Get(key)
+	c.reading = false
+	if err == nil {
+		c.seen[string(key)] = v
+	}
+	return v, err
+}
+
+// Scan implements Reader.
+func (c *cachedReader) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
+	c.reading = true
+	err := c.base.Scan(prefix, start, func(key, value []byte) bool {
+		c.reading = false
+		more := fn(key, value)
+		c.reading = true
+		return more
+	})
+	c.reading = false
+	return err
+}

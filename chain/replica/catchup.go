@@ -1,0 +1,230 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+const blocksBytes = 8 << 20 // of blocks and sidecars in one answer
+
+type blocksRequest struct {
+	_    struct{} `cbor:",toarray"`
+	From uint64
+	To   uint64
+}
+
+// sentBlock is a block with where its entry stands and the sidecars of its
+// accepted transactions, in order, empty where purged.
+type sentBlock struct {
+	_        struct{} `cbor:",toarray"`
+	Pos      position
+	Block    []byte
+	Sidecars [][]byte
+}
+
+// serveBlocks answers with blocks from req.From on, at least one, as many as fit
+// in a message.
+func (r *Replica) serveBlocks(req blocksRequest) ([]sentBlock, error) {
+	var out []sentBlock
+	size := 0
+	for height := req.From; height <= req.To && size < blocksBytes; height++ {
+		blk, pos, err := r.book.block(height)
+		if errors.Is(err, ErrNotFound) && len(out) > 0 {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		raw, err := blk.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		s := sentBlock{Pos: pos, Block: raw}
+		size += len(raw)
+		first := blk.Header.Size - uint64(len(blk.Results))
+		err = eachSidecar(blk, first, func(index uint64, _ *chain.Tx) error {
+			data, err := r.book.sidecar(index)
+			if err != nil && !errors.Is(err, ErrPurged) {
+				return err
+			}
+			s.Sidecars = append(s.Sidecars, data)
+			size += len(data)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// eachSidecar calls fn with every transaction of a block that brought a sidecar.
+func eachSidecar(blk *chain.Block, first uint64, fn func(index uint64, tx *chain.Tx) error) error {
+	for i := range blk.Results {
+		if blk.Results[i].Code != "" {
+			continue
+		}
+		tx, err := chain.ParseTx(blk.Proposal.Txs[i])
+		if err != nil {
+			return err
+		}
+		if tx.Sidecar.Size == 0 {
+			continue
+		}
+		if err := fn(first+uint64(i), tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// catchUp brings the chain to the block of a snapshot by fetching blocks from
+// the members, verifying every signature and executing every transaction again.
+// Nothing that a single member says is taken on trust: the block at the end must
+// be the one that t_c members vouch for.
+func (r *Replica) catchUp(ctx context.Context, a *attested) error {
+	target, err := a.verify(r.Consortium())
+	if err != nil {
+		return err
+	}
+	if mine := r.book.Head().Header.Height; mine >= target.Height {
+		blk, _, err := r.book.block(max(1, target.Height))
+		if err != nil {
+			return err
+		}
+		if blk.Header.Hash() != target.Hash() {
+			return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: blk.Header.Hash()}
+		}
+		return nil
+	}
+	cp, err := chain.ParseCheckpoint(a.Checkpoint)
+	if err != nil {
+		return err
+	}
+	r.certs.expect(cp)
+	r.log.Info("catching up", "from", r.book.Head().Header.Height, "to", target.Height)
+	for r.book.Head().Header.Height < target.Height {
+		if err := r.fetchSome(ctx, target.Height, a.Anchor.Pos.Index); err != nil {
+			r.log.Warn("catch up", "error", err)
+			if errors.Is(err, ErrHalted) {
+				return err
+			}
+			if !r.pauseFor(ctx, r.opt.Heartbeat/2) {
+				return ctx.Err()
+			}
+		}
+	}
+	head := r.book.Head().Header
+	if head.Hash() != target.Hash() {
+		return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: head.Hash()}
+	}
+	err = r.book.append(&step{pos: position{Index: a.Anchor.Pos.Index, Term: a.Anchor.Pos.Term}, config: a.Anchor.Config, configAt: a.Anchor.ConfigIndex})
+	if err != nil {
+		return err
+	}
+	return r.book.drain(ctx)
+}
+
+// fetchSome asks the members in turn for the next blocks, until one has some that
+// hold. Their entries are at or before maxIndex in the Raft log.
+func (r *Replica) fetchSome(ctx context.Context, to, maxIndex uint64) error {
+	var errs []error
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		from := r.book.Head().Header.Height + 1
+		var blocks []sentBlock
+		err := r.peers.call(ctx, m.Name, rpcBlocks, blocksRequest{From: from, To: to}, &blocks)
+		if err == nil {
+			err = r.replayAll(blocks, to, maxIndex)
+		}
+		if r.book.Head().Header.Height >= from {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("blocks from %s: %w", m.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+// follows reports whether an entry at pos may come after one at last. Blocks that
+// were imported have no place in the log.
+func follows(pos, last position) bool {
+	return pos.Index > last.Index || pos == (position{}) && last == (position{})
+}
+
+func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
+	if len(blocks) == 0 {
+		return errors.New("none")
+	}
+	for _, b := range blocks {
+		blk, err := chain.ParseBlock(b.Block)
+		if err != nil {
+			return err
+		}
+		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
+			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
+		}
+		if err := r.replay(blk, b.Pos, b.Sidecars); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replay executes a block that is on the chain already. sidecars are those of
+// its accepted transactions, nil where purged.
+func (r *Replica) replay(blk *chain.Block, pos position, sidecars [][]byte) error {
+	s, txs, err := r.book.replay(r.executor, blk, pos, func(uint64) []byte {
+		if len(sidecars) == 0 {
+			return nil
+		}
+		data := sidecars[0]
+		sidecars = sidecars[1:]
+		return data
+	})
+	if err != nil {
+		return err
+	}
+	return r.publish(s, txs)
+}
+
+// replay executes a block that is on the chain already, without appending it.
+// sidecar is asked, in order, for those of its accepted transactions; nil means
+// purged.
+func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sidecar func(index uint64) []byte) (*step, []*chain.Tx, error) {
+	head := b.Head()
+	if blk.Header.Height != head.Header.Height+1 || blk.Header.Prev != head.Header.Hash() {
+		return nil, nil, &chain.BrokenError{Height: blk.Header.Height, Link: "previous hash", Want: head.Header.Hash(), Got: blk.Header.Prev}
+	}
+	view := b.view()
+	outcome, err := x.Replay(head, view, blk)
+	view.txn.Discard()
+	if err != nil {
+		return nil, nil, err
+	}
+	err = eachSidecar(blk, head.Header.Size, func(index uint64, tx *chain.Tx) error {
+		data := sidecar(index)
+		if len(data) == 0 {
+			return nil
+		}
+		if !tx.Sidecar.Matches(data) {
+			return fmt.Errorf("sidecar of transaction %d is not the one committed to", index)
+		}
+		outcome.Sidecars = append(outcome.Sidecars, ledger.KeptSidecar{Index: index, Data: data})
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := blk.Entry()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed(), nil
+}

@@ -1,0 +1,287 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/ward-health/ward/chain/replica/seglog"
+)
+
+// groupDelay is how long the committer waits for more blocks before it writes a
+// group. Nothing waits for it: a transaction is acknowledged when a quorum has
+// its entry in the Raft log, from which the state can be made again.
+const groupDelay = 10 * time.Millisecond
+
+// group is a run of steps written together.
+type group struct {
+	steps []*step
+	batch batch
+}
+
+// commit writes steps in groups until the queue is closed. After a failure it
+// writes nothing more. hashes is the number of tree hashes on disk.
+func (b *book) commit(hashes int64) {
+	defer close(b.done)
+	for {
+		g, more := b.collect()
+		if g != nil {
+			n, err := b.write(g, hashes)
+			if err != nil {
+				b.fail(err)
+				for range b.queue {
+					// Not written: failed says so to everyone.
+				}
+				return
+			}
+			hashes = n
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+// collect gathers a group: what arrives within groupDelay, as much as one
+// Badger transaction takes.
+func (b *book) collect() (g *group, more bool) {
+	s, ok := <-b.queue
+	if !ok {
+		return nil, false
+	}
+	g = &group{}
+	g.add(s)
+	timer := time.NewTimer(groupDelay)
+	defer timer.Stop()
+	for g.batch.bytes < maxTxnBytes/2 && len(g.batch.writes) < maxTxnWrites/2 {
+		select {
+		case s, ok := <-b.queue:
+			if !ok {
+				return g, false
+			}
+			g.add(s)
+		case <-timer.C:
+			return g, true
+		}
+	}
+	return g, true
+}
+
+func (g *group) add(s *step) {
+	g.steps = append(g.steps, s)
+	if s.config != nil {
+		g.batch.set(numKey(keyConfig, s.configIndex()), s.config)
+	}
+	if s.outcome == nil {
+		return
+	}
+	for _, w := range s.outcome.Writes {
+		g.batch.set(stateKey(w.Key), w.Value)
+	}
+	g.batch.set(numKey(keyLeaves, s.first), binary.BigEndian.AppendUint64(nil, s.height()))
+	for _, leaf := range s.outcome.Purge {
+		g.batch.set(numKey(keyPurge, leaf), []byte{1})
+	}
+}
+
+// write puts a group on stable storage: the bodies first, then in one
+// transaction everything that refers to them. hashes is the number of tree
+// hashes on disk before; write returns the number after.
+func (b *book) write(g *group, hashes int64) (int64, error) {
+	b.mu.RLock()
+	abandoned := b.abandoned
+	b.mu.RUnlock()
+	if abandoned {
+		return 0, os.ErrClosed
+	}
+	if err := b.writeBodies(g); err != nil {
+		return 0, err
+	}
+	head, applied := b.diskHead, b.written
+	for _, s := range g.steps {
+		if s.outcome != nil {
+			head = s.outcome.Head
+		}
+		if s.pos.Index >= applied.Index {
+			applied = s.pos
+		}
+	}
+	count := tlog.StoredHashCount(int64(head.Header.Size))
+	if count > hashes {
+		if err := b.batchHashes(&g.batch, hashes, count); err != nil {
+			return 0, err
+		}
+	}
+	hashes = count
+	if err := b.setHead(&g.batch, head, applied, b.nextSidecar); err != nil {
+		return 0, err
+	}
+	if err := b.db.commit(&g.batch); err != nil {
+		return 0, err
+	}
+	b.diskHead = head
+	b.written = applied
+	b.settle(g, hashes)
+	return hashes, b.erase(g)
+}
+
+// writeBodies appends the blocks and sidecars of a group to their logs.
+func (b *book) writeBodies(g *group) error {
+	var blocks, sidecars [][]byte
+	first := uint64(0)
+	for _, s := range g.steps {
+		if s.outcome == nil {
+			continue
+		}
+		if first == 0 {
+			first = s.height()
+		}
+		rec, err := blockRecord(s)
+		if err != nil {
+			return err
+		}
+		blocks = append(blocks, rec)
+		for _, d := range s.outcome.Sidecars {
+			g.batch.set(numKey(keySidecar, d.Index), binary.BigEndian.AppendUint64(nil, b.nextSidecar+uint64(len(sidecars))))
+			sidecars = append(sidecars, d.Data)
+		}
+	}
+	if len(blocks) > 0 {
+		if err := b.blocks.Append(first, blocks...); err != nil {
+			return err
+		}
+	}
+	if len(sidecars) > 0 {
+		if err := b.sidecars.Append(b.nextSidecar, sidecars...); err != nil {
+			return err
+		}
+		b.nextSidecar += uint64(len(sidecars))
+	}
+	return nil
+}
+
+// batchHashes adds the tree hashes from number from up to number to, in whole
+// chunks; the first and the last may have been or be incomplete.
+func (b *book) batchHashes(txn *batch, from, to int64) error {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for n := from / chunkHashes; n*chunkHashes < to; n++ {
+		lo, hi := n*chunkHashes, min((n+1)*chunkHashes, to)
+		if lo < b.tailBase {
+			return errors.New("tree hashes left memory before they were written")
+		}
+		v := make([]byte, 0, chunkHashes*tlog.HashSize)
+		for _, h := range b.tail[lo-b.tailBase : hi-b.tailBase] {
+			v = append(v, h[:]...)
+		}
+		txn.set(numKey(keyHashes, uint64(n)), v)
+	}
+	return nil
+}
+
+// settle drops from memory what is now on disk.
+func (b *book) settle(g *group, hashes int64) {
+	base := b.db.view()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.base.Discard()
+	b.base = base
+	b.pending = append([]*step(nil), b.pending[len(g.steps):]...)
+	blocks := 0
+	for _, s := range g.steps {
+		if s.outcome != nil {
+			blocks++
+		}
+	}
+	b.layers = append([]*layer(nil), b.layers[blocks:]...)
+	if excess := hashes/chunkHashes*chunkHashes - b.tailBase; excess > 2*keepHashes {
+		drop := excess - keepHashes
+		b.tail = append([]tlog.Hash(nil), b.tail[drop:]...)
+		b.tailBase += drop
+	}
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *book) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = fmt.Errorf("write chain: %w", err)
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// drain waits until every executed entry is on disk.
+func (b *book) drain(ctx context.Context) error {
+	for {
+		b.mu.RLock()
+		idle, failed, changed := len(b.pending) == 0, b.failed, b.changed
+		b.mu.RUnlock()
+		if failed != nil || idle {
+			return failed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// erase overwrites the sidecars that the blocks of a group purged.
+func (b *book) erase(g *group) error {
+	var leaves []uint64
+	for _, s := range g.steps {
+		if s.outcome != nil {
+			leaves = append(leaves, s.outcome.Purge...)
+		}
+	}
+	return b.eraseLeaves(leaves)
+}
+
+func (b *book) eraseLeaves(leaves []uint64) error {
+	if len(leaves) == 0 {
+		return nil
+	}
+	txn := b.db.view()
+	defer txn.Discard()
+	var done batch
+	for _, leaf := range leaves {
+		v, err := txn.get(numKey(keySidecar, leaf))
+		if err != nil {
+			return err
+		}
+		if len(v) == 8 {
+			err := b.sidecars.Erase(binary.BigEndian.Uint64(v))
+			if err != nil && !errors.Is(err, seglog.ErrErased) {
+				return err
+			}
+		}
+		done.set(numKey(keyPurge, leaf), nil)
+	}
+	return b.db.commit(&done)
+}
+
+// finishPurges erases what a crash left unerased.
+func (b *book) finishPurges(txn *kvTxn) error {
+	if b.opt.readOnly {
+		return nil
+	}
+	var leaves []uint64
+	err := txn.scan([]byte{keyPurge}, nil, func(k, _ []byte) (bool, error) {
+		if len(k) != 9 {
+			return false, &DamageError{Path: b.db.dir, Reason: "malformed purge key"}
+		}
+		leaves = append(leaves, binary.BigEndian.Uint64(k[1:]))
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	return b.eraseLeaves(leaves)
+}

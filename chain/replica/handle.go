@@ -1,0 +1,211 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// handle answers one request of a member.
+func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if r.Consortium().Member(from) == nil {
+		return nil, errors.New("not a member")
+	}
+	switch kind {
+	case rpcSubmit:
+		var req submitRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveSubmit(ctx, req)
+	case rpcCosign:
+		var req cosignRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return struct{}{}, r.serveCosign(from, req)
+	case rpcBarrier:
+		return r.serveBarrier(ctx)
+	case rpcStatus:
+		return r.serveStatus(from)
+	case rpcBlocks:
+		var req blocksRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveBlocks(req)
+	case rpcCheckpoint:
+		cp := r.certs.checkpoint()
+		if cp == nil {
+			return nil, errors.New("no certified checkpoint yet")
+		}
+		return cp.Bytes()
+	case rpcAttest:
+		var req attestRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveAttest(req)
+	}
+	return nil, fmt.Errorf("unknown request %d", kind)
+}
+
+// guard refuses Raft messages that no honest member sends. Some of them would
+// make hashicorp/raft panic, others overwrite what it must not.
+func (r *Replica) guard(from string, command any) error {
+	err := r.vetCommand(command)
+	if err != nil {
+		r.refused.Add(1)
+		r.log.Warn("refused a Raft message", "from", from, "error", err)
+	}
+	return err
+}
+
+func (r *Replica) vetCommand(command any) error {
+	if err := r.haltErr(); err != nil {
+		return err
+	}
+	own, err := r.stable.GetUint64([]byte(keyCurrentTerm))
+	if err != nil {
+		return err
+	}
+	switch c := command.(type) {
+	case *raft.AppendEntriesRequest:
+		if c.Term > own+maxTermJump {
+			return fmt.Errorf("term %d after %d", c.Term, own)
+		}
+		return r.vetEntries(c)
+	case *raft.RequestVoteRequest:
+		if c.Term > own+maxTermJump {
+			return fmt.Errorf("term %d after %d", c.Term, own)
+		}
+	case *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+	case *raft.InstallSnapshotRequest:
+		if c.Term > own+maxTermJump {
+			return fmt.Errorf("term %d after %d", c.Term, own)
+		}
+		if c.SnapshotVersion != raft.SnapshotVersionMax || c.Size < 0 || c.Size > maxAttested {
+			return errors.New("malformed snapshot request")
+		}
+		config, err := decodeConfig(c.Configuration)
+		if err != nil {
+			return err
+		}
+		return vetConfig(config)
+	default:
+		return fmt.Errorf("unknown message %T", command)
+	}
+	return nil
+}
+
+func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
+	for i, e := range c.Entries {
+		if e == nil || e.Index != c.PrevLogEntry+1+uint64(i) || e.Term > c.Term {
+			return errors.New("entries out of order")
+		}
+		switch e.Type {
+		case raft.LogCommand, raft.LogNoop, raft.LogBarrier:
+		case raft.LogConfiguration:
+			config, err := decodeConfig(e.Data)
+			if err != nil {
+				return err
+			}
+			if err := vetConfig(config); err != nil {
+				return err
+			}
+			if err := r.vetMembers(config, c, i); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("entry of type %d", e.Type)
+		}
+	}
+	return nil
+}
+
+// vetConfig checks the form of a Raft configuration. Who belongs into it is for
+// the consortium file to say, which the leader's configuration follows.
+func vetConfig(c raft.Configuration) error {
+	voters := 0
+	for _, s := range c.Servers {
+		if string(s.ID) != string(s.Address) || !chain.ValidName(string(s.ID)) {
+			return fmt.Errorf("configuration names server %q at %q", s.ID, s.Address)
+		}
+		if s.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	if voters == 0 {
+		return errors.New("configuration without voters")
+	}
+	return nil
+}
+
+// vetMembers checks a configuration against the consortium: it may name members
+// only, and take the vote from none who is still one. n is its place in c.
+//
+// The consortium may change by blocks that are in the log, or in c, but not
+// executed yet. Changes carry their endorsements, so they can be judged here.
+func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesRequest, n int) error {
+	epochs := []*chain.Consortium{r.Consortium()}
+	for index := r.book.Applied().Index + 1; index <= c.PrevLogEntry; index++ {
+		var log raft.Log
+		if err := r.raftLog.GetLog(index, &log); err != nil {
+			break
+		}
+		epochs = followChanges(epochs, &log)
+	}
+	for _, log := range c.Entries[:n] {
+		epochs = followChanges(epochs, log)
+	}
+	votes := map[string]bool{}
+	for _, s := range config.Servers {
+		if !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) != nil }) && !r.inConfiguration(s.ID) {
+			return fmt.Errorf("configuration names %s, who is no member", s.ID)
+		}
+		votes[string(s.ID)] = s.Suffrage == raft.Voter
+	}
+	if r.node() == nil {
+		return nil
+	}
+	for _, s := range r.node().GetConfiguration().Configuration().Servers {
+		member := !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) == nil })
+		if s.Suffrage == raft.Voter && member && !votes[string(s.ID)] {
+			return fmt.Errorf("configuration takes the vote from member %s", s.ID)
+		}
+	}
+	return nil
+}
+
+func (r *Replica) inConfiguration(id raft.ServerID) bool {
+	return r.node() != nil && slices.ContainsFunc(r.node().GetConfiguration().Configuration().Servers, func(s raft.Server) bool { return s.ID == id })
+}
+
+// followChanges adds the consortium files that the transactions of an entry put
+// in force.
+func followChanges(epochs []*chain.Consortium, log *raft.Log) []*chain.Consortium {
+	if log.Type != raft.LogCommand {
+		return epochs
+	}
+	e, err := chain.ParseEntry(log.Data)
+	if err != nil {
+		return epochs
+	}
+	for _, tx := range e.Parsed() {
+		if tx == nil || tx.Contract != chain.SystemContract || tx.Method != chain.ConsortiumMethod {
+			continue
+		}
+		if next, err := epochs[len(epochs)-1].Next(tx.Args); err == nil {
+			epochs = append(epochs, next)
+		}
+	}
+	return epochs
+}

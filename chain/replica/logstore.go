@@ -1,0 +1,229 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain/replica/seglog"
+)
+
+// errFloor is returned to Raft when a peer tells us to overwrite what this
+// replica has already applied.
+var errFloor = errors.New("refused to overwrite applied entries")
+
+// raftLog is the replica's raft.LogStore: a seglog with checksummed entries, a
+// cache of recent ones, and a floor.
+//
+// hashicorp/raft followers obey any peer with a higher term, even when it
+// replaces entries that were committed. The floor is the last entry this replica
+// has applied; raftLog refuses to remove or replace it or anything before it,
+// except from the front, and there only what a certified snapshot covers.
+type raftLog struct {
+	log *seglog.Log
+	// check is called with the entries before they are stored. An error refuses them.
+	check func([]*raft.Log) error
+	// onFloor is called when a peer tried to overwrite entries at or below the floor.
+	onFloor func(index, floor uint64)
+
+	mu        sync.Mutex
+	floor     uint64               // guarded by mu
+	covered   position             // guarded by mu; of the newest snapshot
+	cache     map[uint64]*raft.Log // guarded by mu
+	oldest    uint64               // guarded by mu; lowest index that may be in cache
+	cacheSize int                  // guarded by mu; bytes of Data in cache
+	cacheMax  int
+}
+
+const raftLogVersion = 1
+
+func newRaftLog(log *seglog.Log, cacheBytes int) *raftLog {
+	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, cacheMax: cacheBytes}
+}
+
+// raise sets the floor; it never goes down.
+func (l *raftLog) raise(floor uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.floor = max(l.floor, floor)
+}
+
+// cover tells the log that a certified snapshot holds everything up to pos.
+func (l *raftLog) cover(pos position) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if pos.Index > l.covered.Index {
+		l.covered = pos
+	}
+	l.floor = max(l.floor, pos.Index)
+}
+
+func (l *raftLog) FirstIndex() (uint64, error) { return l.log.First(), nil }
+func (l *raftLog) LastIndex() (uint64, error)  { return l.log.Last(), nil }
+
+// IsMonotonic tells Raft to remove the whole log before it continues after an
+// installed snapshot. DeleteRange keeps what is behind the snapshot: Raft still
+// takes it for the end of its log, and this replica may have acknowledged it.
+func (l *raftLog) IsMonotonic() bool { return true }
+
+func (l *raftLog) GetLog(index uint64, out *raft.Log) error {
+	l.mu.Lock()
+	cached, covered := l.cache[index], l.covered
+	l.mu.Unlock()
+	if cached != nil {
+		*out = *cached
+		return nil
+	}
+	b, err := l.log.Read(index)
+	if errors.Is(err, seglog.ErrNotFound) && index == covered.Index && index > 0 {
+		// Raft asks for the term here when a leader's entries follow the
+		// snapshot, and does not look at the snapshot for it.
+		*out = raft.Log{Index: index, Term: covered.Term, Type: raft.LogNoop}
+		return nil
+	}
+	if errors.Is(err, seglog.ErrNotFound) {
+		return raft.ErrLogNotFound
+	}
+	if err != nil {
+		return err
+	}
+	return parseLog(b, index, out)
+}
+
+func (l *raftLog) StoreLog(log *raft.Log) error { return l.StoreLogs([]*raft.Log{log}) }
+
+func (l *raftLog) StoreLogs(logs []*raft.Log) error {
+	if len(logs) == 0 {
+		return nil
+	}
+	first := logs[0].Index
+	l.mu.Lock()
+	floor := l.floor
+	l.mu.Unlock()
+	if first <= floor && first <= l.log.Last() {
+		l.report(first, floor)
+		return fmt.Errorf("%w: entry %d, applied %d", errFloor, first, floor)
+	}
+	if l.check != nil {
+		if err := l.check(logs); err != nil {
+			return err
+		}
+	}
+	records := make([][]byte, len(logs))
+	for i, log := range logs {
+		if log.Index != first+uint64(i) {
+			return fmt.Errorf("entries not consecutive: %d after %d", log.Index, first)
+		}
+		records[i] = appendLog(nil, log)
+	}
+	if err := l.log.Append(first, records...); err != nil {
+		return err
+	}
+	l.remember(logs)
+	return nil
+}
+
+func (l *raftLog) remember(logs []*raft.Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.cache) == 0 {
+		l.oldest = logs[0].Index
+	}
+	for _, log := range logs {
+		l.cache[log.Index] = log
+		l.cacheSize += len(log.Data)
+	}
+	for last := logs[len(logs)-1].Index; l.cacheSize > l.cacheMax && l.oldest < last; l.oldest++ {
+		l.forget(l.oldest)
+	}
+}
+
+// forget removes one entry from the cache. The caller holds mu.
+func (l *raftLog) forget(index uint64) {
+	if log := l.cache[index]; log != nil {
+		l.cacheSize -= len(log.Data)
+		delete(l.cache, index)
+	}
+}
+
+// DeleteRange removes entries from the front, for compaction, or from the back,
+// when a new leader's log differs.
+func (l *raftLog) DeleteRange(lo, hi uint64) error {
+	first, last := l.log.First(), l.log.Last()
+	if last == 0 || lo > last || hi < first {
+		return nil
+	}
+	l.mu.Lock()
+	floor, covered := l.floor, l.covered.Index
+	for i := max(lo, l.oldest); i <= hi && len(l.cache) > 0; i++ {
+		l.forget(i)
+	}
+	l.mu.Unlock()
+	if lo <= first && hi <= covered {
+		return l.log.TruncateFront(hi)
+	}
+	if lo <= first && hi >= last && covered >= first-1 {
+		if covered < first {
+			return nil
+		}
+		return l.log.TruncateFront(covered)
+	}
+	if hi < last {
+		return fmt.Errorf("delete entries %d to %d of %d to %d: neither end", lo, hi, first, last)
+	}
+	if lo <= floor {
+		l.report(lo, floor)
+		return fmt.Errorf("%w: entry %d, applied %d", errFloor, lo, floor)
+	}
+	return l.log.TruncateBack(lo)
+}
+
+func (l *raftLog) report(index, floor uint64) {
+	if l.onFloor != nil {
+		l.onFloor(index, floor)
+	}
+}
+
+// term returns the term of the entry at index, 0 if the log does not have it.
+func (l *raftLog) term(index uint64) uint64 {
+	var log raft.Log
+	if err := l.GetLog(index, &log); err != nil {
+		return 0
+	}
+	return log.Term
+}
+
+func appendLog(b []byte, log *raft.Log) []byte {
+	b = append(b, raftLogVersion, byte(log.Type))
+	b = binary.BigEndian.AppendUint64(b, log.Term)
+	b = binary.BigEndian.AppendUint64(b, uint64(log.AppendedAt.UnixNano()))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(log.Extensions)))
+	b = append(b, log.Extensions...)
+	return append(b, log.Data...)
+}
+
+func parseLog(b []byte, index uint64, out *raft.Log) error {
+	const fixed = 22
+	if len(b) < fixed || b[0] != raftLogVersion {
+		return fmt.Errorf("raft entry %d: unknown form", index)
+	}
+	n := binary.BigEndian.Uint32(b[18:])
+	if int64(n) > int64(len(b)-fixed) {
+		return fmt.Errorf("raft entry %d: extension longer than entry", index)
+	}
+	*out = raft.Log{
+		Index:      index,
+		Type:       raft.LogType(b[1]),
+		Term:       binary.BigEndian.Uint64(b[2:]),
+		AppendedAt: time.Unix(0, int64(binary.BigEndian.Uint64(b[10:]))),
+		Data:       b[fixed+n:],
+	}
+	if n > 0 {
+		out.Extensions = b[fixed : fixed+n]
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package replica
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// promoteLag is how many blocks a joining member may be behind when it gets a vote.
+const promoteLag = 64
+
+// Consortium returns the consortium file in force for the next block, as far as
+// this replica has executed the chain, or Options.Known if that is newer.
+func (r *Replica) Consortium() *chain.Consortium { return r.consortium.Load() }
+
+func (r *Replica) setConsortium(k *chain.Consortium) {
+	if old := r.consortium.Load(); old == nil || k.Epoch > old.Epoch {
+		r.consortium.Store(k)
+		r.news.broadcast()
+	}
+}
+
+// superviseMembers keeps Raft's configuration equal to the consortium on the
+// chain while this replica leads: it adds members that joined, first without a
+// vote, and removes those that left, one change at a time.
+func (r *Replica) superviseMembers() {
+	ticker := time.NewTicker(2 * r.opt.Heartbeat)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-r.ctx.Done():
+			return
+		}
+		if _, self := r.leader(); !self || r.haltErr() != nil {
+			continue
+		}
+		if err := r.reconcile(); err != nil {
+			r.log.Warn("change Raft configuration", "error", err)
+		}
+	}
+}
+
+// reconcile makes at most one change.
+func (r *Replica) reconcile() error {
+	future := r.node().GetConfiguration()
+	if err := future.Error(); err != nil {
+		return err
+	}
+	servers := future.Configuration().Servers
+	k := r.Consortium()
+	for _, m := range k.Members {
+		i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == m.Name })
+		id, addr := raft.ServerID(m.Name), raft.ServerAddress(m.Name)
+		if i < 0 {
+			r.log.Info("member joins", "member", m.Name)
+			return r.node().AddNonvoter(id, addr, 0, enqueueTimeout).Error()
+		}
+		if servers[i].Suffrage != raft.Voter && r.caughtUp(m.Name) {
+			r.log.Info("member gets a vote", "member", m.Name)
+			return r.node().AddVoter(id, addr, 0, enqueueTimeout).Error()
+		}
+	}
+	for _, s := range servers {
+		if k.Member(string(s.ID)) != nil {
+			continue
+		}
+		if string(s.ID) == r.opt.Member {
+			return r.node().LeadershipTransfer().Error() // the next leader removes us
+		}
+		r.log.Info("member leaves", "member", string(s.ID))
+		return r.node().RemoveServer(s.ID, 0, enqueueTimeout).Error()
+	}
+	return nil
+}
+
+func (r *Replica) caughtUp(member string) bool {
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	var a statusAnswer
+	if err := r.peers.call(ctx, member, rpcStatus, struct{}{}, &a); err != nil {
+		return false
+	}
+	return a.Height+promoteLag >= r.book.Head().Header.Height
+}

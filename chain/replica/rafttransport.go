@@ -1,0 +1,399 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// maxTermJump bounds how far ahead of ours a peer's term may be. Without it one
+// message could exhaust the term counter.
+const maxTermJump = 1 << 32
+
+// raftTransport carries Raft messages between members.
+//
+// hashicorp/raft's network transport does not tell from which connection a
+// message came, so there is one per peer, fed only with connections that the
+// Network authenticated as that peer. A message is handed to Raft only if the
+// member named in its header is the one at the far end, and if guard agrees.
+type raftTransport struct {
+	self    string
+	net     Network
+	guard   func(from string, command any) error
+	mayVote func() bool
+	log     hclog.Logger
+	timeout time.Duration
+
+	consumer  chan raft.RPC
+	heartbeat atomic.Pointer[func(raft.RPC)]
+	done      chan struct{}
+	wg        sync.WaitGroup
+
+	mu     sync.Mutex
+	peers  map[string]*raftPeer // guarded by mu
+	closed bool                 // guarded by mu
+
+	pipelines map[*pipeline]struct{} // guarded by mu; open ones
+}
+
+func newRaftTransport(self string, network Network, timeout time.Duration, log hclog.Logger) *raftTransport {
+	return &raftTransport{
+		self:     self,
+		net:      network,
+		log:      log,
+		timeout:  timeout,
+		consumer: make(chan raft.RPC),
+		done:     make(chan struct{}),
+		peers:    map[string]*raftPeer{},
+
+		pipelines: map[*pipeline]struct{}{},
+	}
+}
+
+// raftPeer is the lane to one member. It is the raft.StreamLayer of its transport.
+type raftPeer struct {
+	t      *raftTransport
+	member string
+	inner  *raft.NetworkTransport
+	accept chan net.Conn
+	done   chan struct{}
+	once   sync.Once
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{} // guarded by mu; open connections, nil when closed
+}
+
+func (t *raftTransport) peer(member string) (*raftPeer, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, raft.ErrTransportShutdown
+	}
+	if p := t.peers[member]; p != nil {
+		return p, nil
+	}
+	p := &raftPeer{
+		t:      t,
+		member: member,
+		accept: make(chan net.Conn),
+		done:   make(chan struct{}),
+		conns:  map[net.Conn]struct{}{},
+	}
+	p.inner = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:          p,
+		MaxPool:         3,
+		MaxRPCsInFlight: 2,
+		Timeout:         t.timeout,
+		Logger:          t.log,
+	})
+	p.inner.SetHeartbeatHandler(func(rpc raft.RPC) {
+		if fn := t.heartbeat.Load(); fn == nil {
+			refuse(rpc, errors.New("not ready"))
+		} else if err := t.vet(member, rpc); err != nil {
+			refuse(rpc, err)
+		} else {
+			(*fn)(rpc)
+		}
+	})
+	t.peers[member] = p
+	t.wg.Go(func() { t.pump(p) })
+	return p, nil
+}
+
+// pump hands one peer's messages to Raft.
+func (t *raftTransport) pump(p *raftPeer) {
+	for {
+		select {
+		case rpc := <-p.inner.Consumer():
+			if err := t.vet(p.member, rpc); err != nil {
+				refuse(rpc, err)
+				continue
+			}
+			select {
+			case t.consumer <- rpc:
+			case <-t.done:
+				refuse(rpc, raft.ErrTransportShutdown)
+				return
+			}
+		case <-t.done:
+			return
+		}
+	}
+}
+
+// vet checks that a message is from who it says and is one we may obey.
+func (t *raftTransport) vet(from string, rpc raft.RPC) error {
+	h, ok := rpc.Command.(raft.WithRPCHeader)
+	if !ok {
+		return errors.New("message without header")
+	}
+	header := h.GetRPCHeader()
+	if string(header.ID) != from || string(header.Addr) != from {
+		return fmt.Errorf("message from %s says it is from %q", from, header.ID)
+	}
+	switch rpc.Command.(type) {
+	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+		if t.mayVote != nil && !t.mayVote() {
+			return errRecovering
+		}
+	}
+	if t.guard == nil {
+		return nil
+	}
+	return t.guard(from, rpc.Command)
+}
+
+// refuse answers with an empty response of the right type, which Raft's callers
+// dereference, and the error.
+func refuse(rpc raft.RPC, err error) {
+	var resp any
+	switch rpc.Command.(type) {
+	case *raft.AppendEntriesRequest:
+		resp = &raft.AppendEntriesResponse{}
+	case *raft.RequestVoteRequest:
+		resp = &raft.RequestVoteResponse{}
+	case *raft.RequestPreVoteRequest:
+		resp = &raft.RequestPreVoteResponse{}
+	case *raft.InstallSnapshotRequest:
+		resp = &raft.InstallSnapshotResponse{}
+	default:
+		resp = &raft.TimeoutNowResponse{}
+	}
+	if rpc.Reader != nil {
+		_, _ = io.Copy(io.Discard, rpc.Reader)
+	}
+	rpc.Respond(resp, err)
+}
+
+// serve takes an accepted connection of LaneRaft.
+func (t *raftTransport) serve(conn net.Conn, member string) {
+	p, err := t.peer(member)
+	if err != nil {
+		conn.Close()
+		return
+	}
+	select {
+	case p.accept <- conn:
+	case <-p.done:
+		conn.Close()
+	}
+}
+
+func (t *raftTransport) Consumer() <-chan raft.RPC     { return t.consumer }
+func (t *raftTransport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.self) }
+
+func (t *raftTransport) SetHeartbeatHandler(fn func(raft.RPC)) { t.heartbeat.Store(&fn) }
+
+func (t *raftTransport) EncodePeer(_ raft.ServerID, addr raft.ServerAddress) []byte {
+	return []byte(addr)
+}
+func (t *raftTransport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
+
+func (t *raftTransport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
+	p, err := t.peer(string(id))
+	if err != nil {
+		return nil, err
+	}
+	inner, err := p.inner.AppendEntriesPipeline(id, target)
+	if err != nil {
+		return nil, err
+	}
+	return t.newPipeline(inner)
+}
+
+// pipeline takes the answers out of hashicorp/raft's network pipeline at all
+// times. Raft may stop reading them, after an answer with a newer term, while its
+// sender waits for room that only reading makes: then neither ever ends.
+type pipeline struct {
+	raft.AppendPipeline
+	t    *raftTransport
+	out  chan raft.AppendFuture
+	done chan struct{}
+	once sync.Once
+}
+
+const pipelineBuffer = 128
+
+func (t *raftTransport) newPipeline(inner raft.AppendPipeline) (*pipeline, error) {
+	p := &pipeline{AppendPipeline: inner, t: t, out: make(chan raft.AppendFuture, pipelineBuffer), done: make(chan struct{})}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, errors.Join(raft.ErrTransportShutdown, inner.Close())
+	}
+	t.pipelines[p] = struct{}{}
+	t.wg.Go(p.run)
+	return p, nil
+}
+
+func (p *pipeline) run() {
+	for {
+		select {
+		case f := <-p.AppendPipeline.Consumer():
+			select {
+			case p.out <- f:
+			case <-p.done:
+				return
+			}
+		case <-p.done:
+			return
+		}
+	}
+}
+
+func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.out }
+
+func (p *pipeline) Close() error {
+	p.once.Do(func() {
+		close(p.done)
+		p.t.mu.Lock()
+		delete(p.t.pipelines, p)
+		p.t.mu.Unlock()
+	})
+	return p.AppendPipeline.Close()
+}
+
+func (t *raftTransport) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+	p, err := t.peer(string(id))
+	if err != nil {
+		return err
+	}
+	return p.inner.AppendEntries(id, target, args, resp)
+}
+
+func (t *raftTransport) RequestVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	p, err := t.candidate(id)
+	if err != nil {
+		return err
+	}
+	return p.inner.RequestVote(id, target, args, resp)
+}
+
+func (t *raftTransport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	p, err := t.candidate(id)
+	if err != nil {
+		return err
+	}
+	return p.inner.RequestPreVote(id, target, args, resp)
+}
+
+// candidate returns the peer to ask for a vote, unless this replica lost part of
+// its log and must not be elected either.
+func (t *raftTransport) candidate(id raft.ServerID) (*raftPeer, error) {
+	if t.mayVote != nil && !t.mayVote() {
+		return nil, errRecovering
+	}
+	return t.peer(string(id))
+}
+
+func (t *raftTransport) InstallSnapshot(id raft.ServerID, target raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+	p, err := t.peer(string(id))
+	if err != nil {
+		return err
+	}
+	return p.inner.InstallSnapshot(id, target, args, resp, data)
+}
+
+func (t *raftTransport) TimeoutNow(id raft.ServerID, target raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+	p, err := t.peer(string(id))
+	if err != nil {
+		return err
+	}
+	return p.inner.TimeoutNow(id, target, args, resp)
+}
+
+// Close stops every lane and waits for the goroutines of this transport.
+func (t *raftTransport) Close() error {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil
+	}
+	t.closed = true
+	peers := t.peers
+	pipelines := slices.Collect(maps.Keys(t.pipelines))
+	t.mu.Unlock()
+	close(t.done)
+	for _, p := range pipelines {
+		_ = p.Close() // its connection is closed below in any case
+	}
+	for _, p := range peers {
+		p.inner.CloseStreams()
+		p.inner.Close()
+	}
+	t.wg.Wait()
+	return nil
+}
+
+func (p *raftPeer) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.accept:
+		return p.track(conn)
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *raftPeer) Dial(_ raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	conn, err := p.t.net.Dial(ctx, p.member, LaneRaft)
+	if err != nil {
+		return nil, err
+	}
+	return p.track(conn)
+}
+
+func (p *raftPeer) Close() error {
+	p.once.Do(func() { close(p.done) })
+	p.mu.Lock()
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+	for c := range conns {
+		c.Close()
+	}
+	return nil
+}
+
+func (p *raftPeer) Addr() net.Addr { return memberAddr(p.t.self) }
+
+// track remembers an open connection so that Close can end it.
+func (p *raftPeer) track(conn net.Conn) (net.Conn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.conns == nil {
+		conn.Close()
+		return nil, net.ErrClosed
+	}
+	c := &trackedConn{Conn: conn, peer: p}
+	p.conns[c] = struct{}{}
+	return c, nil
+}
+
+type trackedConn struct {
+	net.Conn
+	peer *raftPeer
+}
+
+func (c *trackedConn) Close() error {
+	c.peer.mu.Lock()
+	delete(c.peer.conns, c)
+	c.peer.mu.Unlock()
+	return c.Conn.Close()
+}
+
+type memberAddr string
+
+func (a memberAddr) Network() string { return "ward" }
+func (a memberAddr) String() string  { return string(a) }

@@ -1,0 +1,317 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/replica/seglog"
+)
+
+// statusAnswer says how far a member is. Term and LastIndex are of its Raft log.
+type statusAnswer struct {
+	_         struct{} `cbor:",toarray"`
+	Height    uint64
+	Certified uint64
+	Term      uint64
+	LastIndex uint64
+	Applied   uint64
+	Signed    uint64 // highest height it has a cosignature of the asking member for
+}
+
+func (r *Replica) serveStatus(from string) (*statusAnswer, error) {
+	term, err := r.stable.GetUint64([]byte(keyCurrentTerm))
+	if err != nil {
+		return nil, err
+	}
+	last := r.raftLog.log.Last()
+	if s := r.snaps.newest(); s != nil {
+		last = max(last, s.Anchor.Pos.Index)
+	}
+	a := &statusAnswer{
+		Height: r.book.Head().Header.Height, Term: term, LastIndex: last, Applied: r.book.Applied().Index,
+	}
+	if cp := r.certs.checkpoint(); cp != nil {
+		a.Certified = cp.Height
+	}
+	r.certs.mu.Lock()
+	a.Signed = r.certs.seen[from]
+	r.certs.mu.Unlock()
+	return a, nil
+}
+
+// lost says which of its promises a replica may have forgotten.
+type lost struct {
+	log  bool // entries it acknowledged to a leader
+	vote bool // whom it voted for
+	sign bool // which tree heads it signed
+}
+
+func (l lost) any() bool { return l.log || l.vote || l.sign }
+
+// makeGood asks so many members how far they are that every quorum this replica
+// may have been part of is among them, and gives up what it cannot remember: the
+// vote in the highest term anyone knows, signatures up to the greatest height
+// anyone has one of ours for. If entries were lost, it neither votes nor stands
+// for election until it has all that any of them has applied: what was certified,
+// and so acknowledged to a client, is among that.
+//
+// (A replica that forgets an acknowledged entry and votes can elect a leader
+// without that entry. See Alagappan et al., "Protocol-Aware Recovery for
+// Consensus-Based Storage", FAST 2018.)
+func (r *Replica) makeGood(ctx context.Context, l lost) error {
+	k := r.Consortium()
+	n := len(k.Members)
+	need := n - (n/2 + 1) + 1
+	r.log.Warn("this replica may have forgotten promises; asking the others",
+		"log", l.log, "vote", l.vote, "signatures", l.sign, "answers needed", need)
+	var answers []statusAnswer
+	for {
+		answers = r.askStatus(ctx, k)
+		if len(answers) >= min(need, n-1) {
+			break
+		}
+		if !r.pauseFor(ctx, r.opt.Heartbeat) {
+			return fmt.Errorf("recover: %d of %d members answered: %w", len(answers), need, ctx.Err())
+		}
+	}
+	var term, index, signed uint64
+	for _, a := range answers {
+		term, index, signed = max(term, a.Term), max(index, a.Applied), max(signed, a.Signed, a.Height)
+	}
+	own, err := r.stable.GetUint64([]byte(keyCurrentTerm))
+	if err != nil {
+		return err
+	}
+	if term >= own {
+		if err := r.stable.forfeit(term, "none"); err != nil {
+			return err
+		}
+	}
+	if l.sign && signed > r.signed.last.Height {
+		if err := r.signed.record(signedHead{Height: signed}); err != nil {
+			return err
+		}
+	}
+	if l.log {
+		r.voteAt.Store(index)
+		if err := r.adopt(ctx); err != nil {
+			r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
+		}
+	}
+	return nil
+}
+
+// adopt takes a snapshot at the newest certified block that the others agree on,
+// so that a replica without a log need not wait for a leader to catch up: there
+// may be none without its vote.
+func (r *Replica) adopt(ctx context.Context) error {
+	var errs []error
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
+		err := r.adoptFrom(ctx, m.Name)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", m.Name, err))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *Replica) adoptFrom(ctx context.Context, member string) error {
+	var answer attestAnswer
+	if err := r.peers.call(ctx, member, rpcAttest, attestRequest{}, &answer); err != nil {
+		return err
+	}
+	var a anchor
+	if err := chain.Unmarshal(answer.Anchor, &a); err != nil {
+		return err
+	}
+	h, err := a.header()
+	if err != nil {
+		return err
+	}
+	cp, err := r.fetchCheckpoint(ctx, member)
+	if err != nil {
+		return err
+	}
+	if cp.TreeHead != h.TreeHead() {
+		return errors.New("its snapshot is not at its newest certified block")
+	}
+	// The certificate vouches for the chain, the others for the place in the log.
+	s, err := r.collect(ctx, &a, cp, true)
+	if err != nil {
+		return err
+	}
+	raw, err := chain.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return r.snaps.put(s, raw)
+}
+
+// askStatus asks every other member once.
+func (r *Replica) askStatus(ctx context.Context, k *chain.Consortium) []statusAnswer {
+	var mu sync.Mutex
+	var answers []statusAnswer
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
+	defer cancel()
+	for _, m := range k.Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		wg.Go(func() {
+			var a statusAnswer
+			if err := r.peers.call(ctx, m.Name, rpcStatus, struct{}{}, &a); err != nil {
+				return
+			}
+			mu.Lock()
+			answers = append(answers, a)
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return answers
+}
+
+// mayVote reports whether this replica has again all that it may have forgotten.
+func (r *Replica) mayVote() bool {
+	at := r.voteAt.Load()
+	if at == 0 || r.raftLog.log.Last() >= at {
+		return true
+	}
+	s := r.snaps.newest()
+	return s != nil && s.Anchor.Pos.Index >= at
+}
+
+// isDamage reports whether err says that a file does not hold what was written.
+func isDamage(err error) bool {
+	var damage *DamageError
+	var corrupt *seglog.CorruptError
+	return errors.As(err, &damage) || errors.As(err, &corrupt)
+}
+
+// rebuild makes the chain again after damage: from the blocks that are still
+// good here, then from the other members, up to a block that t_c of them vouch
+// for.
+func (r *Replica) rebuild(ctx context.Context) error {
+	if _, err := os.Lstat(filepath.Join(r.opt.Dir, "damaged", "raft")); err == nil {
+		return nil // the blocks are of another history
+	}
+	old, err := seglog.Open(filepath.Join(r.opt.Dir, "damaged", "blocks"), seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: true})
+	if err != nil {
+		r.log.Warn("blocks on disk cannot be used", "error", err)
+	} else {
+		r.replayLocal(old)
+		old.Close()
+	}
+	if a := r.snaps.newest(); a != nil && a.Anchor.Pos.Index > r.book.Applied().Index {
+		return nil // Open catches up to it
+	}
+	return r.book.drain(ctx)
+}
+
+// replayLocal executes the blocks of a log as far as they hold.
+func (r *Replica) replayLocal(old *seglog.Log) {
+	for height := uint64(1); height <= old.Last(); height++ {
+		raw, err := old.Read(height)
+		if err != nil {
+			r.log.Warn("blocks on disk end", "height", height, "error", err)
+			return
+		}
+		blk, pos, err := parseBlockRecord(raw)
+		if err == nil {
+			err = r.replay(blk, pos, r.peerSidecars(blk))
+		}
+		if err != nil {
+			r.log.Warn("blocks on disk end", "height", height, "error", err)
+			return
+		}
+	}
+}
+
+// peerSidecars fetches the sidecars of a block from the first member that has
+// them. Missing ones count as purged.
+func (r *Replica) peerSidecars(blk *chain.Block) [][]byte {
+	any := false
+	_ = eachSidecar(blk, 0, func(uint64, *chain.Tx) error { any = true; return nil })
+	if !any {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		var got []sentBlock
+		h := blk.Header.Height
+		if err := r.peers.call(ctx, m.Name, rpcBlocks, blocksRequest{From: h, To: h}, &got); err == nil && len(got) == 1 {
+			return got[0].Sidecars
+		}
+	}
+	return nil
+}
+
+// behindFor is how many heartbeats a replica may stand still behind a certified
+// block before it concludes that its log cannot lead it there.
+const behindFor = 40
+
+// watchBehind halts a replica whose log cannot lead to what the others have
+// certified: it has applied entries that the leader's log does not have, or made
+// no block of entries of which the others made one.
+func (r *Replica) watchBehind() {
+	ticker := time.NewTicker(4 * r.opt.Heartbeat)
+	defer ticker.Stop()
+	var height, hits uint64
+	still := 0
+	for {
+		select {
+		case <-ticker.C:
+		case <-r.ctx.Done():
+			return
+		}
+		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
+		idle := r.node().AppliedIndex() >= r.node().CommitIndex() && time.Since(r.node().LastContact()) < r.opt.Heartbeat
+		if now != height || hit == hits && !idle {
+			height, hits, still = now, hit, 0
+			continue
+		}
+		hits = hit
+		cp := r.certifiedAhead(now)
+		if cp == nil {
+			still = 0
+			continue
+		}
+		if still++; still >= behindFor/4 {
+			r.halt(fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height))
+			return
+		}
+	}
+}
+
+// certifiedAhead returns a certified checkpoint above height that a member has,
+// or nil.
+func (r *Replica) certifiedAhead(height uint64) *chain.Checkpoint {
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		if cp, err := r.fetchCheckpoint(ctx, m.Name); err == nil && cp.Height > height {
+			return cp
+		}
+	}
+	return nil
+}

@@ -1,0 +1,673 @@
+// Package replica keeps one member's copy of the chain: blocks, state, tree and
+// sidecars on its disk, the same on every member.
+//
+// The members agree on the order of transactions with Raft (Ongaro and
+// Ousterhout, USENIX ATC 2014); hashicorp/raft runs it. Raft tolerates members
+// that crash, not members that lie, so nothing a leader says is taken on trust:
+// every replica verifies every signature, runs every transaction itself, derives
+// results and headers itself, and signs the tree head it came to. What t_c
+// members have signed is certified, and only that is final: Submit returns no
+// receipt, and Read no state, before.
+//
+// What is on disk carries checksums and is checked before use. A replica whose
+// data do not hold moves them aside and makes the chain again from the other
+// members, executing every block. One that sees a link that does not fit halts
+// and says where.
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/chain/replica/seglog"
+	"github.com/ward-health/ward/internal/durable"
+)
+
+const (
+	logCacheBytes   = 64 << 20
+	entryCacheBytes = 64 << 20
+	closeTimeout    = 10 * time.Second
+)
+
+// Replica is one member's copy of the chain. Its methods may be called
+// concurrently.
+type Replica struct {
+	opt  Options
+	log  *slog.Logger
+	lock *durable.Lock
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	executor  *ledger.Executor // Apply and Replay: Raft's state machine goroutine, or Open
+	book      *book
+	raftLog   *raftLog
+	stable    *stableStore
+	signed    *signFile // owned by the signer after Open
+	snaps     *snapStore
+	transport *raftTransport
+	peers     *peerNet
+	running   atomic.Pointer[raft.Raft] // nil until Open starts it; peers are answered before
+	entries   *entryCache
+	certs     *certifier
+	gossip    *gossip
+	outbox    *outbox
+	waiters   *waiters
+	barriers  sharing
+	news      *bell        // rung after every block
+	views     sync.RWMutex // read-locked while a View is in use
+
+	consortium atomic.Pointer[chain.Consortium]
+	readOnly   atomic.Bool
+	voteAt     atomic.Uint64     // log index from which this replica may vote again
+	refused    atomic.Uint64     // messages of peers that were refused
+	floorHits  atomic.Uint64     // attempts to overwrite applied entries
+	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
+	savedCert  uint64            // owned by certifyLoop; height of the checkpoint on disk
+	ledTerm    uint64            // owned by dispatch; term in which this replica led up to date
+
+	mu       sync.Mutex
+	halted   error         // guarded by mu
+	closed   bool          // guarded by mu
+	stopped  chan struct{} // closed when halted or closed
+	closing  sync.Once
+	closeErr error
+}
+
+// Open opens the replica in opt.Dir and starts it. It returns when the replica
+// takes part in Raft, which may be before it knows a leader.
+//
+// If data on disk are damaged, or are missing though the chain was here before,
+// Open first repairs them from the other members, and waits for as many of them
+// as that takes until ctx ends. It takes ownership of opt.Network, also when it
+// fails.
+func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
+	opt, err = opt.withDefaults()
+	if err != nil {
+		if opt.Network != nil {
+			opt.Network.Close()
+		}
+		return nil, fmt.Errorf("open replica: %w", err)
+	}
+	r := &Replica{
+		opt:     opt,
+		log:     opt.Log,
+		news:    newBell(),
+		stopped: make(chan struct{}),
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open replica: %w", err)
+			_ = r.Close()
+		}
+	}()
+	if err := durable.MkdirAll(opt.Dir, 0o700); err != nil {
+		opt.Network.Close()
+		return nil, err
+	}
+	if r.lock, err = durable.LockDir(opt.Dir); err != nil {
+		opt.Network.Close()
+		return nil, err
+	}
+	damaged, l, err := r.openStores()
+	if err != nil {
+		opt.Network.Close()
+		return nil, err
+	}
+	r.openServices()
+	if err := r.prepare(ctx, damaged, l); err != nil {
+		return nil, err
+	}
+	if err := r.startRaft(); err != nil {
+		return nil, err
+	}
+	r.wg.Go(r.dispatch)
+	r.wg.Go(r.sign)
+	r.wg.Go(r.certifyLoop)
+	r.wg.Go(r.watchDisk)
+	r.wg.Go(r.superviseMembers)
+	r.wg.Go(r.scrub)
+	r.wg.Go(r.watchBehind)
+	return r, nil
+}
+
+// openStores opens everything on disk. damaged means that the chain had to be
+// moved aside; l says which promises are forgotten.
+func (r *Replica) openStores() (damaged bool, l lost, err error) {
+	opt := r.opt
+	if r.executor, err = ledger.NewExecutor(opt.Contracts); err != nil {
+		return false, l, err
+	}
+	k := opt.Consortium
+	if opt.Known != nil {
+		k = opt.Known
+	}
+	r.consortium.Store(k)
+	fresh := isEmpty(opt.Dir)
+	if damaged, err = r.openChain(); err != nil {
+		return damaged, l, err
+	}
+	if err := r.openRaftStores(&l); err != nil {
+		return damaged, l, err
+	}
+	signFile, existed, err := openSignFile(opt.Dir, opt.simulate)
+	if err != nil && !isDamage(err) {
+		return damaged, l, err
+	}
+	r.signed = signFile
+	l.sign = err != nil || !existed && !fresh
+	reached := max(r.book.Applied().Index, r.signed.last.Raft)
+	last := r.raftLog.log.Last()
+	if s := r.snaps.newest(); s != nil {
+		last = max(last, s.Anchor.Pos.Index)
+	}
+	_, err = os.Lstat(filepath.Join(opt.Dir, "damaged", "raft"))
+	l.log = l.log || last < reached || damaged && err == nil
+	if fresh && !opt.Bootstrap {
+		l = lost{log: true, vote: true, sign: true} // perhaps a member whose disk was replaced
+	}
+	v := r.book.view()
+	defer v.txn.Discard()
+	if now, err := ledger.InForce(v); err != nil {
+		return damaged, l, err
+	} else if now.Epoch > k.Epoch {
+		r.setConsortium(now)
+	}
+	return damaged, l, nil
+}
+
+// isEmpty reports whether dir has no replica in it yet.
+func isEmpty(dir string) bool {
+	for _, name := range []string{"state", "blocks", "raft", "vote", "signed", "snapshot", "damaged"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// openChain opens the book; a damaged one is moved aside and begun anew.
+func (r *Replica) openChain() (damaged bool, err error) {
+	opt := bookOptions{small: r.opt.simulate}
+	_, err = os.Lstat(filepath.Join(r.opt.Dir, repairMark))
+	marked := err == nil
+	if !marked {
+		r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
+		if err == nil {
+			err = r.checkState()
+		}
+		if err == nil {
+			return false, nil
+		}
+		if !repairable(err) {
+			return false, err
+		}
+		r.log.Error("chain on disk is damaged; it is made again from the other members", "error", err)
+		if r.book != nil {
+			_ = r.book.Close() // it is moved aside
+			r.book = nil
+		}
+	}
+	aside := []string{"state", "blocks", "sidecars"}
+	if marked {
+		// It halted because its history is not that of the others, or did not
+		// finish a repair: the log it came from is no good either.
+		aside = append(aside, "raft")
+	}
+	if err := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n"), 0o600); err != nil {
+		return true, err
+	}
+	if err := quarantine(r.opt.Dir, aside...); err != nil {
+		return true, err
+	}
+	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
+	return true, err
+}
+
+// repairMark is the name of a file that tells the next Open to rebuild the chain.
+const repairMark = "repair"
+
+// repairable reports whether err is about what is on disk and not, for example,
+// about permissions or another chain's directory.
+func repairable(err error) bool {
+	var path *os.PathError
+	return isDamage(err) || errors.Is(err, errBadger) && !errors.As(err, &path)
+}
+
+// checkState compares the state with its hash.
+func (r *Replica) checkState() error {
+	v := r.book.view()
+	defer v.txn.Discard()
+	return r.book.digest(v)
+}
+
+func (r *Replica) openRaftStores(l *lost) error {
+	opt := r.opt
+	logOpt := seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: opt.simulate}
+	raftDir := filepath.Join(opt.Dir, "raft")
+	log, err := seglog.Open(raftDir, logOpt)
+	if err != nil {
+		return err
+	}
+	r.raftLog = newRaftLog(log, logCacheBytes)
+	r.raftLog.onFloor = func(index, floor uint64) {
+		r.refused.Add(1)
+		r.floorHits.Add(1)
+		r.log.Error("a peer tried to overwrite applied entries", "index", index, "applied", floor)
+	}
+	if d := log.Damaged(); d != nil {
+		r.log.Error("Raft log is damaged", "error", d)
+		l.log = true
+	}
+	var existed bool
+	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.simulate)
+	if err != nil && !isDamage(err) {
+		return err
+	}
+	l.vote = err != nil || !existed && log.Last() > 1
+	var damage error
+	if r.snaps, damage, err = openSnaps(opt.Dir, opt.simulate, r.Consortium); err != nil {
+		return err
+	}
+	if damage != nil {
+		r.log.Error("snapshot is damaged", "error", damage)
+	}
+	var snapshot position
+	if s := r.snaps.newest(); s != nil {
+		snapshot = s.Anchor.Pos
+	}
+	covered := snapshot.Index
+	if log.Last() != 0 && log.First() > covered+1 || log.Last() != 0 && log.Last() < covered {
+		// Raft cannot go on from a log that does not join its snapshot.
+		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
+		l.log = l.log || log.First() > covered+1
+		if err := log.TruncateFront(log.Last()); err != nil {
+			return err
+		}
+	}
+	r.raftLog.cover(snapshot)
+	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
+	r.snaps.onStored = r.raftLog.cover
+	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)
+	r.raftLog.check = func(logs []*raft.Log) error {
+		if r.readOnly.Load() {
+			return ErrReadOnly
+		}
+		if err := r.haltErr(); err != nil {
+			return err
+		}
+		return r.entries.check(logs)
+	}
+	return nil
+}
+
+// openServices starts what answers peers.
+func (r *Replica) openServices() {
+	opt := r.opt
+	cp, err := r.book.checkpoint()
+	if err != nil || cp != nil && cp.Height > r.book.Head().Header.Height {
+		r.log.Warn("checkpoint on disk is not used", "error", err)
+		cp = nil
+	}
+	r.certs = newCertifier(opt.Member, cp, r.halt)
+	r.certs.top = r.book.Head().Header.Height
+	if cp != nil {
+		r.savedCert = cp.Height
+	}
+	r.gossip = &gossip{r: r, to: map[string]*mailbox{}}
+	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
+	r.outbox = &outbox{limit: opt.QueueBytes, stop: r.stopped, kick: make(chan struct{}, 1), room: newBell()}
+	r.peers = newPeerNet(opt.Network, r.handle, r.log)
+	r.transport = newRaftTransport(opt.Member, opt.Network, 10*opt.Heartbeat, raftLogger(r.log))
+	r.transport.guard = r.guard
+	r.transport.mayVote = r.mayVote
+	r.wg.Go(r.accept)
+}
+
+// prepare repairs what was lost before Raft begins.
+func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
+	if err := r.resign(); err != nil {
+		return err
+	}
+	if r.opt.Bootstrap && isBlank(r) {
+		for _, a := range r.askStatus(ctx, r.Consortium()) {
+			if a.Height > 0 {
+				// The chain exists: this is no founding but an empty disk.
+				l = lost{log: true, vote: true, sign: true}
+			}
+		}
+	}
+	if l.any() && len(r.Consortium().Members) > 1 {
+		if err := r.makeGood(ctx, l); err != nil {
+			return err
+		}
+	}
+	if damaged {
+		if err := r.rebuild(ctx); err != nil {
+			return err
+		}
+	}
+	if a := r.snaps.newest(); a != nil {
+		if err := r.catchUp(ctx, a); err != nil {
+			return err
+		}
+	}
+	if damaged {
+		return durable.Remove(filepath.Join(r.opt.Dir, repairMark))
+	}
+	return nil
+}
+
+// isBlank reports whether this replica has nothing yet.
+func isBlank(r *Replica) bool {
+	return r.raftLog.log.Last() == 0 && r.snaps.newest() == nil && r.book.Head().Header.Height == 0
+}
+
+// resign announces the last block again, so that it can be certified if it was
+// not before a restart.
+func (r *Replica) resign() error {
+	head := r.book.Head().Header
+	if head.Height == 0 {
+		return nil
+	}
+	v := r.book.view()
+	defer v.txn.Discard()
+	k, err := ledger.InForce(v)
+	if err != nil {
+		return err
+	}
+	r.certs.executed(head.TreeHead(), k, r.book.Applied().Index)
+	return r.haltErr()
+}
+
+func (r *Replica) startRaft() error {
+	opt := r.opt
+	config := raft.DefaultConfig()
+	config.LocalID = raft.ServerID(opt.Member)
+	config.HeartbeatTimeout = opt.Heartbeat
+	config.ElectionTimeout = opt.Heartbeat
+	config.LeaderLeaseTimeout = opt.Heartbeat / 2
+	config.CommitTimeout = max(opt.Heartbeat/20, time.Millisecond)
+	config.MaxAppendEntries = 64
+	// Not BatchApplyCh: what is in the channel when Raft shuts down is never
+	// answered, and we have few blocks under way.
+	config.BatchApplyCh = false
+	config.ShutdownOnRemove = false
+	config.NoSnapshotRestoreOnStart = true
+	config.NoLegacyTelemetry = true
+	config.SnapshotThreshold = opt.SnapshotEntries
+	config.TrailingLogs = opt.TrailingEntries
+	config.SnapshotInterval = opt.snapshotInterval
+	config.Logger = raftLogger(r.log)
+	if opt.Bootstrap && r.raftLog.log.Last() == 0 && r.snaps.newest() == nil && r.book.Applied() == (position{}) && r.voteAt.Load() == 0 {
+		if err := r.bootstrap(config); err != nil {
+			return err
+		}
+	}
+	var transport raft.Transport = r.transport
+	if opt.wrapTransport != nil {
+		transport = opt.wrapTransport(transport)
+	}
+	node, err := raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, transport)
+	if err == nil {
+		r.running.Store(node)
+	}
+	return err
+}
+
+// node returns Raft, nil before it runs.
+func (r *Replica) node() *raft.Raft { return r.running.Load() }
+
+// bootstrap writes the first entry, the same on every founding member.
+func (r *Replica) bootstrap(config *raft.Config) error {
+	var servers []raft.Server
+	for _, m := range r.opt.Consortium.Members {
+		servers = append(servers, raft.Server{ID: raft.ServerID(m.Name), Address: raft.ServerAddress(m.Name)})
+	}
+	return raft.BootstrapCluster(config, r.raftLog, r.stable, r.snaps, r.transport, raft.Configuration{Servers: servers})
+}
+
+// accept hands incoming connections to Raft or to the peer protocol.
+func (r *Replica) accept() {
+	for {
+		conn, member, lane, err := r.opt.Network.Accept()
+		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				r.log.Error("accept", "error", err)
+			}
+			return
+		}
+		switch lane {
+		case LanePeer:
+			r.peers.serve(conn, member)
+		case LaneRaft:
+			r.wg.Go(func() { r.transport.serve(conn, member) })
+		default:
+			conn.Close()
+		}
+	}
+}
+
+// leader returns the member that leads, "" if none is known, and whether it is
+// this one.
+func (r *Replica) leader() (name string, self bool) {
+	if r.node() == nil {
+		return "", false
+	}
+	if r.node().State() == raft.Leader {
+		return r.opt.Member, true
+	}
+	_, id := r.node().LeaderWithID()
+	if string(id) == r.opt.Member {
+		return "", false // was
+	}
+	return string(id), false
+}
+
+func (r *Replica) appliedIndex() uint64 {
+	if r.node() == nil {
+		return r.book.Applied().Index
+	}
+	return max(r.node().AppliedIndex(), r.book.Applied().Index)
+}
+
+// halt stops the replica: it applies, signs and serves nothing more. The next
+// Open rebuilds the chain from the other members.
+func (r *Replica) halt(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.halted != nil || r.closed {
+		return
+	}
+	r.halted = fmt.Errorf("%w: %w", ErrHalted, err)
+	close(r.stopped)
+	r.log.Error("replica halted", "error", err)
+	if werr := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte(err.Error()+"\n"), 0o600); werr != nil {
+		r.log.Error("mark for repair", "error", werr)
+	}
+}
+
+func (r *Replica) haltErr() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.halted
+}
+
+// stopErr says why the replica stopped.
+func (r *Replica) stopErr() error {
+	if err := r.haltErr(); err != nil {
+		return err
+	}
+	return ErrClosed
+}
+
+// Stopped is closed when the replica has halted or was closed. Err says which.
+func (r *Replica) Stopped() <-chan struct{} { return r.stopped }
+
+// Err returns why the replica stopped: an error that wraps ErrHalted or
+// ErrClosed. It returns nil while the replica runs.
+func (r *Replica) Err() error {
+	select {
+	case <-r.stopped:
+		return r.stopErr()
+	default:
+		return nil
+	}
+}
+
+// Close hands leadership to another member, if this one leads, and stops the
+// replica. It waits until everything executed is on disk.
+func (r *Replica) Close() error {
+	r.closing.Do(func() { r.closeErr = r.shutdown() })
+	return r.closeErr
+}
+
+func (r *Replica) shutdown() error {
+	if r.node() != nil && r.haltErr() == nil {
+		r.handOver()
+	}
+	r.mu.Lock()
+	r.closed = true
+	if r.halted == nil {
+		close(r.stopped)
+	}
+	r.mu.Unlock()
+	r.cancel()
+	var errs []error
+	var down raft.Future
+	if r.node() != nil {
+		down = r.node().Shutdown()
+	}
+	if r.transport != nil {
+		errs = append(errs, r.transport.Close()) // ends the calls that Raft waits for
+	}
+	if down != nil {
+		errs = append(errs, down.Error())
+	}
+	if r.peers != nil {
+		r.peers.close()
+	}
+	errs = append(errs, r.opt.Network.Close())
+	r.wg.Wait()
+	r.views.Lock() // until no View is in use
+	defer r.views.Unlock()
+	if r.book != nil {
+		errs = append(errs, r.book.Close())
+	}
+	if r.raftLog != nil {
+		errs = append(errs, r.raftLog.log.Close())
+	}
+	if r.signed != nil {
+		errs = append(errs, r.signed.Close())
+	}
+	if r.lock != nil {
+		errs = append(errs, r.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}
+
+// handOver passes leadership on. A transfer can hang in hashicorp/raft (its
+// issue 696), so it is not waited for longer than a while.
+func (r *Replica) handOver() {
+	if _, self := r.leader(); !self || len(r.Consortium().Members) == 1 {
+		return
+	}
+	future := r.node().LeadershipTransfer()
+	done := make(chan error, 1)
+	r.wg.Go(func() { done <- future.Error() })
+	timer := time.NewTimer(min(closeTimeout, 3*r.opt.Heartbeat))
+	defer timer.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			r.log.Info("leadership not handed over", "error", err)
+		}
+	case <-timer.C:
+		r.log.Info("leadership not handed over in time")
+	}
+}
+
+// pause waits for a moment, less if the replica stops.
+func (r *Replica) pause(d time.Duration) { r.pauseFor(r.ctx, d) }
+
+// pauseFor reports false if ctx ended or the replica stopped first.
+func (r *Replica) pauseFor(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-r.ctx.Done():
+	}
+	return false
+}
+
+// scrub compares the whole state with its hash every now and then, and reads
+// every block and sidecar.
+func (r *Replica) scrub() {
+	if r.opt.ScrubEvery < 0 {
+		return
+	}
+	ticker := time.NewTicker(r.opt.ScrubEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-r.ctx.Done():
+			return
+		}
+		if err := r.Scrub(); err != nil {
+			r.halt(err)
+			return
+		}
+	}
+}
+
+// Scrub reads everything the replica holds and checks it. It takes seconds per
+// million transactions, and does not hold up anything else.
+func (r *Replica) Scrub() error {
+	r.views.RLock()
+	defer r.views.RUnlock()
+	if err := r.Err(); err != nil {
+		return err
+	}
+	if err := r.checkState(); err != nil {
+		return err
+	}
+	return errors.Join(r.book.blocks.Verify(), r.book.sidecars.Verify())
+}
+
+// raftLogger passes the log of Raft on at debug level: it says much, and what
+// matters is logged here.
+func raftLogger(log *slog.Logger) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{
+		Name:        "raft",
+		Level:       hclog.Info,
+		Output:      io.Writer(lineLogger{log}),
+		DisableTime: true,
+	})
+}
+
+type lineLogger struct{ log *slog.Logger }
+
+func (l lineLogger) Write(p []byte) (int, error) {
+	l.log.Debug(string(p))
+	return len(p), nil
+}

@@ -1,0 +1,481 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+)
+
+var (
+	simSeeds = flag.Int("seeds", 0, "schedules to simulate; 0 means 300, 30 with -short (or $WARD_SEEDS)")
+	simFirst = flag.Uint64("seed", 1, "first seed")
+)
+
+func seeds(t *testing.T) int {
+	n := *simSeeds
+	if env := os.Getenv("WARD_SEEDS"); n == 0 && env != "" {
+		var err error
+		if n, err = strconv.Atoi(env); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n == 0 {
+		n = 300
+		if testing.Short() {
+			n = 30
+		}
+	}
+	return n
+}
+
+// simulation runs one seeded schedule of faults against a cluster in virtual time
+// and records what its clients saw.
+type simulation struct {
+	*cluster
+	r      *rand.Rand
+	begin  time.Time
+	mu     sync.Mutex
+	ops    []porcupine.Operation
+	acked  map[chain.Hash]uint64 // transaction -> leaf index
+	faults int
+	lost   int // outcomes that stayed unknown
+}
+
+const (
+	simClients  = 4
+	simKeys     = 3
+	simDuration = 20 * time.Second
+)
+
+// Each register is written with a swap, so that a put returns what it replaced.
+type simInput struct {
+	key   string
+	write uint32 // 0: read
+}
+
+func simModel() porcupine.Model {
+	return porcupine.Model{
+		Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
+			by := map[string][]porcupine.Operation{}
+			for _, op := range history {
+				k := op.Input.(simInput).key
+				by[k] = append(by[k], op)
+			}
+			var out [][]porcupine.Operation
+			for _, ops := range by {
+				out = append(out, ops)
+			}
+			return out
+		},
+		Init: func() any { return uint32(0) },
+		Step: func(state, input, output any) (bool, any) {
+			in, was := input.(simInput), state.(uint32)
+			got, known := output.(uint32)
+			ok := !known || got == was
+			if in.write != 0 {
+				return ok, in.write
+			}
+			return ok, was
+		},
+	}
+}
+
+// TestSimulatedFaults runs clusters of three and five through seeded schedules of
+// crashes, restarts, partitions, delays, duplicates, compaction and changes of
+// membership. No acknowledged transaction is lost, every history is
+// linearizable, and at the end all members have the same certified head.
+func TestSimulatedFaults(t *testing.T) {
+	n := seeds(t)
+	began := time.Now()
+	var mu sync.Mutex
+	var ops, faults, lost int
+	t.Run("seeds", func(t *testing.T) {
+		for i := range n {
+			seed := *simFirst + uint64(i)
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := simulate(t, seed)
+					mu.Lock()
+					ops, faults, lost = ops+len(s.ops), faults+s.faults, lost+s.lost
+					mu.Unlock()
+				})
+			})
+		}
+	})
+	t.Logf("%d schedules of %v in %v: %d operations, %d faults, %d outcomes unknown to the client",
+		n, simDuration, time.Since(began).Round(time.Second), ops, faults, lost)
+}
+
+func simulate(t *testing.T, seed uint64) *simulation {
+	r := rand.New(rand.NewPCG(seed, 0x5eed))
+	n := 3
+	if r.IntN(3) == 0 {
+		n = 5
+	}
+	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}}
+	s.cluster = newCluster(t, n, func(o *Options) {
+		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
+		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
+	})
+	s.startAll()
+	ctx, cancel := context.WithTimeout(context.Background(), simDuration)
+	var wg sync.WaitGroup
+	for c := range simClients {
+		rc := rand.New(rand.NewPCG(seed, uint64(c)+1))
+		wg.Go(func() { s.client(ctx, c, rc) })
+	}
+	s.disturb(ctx)
+	cancel()
+	wg.Wait()
+	s.heal()
+	head := s.sameHead()
+	s.check(seed, head)
+	s.stopAll()
+	os.RemoveAll(s.dir)
+	return s
+}
+
+// member returns a running member.
+func (s *simulation) member(r *rand.Rand) *Replica {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make([]string, 0, len(s.nodes))
+	for name := range s.nodes {
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return s.nodes[names[r.IntN(len(names))]]
+}
+
+// client submits and reads, one operation at a time, until ctx ends.
+func (s *simulation) client(ctx context.Context, id int, r *rand.Rand) {
+	for n := uint32(1); ctx.Err() == nil; n++ {
+		node := s.member(r)
+		if node == nil {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		in := simInput{key: fmt.Sprint("k", r.IntN(simKeys))}
+		opCtx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+		op := porcupine.Operation{ClientId: id, Input: in, Call: int64(time.Since(s.begin))}
+		var err error
+		if r.IntN(3) == 0 {
+			op.Output, err = s.read(opCtx, node, in.key)
+		} else {
+			in.write = uint32(id+1)<<24 | n
+			op.Input = in
+			op.Output, err = s.write(opCtx, node, in, r)
+		}
+		cancel()
+		op.Return = int64(time.Since(s.begin))
+		switch {
+		case err == nil:
+		case in.write == 0, errors.Is(err, ErrOverloaded), errors.Is(err, ErrNotCommitted), errors.Is(err, ErrReadOnly):
+			continue // nothing happened
+		default:
+			op.Output, op.Return = nil, 1<<62
+			s.mu.Lock()
+			s.lost++
+			s.mu.Unlock()
+		}
+		s.mu.Lock()
+		s.ops = append(s.ops, op)
+		s.mu.Unlock()
+		if op.Return == 1<<62 {
+			id += simClients // one client has one operation at a time
+		}
+		time.Sleep(time.Duration(50+r.IntN(500)) * time.Millisecond)
+	}
+}
+
+func (s *simulation) read(ctx context.Context, node *Replica, key string) (any, error) {
+	var got []byte
+	err := node.Read(ctx, func(v *View) (err error) {
+		got, err = v.Of("kv").Get([]byte(key))
+		return err
+	})
+	return number(got), err
+}
+
+func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *rand.Rand) (any, error) {
+	tx := put(s.t, "alice", in.key, binary.BigEndian.AppendUint32(nil, in.write), nil)
+	if r.IntN(4) == 0 {
+		// The same transaction twice, through two members.
+		if other := s.member(r); other != nil {
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() { _, _ = other.Submit(ctx, tx, nil) })
+		}
+	}
+	rc, err := node.Submit(ctx, tx, nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := rc.Verify(s.consortium); err != nil {
+		s.t.Errorf("receipt: %v", err)
+	}
+	if rc.Result.Code != "" {
+		s.t.Errorf("result %q", rc.Result.Code)
+	}
+	s.mu.Lock()
+	s.acked[tx.ID()] = rc.Index
+	s.mu.Unlock()
+	return number(rc.Result.Value), nil
+}
+
+func number(b []byte) uint32 {
+	if len(b) != 4 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b)
+}
+
+// disturb does something bad every second or so until ctx ends. It never crashes
+// more members than a quorum can spare, and heals what it broke after a while.
+func (s *simulation) disturb(ctx context.Context) {
+	for ctx.Err() == nil {
+		select {
+		case <-time.After(time.Duration(300+s.r.IntN(2000)) * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+		s.faults++
+		names := s.names()
+		a, b := names[s.r.IntN(len(names))], names[s.r.IntN(len(names))]
+		switch s.r.IntN(9) {
+		case 0, 1:
+			s.crash(a)
+		case 2:
+			s.restartAll()
+		case 3: // one member cut off
+			s.isolate(a)
+		case 4: // one direction between two members cut off
+			s.net.setCut(a, b, a != b)
+		case 5: // the leader cut off
+			s.isolate(s.currentLeader(a))
+		case 6: // slow link
+			s.net.setDelay(a, b, time.Duration(s.r.IntN(800))*time.Millisecond)
+		case 7:
+			s.net.reset(a, b)
+		case 8:
+			s.transfer(a)
+		}
+		if s.r.IntN(3) == 0 {
+			s.heal()
+		}
+	}
+}
+
+func (s *simulation) names() []string {
+	var names []string
+	for _, m := range s.consortium.Members {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func (s *simulation) running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.nodes)
+}
+
+// crash stops a member, or starts one if too many are down.
+func (s *simulation) crash(name string) {
+	s.mu.Lock()
+	node := s.nodes[name]
+	s.mu.Unlock()
+	if node == nil {
+		s.heal()
+		return
+	}
+	if s.running() <= len(s.consortium.Members)/2+1 {
+		return
+	}
+	s.kill(name)
+}
+
+// kill stops a member without a word: no leadership is handed over, and what the
+// committer has not written is not written.
+func (s *simulation) kill(name string) {
+	s.mu.Lock()
+	node := s.nodes[name]
+	delete(s.nodes, name)
+	s.mu.Unlock()
+	if node == nil {
+		return
+	}
+	node.crash()
+}
+
+func (s *simulation) restart(name string, healed bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	if !healed {
+		ctx, cancel = context.WithTimeout(context.Background(), 5*time.Second)
+	}
+	defer cancel()
+	node, err := Open(ctx, s.options(name))
+	if err != nil && !healed && errors.Is(err, context.DeadlineExceeded) {
+		return // it needs the others to repair itself, and does not reach them
+	}
+	if err != nil {
+		s.t.Errorf("open %s: %v", name, err)
+		return
+	}
+	s.mu.Lock()
+	s.nodes[name] = node
+	s.mu.Unlock()
+}
+
+// restartAll kills every member and starts them again.
+func (s *simulation) restartAll() {
+	for _, name := range s.names() {
+		s.kill(name)
+	}
+	s.startMissing(false)
+}
+
+// startMissing starts all members that are down, at the same time: one may need
+// the others to repair itself.
+func (s *simulation) startMissing(healed bool) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for _, name := range s.names() {
+		s.mu.Lock()
+		node := s.nodes[name]
+		s.mu.Unlock()
+		if node == nil {
+			wg.Go(func() { s.restart(name, healed) })
+		}
+	}
+}
+
+func (s *simulation) isolate(name string) {
+	for _, other := range s.names() {
+		if other != name {
+			s.net.setCut(name, other, true)
+			s.net.setCut(other, name, true)
+		}
+	}
+}
+
+func (s *simulation) currentLeader(otherwise string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, node := range s.nodes {
+		if _, self := node.leader(); self {
+			return name
+		}
+	}
+	return otherwise
+}
+
+func (s *simulation) transfer(name string) {
+	s.mu.Lock()
+	node := s.nodes[name]
+	s.mu.Unlock()
+	if node != nil {
+		_ = node.node().LeadershipTransfer() // may fail: it is one more disturbance
+	}
+}
+
+// heal repairs the network and starts every member.
+func (s *simulation) heal() {
+	for _, a := range s.names() {
+		for _, b := range s.names() {
+			s.net.setCut(a, b, false)
+			s.net.setDelay(a, b, 0)
+		}
+	}
+	s.startMissing(true)
+}
+
+// check verifies what the clients saw against the chain.
+func (s *simulation) check(seed uint64, head chain.Header) {
+	s.t.Helper()
+	for name, node := range s.nodes {
+		for id, index := range s.acked {
+			rc, err := node.Receipt(context.Background(), index)
+			if err != nil {
+				s.t.Fatalf("seed %d: %s lost acknowledged transaction %d: %v", seed, name, index, err)
+			}
+			if tx, err := rc.Verify(s.consortium); err != nil || tx.ID() != id {
+				s.t.Fatalf("seed %d: %s has another transaction at %d: %v", seed, name, index, err)
+			}
+		}
+		if err := node.Scrub(); err != nil {
+			s.t.Fatalf("seed %d: %s: %v", seed, name, err)
+		}
+		if ev := node.Status().Divergences; len(ev) > 0 {
+			s.t.Fatalf("seed %d: %s saw a divergence: %+v", seed, name, ev)
+		}
+	}
+	if res := porcupine.CheckOperations(simModel(), s.ops); !res {
+		s.t.Fatalf("seed %d: history of %d operations is not linearizable", seed, len(s.ops))
+	}
+	if head.Height == 0 || len(s.acked) == 0 {
+		s.t.Errorf("seed %d: nothing was committed", seed)
+	}
+}
+
+// duplicator delivers some Raft messages twice.
+type duplicator struct {
+	*raftTransport
+	out  chan raft.RPC
+	seed uint64
+}
+
+func newDuplicator(inner raft.Transport, seed uint64) raft.Transport {
+	d := &duplicator{raftTransport: inner.(*raftTransport), out: make(chan raft.RPC), seed: seed}
+	d.raftTransport.wg.Go(d.run)
+	return d
+}
+
+func (d *duplicator) Consumer() <-chan raft.RPC { return d.out }
+
+func (d *duplicator) run() {
+	r := rand.New(rand.NewPCG(d.seed, 99))
+	for {
+		var rpc raft.RPC
+		select {
+		case rpc = <-d.raftTransport.consumer:
+		case <-d.done:
+			return
+		}
+		if rpc.Reader == nil && r.IntN(20) == 0 {
+			twin := rpc
+			twin.RespChan = make(chan raft.RPCResponse, 1)
+			select {
+			case d.out <- twin:
+			case <-d.done:
+				refuse(rpc, raft.ErrTransportShutdown)
+				return
+			}
+		}
+		select {
+		case d.out <- rpc:
+		case <-d.done:
+			refuse(rpc, raft.ErrTransportShutdown)
+			return
+		}
+	}
+}

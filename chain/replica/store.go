@@ -1,0 +1,243 @@
+package replica
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"sync/atomic"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+// Keys in Badger begin with one of these. Part of the format: only add at the end.
+const (
+	keyMeta    = 'm' // "mh": head and applied index; "mc": newest certified checkpoint
+	keyState   = 's' // contract state
+	keyHashes  = 'h' // tree hashes, chunkHashes at a time
+	keyLeaves  = 'l' // first leaf of a block -> height
+	keySidecar = 'd' // leaf -> number of its record in the sidecar log
+	keyPurge   = 'p' // leaf whose sidecar is being erased
+	keyConfig  = 'c' // Raft index -> Raft configuration
+)
+
+// maxTxnBytes and maxTxnWrites bound one Badger transaction. Badger's own limits,
+// for its default 64 MiB memtable, are 9.6 MB and 104,855 writes.
+const (
+	maxTxnBytes  = 8 << 20
+	maxTxnWrites = 90_000
+	memTable     = 64 << 20
+	maxValue     = 1 << 20
+)
+
+// errBadger marks what Badger says about files it cannot open.
+var errBadger = errors.New("open state")
+
+// A DamageError says that a file does not hold what was written to it.
+type DamageError struct {
+	Path   string
+	Reason string
+}
+
+func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Reason) }
+
+// kv is a Badger database whose values carry a checksum over key and value.
+//
+// Badger hides damage by default: a flipped bit can come back as a wrong value,
+// a missing key or an empty value without an error. Tables are checked when they
+// are opened, values here, and missing keys by the digest of the whole state.
+type kv struct {
+	dir string
+	db  *badger.DB
+}
+
+// openKV opens the database in dir. small is for simulations: little memory and
+// no flush to stable storage.
+func openKV(dir string, small bool) (db *kv, err error) {
+	// A damaged table makes Badger panic while it opens.
+	defer func() {
+		if p := recover(); p != nil {
+			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
+		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	opt := badger.DefaultOptions(dir).
+		WithLogger(nil).
+		WithSyncWrites(true).
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithCompression(options.None).
+		WithChecksumVerificationMode(options.OnTableRead).
+		WithValueThreshold(maxValue).
+		WithValueLogFileSize(16 << 20).
+		WithMemTableSize(memTable).
+		WithNumMemtables(3).
+		WithNumCompactors(2).
+		WithIndexCacheSize(64 << 20).
+		WithBlockCacheSize(32 << 20).
+		WithMetricsEnabled(false)
+	if small {
+		opt = opt.WithSyncWrites(false).
+			WithMemTableSize(8 << 20).
+			WithValueThreshold(512 << 10).
+			WithValueLogFileSize(1 << 20).
+			WithIndexCacheSize(1 << 20).
+			WithBlockCacheSize(0)
+	}
+	b, err := badger.Open(opt)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBadger, err)
+	}
+	return &kv{dir: dir, db: b}, nil
+}
+
+// Close flushes and releases the database.
+func (s *kv) Close() error { return s.db.Close() }
+
+// kvTxn is a consistent view of a kv. It may be read concurrently. It is released
+// when everyone who has it, from view or share, has called Discard.
+type kvTxn struct {
+	dir  string
+	txn  *badger.Txn
+	refs atomic.Int32
+}
+
+// view returns a new view. Badger makes it wait for a commit that is under way,
+// flush included.
+func (s *kv) view() *kvTxn {
+	t := &kvTxn{dir: s.dir, txn: s.db.NewTransaction(false)}
+	t.refs.Store(1)
+	return t
+}
+
+// share returns t for one more holder. The caller must be one.
+func (t *kvTxn) share() *kvTxn {
+	t.refs.Add(1)
+	return t
+}
+
+func (t *kvTxn) Discard() {
+	if t.refs.Add(-1) == 0 {
+		t.txn.Discard()
+	}
+}
+
+func metaKey(c byte) []byte    { return []byte{keyMeta, c} }
+func stateKey(k []byte) []byte { return append([]byte{keyState}, k...) }
+
+func numKey(kind byte, n uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{kind}, n)
+}
+
+// get returns the value of key, or nil if there is none.
+func (t *kvTxn) get(key []byte) ([]byte, error) {
+	item, err := t.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	return t.value(item, key)
+}
+
+func (t *kvTxn) value(item *badger.Item, key []byte) ([]byte, error) {
+	v, err := item.ValueCopy(nil)
+	if err != nil {
+		return nil, &DamageError{Path: t.dir, Reason: err.Error()}
+	}
+	n := len(v) - 4
+	if n <= 0 || checksum(key, v[:n]) != binary.BigEndian.Uint32(v[n:]) {
+		return nil, &DamageError{Path: t.dir, Reason: fmt.Sprintf("value of key %x: checksum", key)}
+	}
+	return v[:n:n], nil
+}
+
+func checksum(key, value []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
+}
+
+// scan calls fn with every key that has the prefix and is not less than start,
+// in ascending order, until fn returns false or an error.
+func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) error {
+	opt := badger.DefaultIteratorOptions
+	opt.Prefix = prefix
+	it := t.txn.NewIterator(opt)
+	defer it.Close()
+	if bytes.Compare(start, prefix) < 0 {
+		start = prefix
+	}
+	for it.Seek(start); it.Valid(); it.Next() {
+		key := it.Item().KeyCopy(nil)
+		v, err := t.value(it.Item(), key)
+		if err != nil {
+			return err
+		}
+		if more, err := fn(key, v); !more || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// floor returns the entry with the greatest key of this kind that is not above
+// n, ok is false if there is none.
+func (t *kvTxn) floor(kind byte, n uint64) (num uint64, value []byte, ok bool, err error) {
+	opt := badger.DefaultIteratorOptions
+	opt.Reverse = true
+	opt.PrefetchValues = false
+	it := t.txn.NewIterator(opt)
+	defer it.Close()
+	it.Seek(numKey(kind, n))
+	if !it.Valid() {
+		return 0, nil, false, nil
+	}
+	key := it.Item().KeyCopy(nil)
+	if len(key) != 9 || key[0] != kind {
+		return 0, nil, false, nil
+	}
+	value, err = t.value(it.Item(), key)
+	return binary.BigEndian.Uint64(key[1:]), value, err == nil, err
+}
+
+// batch collects the writes of one Badger transaction.
+type batch struct {
+	writes []ledger.Write
+	bytes  int
+}
+
+// set stores value, which must not be empty; nil deletes.
+func (b *batch) set(key, value []byte) {
+	b.writes = append(b.writes, ledger.Write{Key: key, Value: value})
+	b.bytes += len(key) + len(value) + 64
+}
+
+// commit writes the batch in one transaction. When it returns, the batch is on
+// stable storage.
+func (s *kv) commit(b *batch) error {
+	txn := s.db.NewTransaction(true)
+	defer txn.Discard()
+	for _, w := range b.writes {
+		var err error
+		if w.Value == nil {
+			err = txn.Delete(w.Key)
+		} else {
+			v := append(make([]byte, 0, len(w.Value)+4), w.Value...)
+			err = txn.Set(w.Key, binary.BigEndian.AppendUint32(v, checksum(w.Key, w.Value)))
+		}
+		if err != nil {
+			return fmt.Errorf("write state: %w", err)
+		}
+	}
+	if err := txn.Commit(); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
+}

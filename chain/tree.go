@@ -1,0 +1,68 @@
+package chain
+
+import (
+	"crypto/sha256"
+	"errors"
+	"math/bits"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Tree is the right edge of an RFC 6962 tree: enough to append leaves and to
+// compute the root, at most 64 hashes. The zero Tree is empty.
+type Tree struct {
+	size uint64
+	edge []Hash // roots of the complete subtrees, largest first
+}
+
+// NewTree returns the tree with this many leaves and this edge: the roots of
+// its complete subtrees, largest first.
+func NewTree(size uint64, edge []Hash) (Tree, error) {
+	if bits.OnesCount64(size) != len(edge) {
+		return Tree{}, errors.New("tree edge does not fit the tree size")
+	}
+	return Tree{size, edge[:len(edge):len(edge)]}, nil
+}
+
+// Size returns the number of leaves.
+func (t Tree) Size() uint64 { return t.size }
+
+// Edge returns the roots of the complete subtrees, largest first. The caller
+// must not change it.
+func (t Tree) Edge() []Hash { return t.edge }
+
+// Root returns the RFC 6962 tree hash. That of the empty tree is the SHA-256
+// hash of nothing.
+func (t Tree) Root() Hash {
+	if len(t.edge) == 0 {
+		return sha256.Sum256(nil)
+	}
+	root := t.edge[len(t.edge)-1]
+	for i := len(t.edge) - 2; i >= 0; i-- {
+		root = nodeHash(t.edge[i], root)
+	}
+	return root
+}
+
+// Append returns the tree with one more leaf, given as its entry, and appends
+// to stored the hashes that become complete, in the order in which
+// [tlog.StoredHashIndex] numbers them. It leaves t as it was.
+func (t Tree) Append(leaf []byte, stored []tlog.Hash) (Tree, []tlog.Hash) {
+	h := leafHash(leaf)
+	stored = append(stored, tlog.Hash(h))
+	edge := t.edge
+	for n := t.size; n&1 == 1; n >>= 1 {
+		h = nodeHash(edge[len(edge)-1], h)
+		edge = edge[:len(edge)-1]
+		stored = append(stored, tlog.Hash(h))
+	}
+	next := make([]Hash, len(edge), len(edge)+1)
+	copy(next, edge)
+	return Tree{t.size + 1, append(next, h)}, stored
+}
+
+func leafHash(entry []byte) Hash { return Hash(tlog.RecordHash(entry)) }
+
+func nodeHash(left, right Hash) Hash {
+	return Hash(tlog.NodeHash(tlog.Hash(left), tlog.Hash(right)))
+}
