@@ -27,6 +27,14 @@ var mayImport = map[string][]string{
 	"dkg":           {"./dkg/threshold", "./internal/pairing", "./internal/wire"},
 	"dkg/threshold": {"./internal/pairing", "./internal/wire"},
 
+	"chain":                   {"./dkg/threshold", "github.com/fxamacker/cbor/v2", "github.com/oasisprotocol/curve25519-voi/primitives/ed25519", "golang.org/x/mod/sumdb/note", "golang.org/x/mod/sumdb/tlog"},
+	"chain/audit":             {"./chain"},
+	"chain/tile":              {"golang.org/x/mod/sumdb/tlog"},
+	"chain/ledger":            {"./chain", "golang.org/x/mod/sumdb/tlog"},
+	"chain/ledger/ledgertest": {"./chain", "./chain/audit", "./chain/ledger", "./internal/pairing", "golang.org/x/mod/sumdb/tlog"}, // for tests only
+	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/badger/v4/options", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
+	"chain/replica/seglog":    {"golang.org/x/sys/unix"},
+
 	"store":                    {},
 	"store/mem":                {"./store"},
 	"store/fs":                 {"./store", "./internal/durable"},
@@ -51,6 +59,8 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 
 // testsAlsoImport lists what the tests of single packages may import besides.
 var testsAlsoImport = map[string][]string{
+	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
+	"chain/replica":  {"github.com/anishathalye/porcupine"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
 	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},
 	"store/storeurl": {"github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},
@@ -64,6 +74,10 @@ var minimum = map[string]string{
 	"golang.org/x/crypto":               "v0.58.0",
 	"filippo.io/age":                    "v1.3.2",
 	"github.com/minio/minio-go/v7":      "v7.4.1",
+
+	"github.com/hashicorp/raft":      "v1.8.0",
+	"github.com/dgraph-io/badger/v4": "v4.9.6", // before v4.9.4 deleted keys came back
+	"github.com/fxamacker/cbor/v2":   "v2.9.0",
 }
 
 func TestImports(t *testing.T) {
