@@ -137,6 +137,36 @@ func waitVoters(t *testing.T, c *cluster, name string, want []string) {
 	t.Fatalf("voters are %v, want %v", voters(c.nodes[name]), want)
 }
 
+// A snapshot that former members signed does not keep a member from opening after
+// they left: its block is on the chain here.
+func TestMemberOpensWithASnapshotOfFormerMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, compacting)
+		c.startAll()
+		c.load(30)
+		time.Sleep(10 * time.Second)
+		c.tune = func(o *Options) { o.SnapshotEntries, o.TrailingEntries = 1<<20, 1<<20 }
+		c.stopAll()
+		c.startAll()
+		founding := c.consortium
+		_, tx := nextConsortium(t, founding, founding.Members[1:])
+		submitChange(t, c.nodes["h1"], founding, tx)
+		waitVoters(t, c, "h1", []string{"h1", "h2", "h3"})
+		c.stop("h0")
+		c.load(2)
+		if s := c.nodes["h1"].snaps.newest(); s == nil || !slices.Contains(s.Members, "h0") {
+			t.Fatalf("snapshot %v is not signed by who left", s)
+		}
+		c.stopAll()
+		for _, name := range []string{"h1", "h2", "h3"} {
+			c.start(name)
+		}
+		c.load(2)
+		c.sameHead()
+		c.stopAll()
+	})
+}
+
 // Closing the leader hands leadership over: the next one is there well before an
 // election timeout would have made it so.
 func TestCloseHandsLeadershipOver(t *testing.T) {

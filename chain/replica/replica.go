@@ -38,8 +38,8 @@ import (
 )
 
 const (
-	logCacheBytes   = 64 << 20
-	entryCacheBytes = 64 << 20
+	logCacheBytes   = 16 << 20
+	entryCacheBytes = 16 << 20
 	closeTimeout    = 10 * time.Second
 )
 

@@ -22,7 +22,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("seeds", 0, "schedules to simulate; 0 means 300, 30 with -short (or $WARD_SEEDS)")
+	simSeeds = flag.Int("seeds", 0, "schedules to simulate; 0 means 300, 20 with -short (or $WARD_SEEDS)")
 	simFirst = flag.Uint64("seed", 1, "first seed")
 )
 
@@ -37,7 +37,7 @@ func seeds(t *testing.T) int {
 	if n == 0 {
 		n = 300
 		if testing.Short() {
-			n = 30
+			n = 20
 		}
 	}
 	return n

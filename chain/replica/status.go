@@ -29,9 +29,12 @@ func (r *Replica) Status() Status {
 	leader, _ := r.leader()
 	s := Status{
 		Member: r.opt.Member, Leader: leader, Height: head.Height, Size: head.Size,
-		Term: r.node().CurrentTerm(), LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
+		LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
 		LogBytes: r.raftLog.log.Size(), ReadOnly: r.readOnly.Load(), Voting: r.mayVote(),
 		Refused: r.refused.Load(), Err: r.Err(),
+	}
+	if r.node() != nil { // nil until Open has repaired what it must
+		s.Term = r.node().CurrentTerm()
 	}
 	r.outbox.mu.Lock()
 	s.Queued = r.outbox.bytes

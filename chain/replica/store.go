@@ -78,10 +78,10 @@ func openKV(dir string, small bool) (db *kv, err error) {
 		WithValueThreshold(maxValue).
 		WithValueLogFileSize(16 << 20).
 		WithMemTableSize(memTable).
-		WithNumMemtables(3).
+		WithNumMemtables(2).
 		WithNumCompactors(2).
-		WithIndexCacheSize(64 << 20).
-		WithBlockCacheSize(32 << 20).
+		WithIndexCacheSize(32 << 20).
+		WithBlockCacheSize(16 << 20).
 		WithMetricsEnabled(false)
 	if small {
 		opt = opt.WithSyncWrites(false).
