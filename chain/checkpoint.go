@@ -319,7 +319,7 @@ type verifiers struct{ k *Consortium }
 
 // Verifier implements note.Verifiers.
 func (v verifiers) Verifier(name string, hash uint32) (note.Verifier, error) {
-	if t := (thresholdVerifier{v.k}); len(v.k.CheckpointKey) > 0 && name == t.Name() && hash == t.KeyHash() {
+	if t := thresholdVerifier(v); len(v.k.CheckpointKey) > 0 && name == t.Name() && hash == t.KeyHash() {
 		return t, nil
 	}
 	for i := range v.k.Members {

@@ -26,7 +26,7 @@ import (
 	"github.com/ward-health/ward/chain/replica/seglog"
 )
 
-var benchSeconds = flag.Duration("bench.for", 3*time.Second, "how long each figure of the speed benchmark is measured")
+var benchFor = flag.Duration("bench.for", 3*time.Second, "how long each figure of the speed benchmark is measured")
 
 const benchMembers = 3
 
@@ -236,14 +236,14 @@ func signatureBound(b *testing.B) float64 {
 func benchReplica(b *testing.B, clients, batch int) figure {
 	nodes, _ := tlsCluster(b, b.TempDir(), benchMembers, func(o *Options) { o.MaxBlockTxs = max(batch, 64) })
 	leader := leaderOf(b, nodes)
-	need := int(20_000*benchSeconds.Seconds()) * 2
+	need := int(20_000*benchFor.Seconds()) * 2
 	if batch == 1 {
-		need = int(16_000 * benchSeconds.Seconds())
+		need = int(16_000 * benchFor.Seconds())
 	}
 	txs := txPool(b, need)
 	var next atomic.Int64
 	ctx := context.Background()
-	f := measure(clients, batch, *benchSeconds, func(int, int) bool {
+	f := measure(clients, batch, *benchFor, func(int, int) bool {
 		from := int(next.Add(int64(batch))) - batch
 		if from+batch > len(txs) {
 			return false
@@ -309,7 +309,7 @@ func benchBareRaft(b *testing.B, clients, batch int) figure {
 		time.Sleep(10 * time.Millisecond)
 	}
 	data := make([]byte, 512*batch)
-	return measure(clients, batch, *benchSeconds, func(int, int) bool {
+	return measure(clients, batch, *benchFor, func(int, int) bool {
 		if err := leader.Apply(data, 0).Error(); err != nil {
 			b.Errorf("apply: %v", err)
 			return false
