@@ -18,7 +18,7 @@ const module = "github.com/ward-health/ward"
 var mayImport = map[string][]string{
 	"": {},
 
-	"internal/pairing": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
+	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
 
 	"internal/durable":    {},

@@ -32,7 +32,7 @@ func (p *plan) newAudience(receivers []receiver) audience {
 	var w wire.Writer
 	for _, r := range receivers {
 		w.Uint8(r.index)
-		writeG1(&w, r.key)
+		pairing.WriteG1(&w, r.key)
 	}
 	return audience{receivers, wire.Hash(string(pairing.DSTReceiversHash), p.id[:], w.Sum())}
 }
@@ -134,7 +134,7 @@ func (p *plan) commit(number uint8, d *dealing) *committed {
 			} else {
 				row[degree] = base.Mul(x)
 			}
-			writeG1(w, row[degree])
+			pairing.WriteG1(w, row[degree])
 		}
 		c.rows = append(c.rows, row)
 	}
@@ -200,7 +200,7 @@ func (p *plan) sealer(dealer uint8, to receiver, ephemeral []byte, commitment [3
 	info.Uint8(dealer)
 	info.Uint8(to.index)
 	info.Raw(ephemeral)
-	writeG1(info, to.key)
+	pairing.WriteG1(info, to.key)
 	info.Raw(commitment[:])
 	secret := shared.Bytes()
 	defer clear(secret[:])

@@ -107,7 +107,7 @@ func (e *evidence) encode() []byte {
 	w.Uint8(uint8(len(e.receivers)))
 	for _, r := range e.receivers {
 		w.Uint8(r.index)
-		writeG1(w, r.key)
+		pairing.WriteG1(w, r.key)
 	}
 	w.Uint32(uint32(len(e.messages)))
 	for _, m := range e.messages {
@@ -120,7 +120,7 @@ func parseEvidence(b []byte) (*evidence, error) {
 	r := wire.NewReader(evidenceFormat, b)
 	e := &evidence{kind: FaultKind(r.Uint8()), accused: r.Uint8()}
 	for n := r.Uint8(); n > 0 && r.Err() == nil; n-- {
-		e.receivers = append(e.receivers, receiver{r.Uint8(), readG1(r)})
+		e.receivers = append(e.receivers, receiver{r.Uint8(), pairing.ReadG1(r)})
 	}
 	n := r.Uint32()
 	if n > evidenceMessages {

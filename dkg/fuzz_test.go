@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ward-health/ward/internal/pairing"
 	"github.com/ward-health/ward/internal/wire"
 )
 
@@ -109,11 +110,11 @@ func FuzzDeal(f *testing.F) {
 		// Lengths are fixed, so the parts give the whole back.
 		w := wire.NewWriter(dealFormat)
 		w.Raw(m.audience.hash[:])
-		writeG1(w, d.ephemeral)
+		pairing.WriteG1(w, d.ephemeral)
 		w.Raw(b[len(w.Sum()) : len(w.Sum())+64])
 		for _, row := range d.commitments {
 			for _, c := range row {
-				writeG1(w, c)
+				pairing.WriteG1(w, c)
 			}
 		}
 		for _, s := range d.sealed {

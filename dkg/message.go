@@ -142,7 +142,7 @@ type joinPayload struct {
 func (p *plan) encodeJoin(number uint8, j *joinPayload) []byte {
 	w := wire.NewWriter(joinFormat)
 	if p.isReceiver(number) {
-		writeG1(w, j.receiving)
+		pairing.WriteG1(w, j.receiving)
 		j.possession.write(w)
 	}
 	if p.isDealer(number) {
@@ -155,7 +155,7 @@ func (p *plan) encodeJoin(number uint8, j *joinPayload) []byte {
 func (p *plan) checkJoin(number uint8, payload []byte) (*joinPayload, error) {
 	r, j := wire.NewReader(joinFormat, payload), new(joinPayload)
 	if p.isReceiver(number) {
-		j.receiving = readG1(r)
+		j.receiving = pairing.ReadG1(r)
 		j.possession = readProof(r)
 	}
 	if p.isDealer(number) {
@@ -182,7 +182,7 @@ func (c *complaintPayload) encode() []byte {
 	w := wire.NewWriter(complaintFormat)
 	w.Uint8(c.dealer)
 	w.Raw(c.deal[:])
-	writeG1(w, c.key)
+	pairing.WriteG1(w, c.key)
 	c.proof.write(w)
 	return w.Sum()
 }
@@ -191,7 +191,7 @@ func parseComplaint(payload []byte) (*complaintPayload, error) {
 	r, c := wire.NewReader(complaintFormat, payload), new(complaintPayload)
 	c.dealer = r.Uint8()
 	copy(c.deal[:], r.Raw(len(c.deal)))
-	c.key = readG1(r)
+	c.key = pairing.ReadG1(r)
 	c.proof = readProof(r)
 	if err := r.Done(); err != nil {
 		return nil, malformed(err)
@@ -200,20 +200,3 @@ func parseComplaint(payload []byte) (*complaintPayload, error) {
 }
 
 func malformed(err error) error { return fmt.Errorf("%w: %w", errMalformed, err) }
-
-func writeG1(w *wire.Writer, g pairing.G1) {
-	b := g.Bytes()
-	w.Raw(b[:])
-}
-
-func readG1(r *wire.Reader) pairing.G1 {
-	b := r.Raw(pairing.G1Size)
-	if r.Err() != nil {
-		return pairing.G1{}
-	}
-	g, err := pairing.ParseG1(b)
-	if err != nil {
-		r.Fail(err)
-	}
-	return g
-}

@@ -36,7 +36,7 @@ func (p *plan) statement(number uint8, points ...pairing.G1) *wire.Writer {
 	w.Raw(p.id[:])
 	w.Uint8(number)
 	for _, g := range points {
-		writeG1(w, g)
+		pairing.WriteG1(w, g)
 	}
 	return w
 }
@@ -55,7 +55,7 @@ func nonce(dst pairing.DST, secret []byte, statement *wire.Writer, hedge [32]byt
 
 func challenge(dst pairing.DST, statement *wire.Writer, commitments ...pairing.G1) pairing.Scalar {
 	for _, r := range commitments {
-		writeG1(statement, r)
+		pairing.WriteG1(statement, r)
 	}
 	return pairing.HashToScalar(dst, statement.Sum())
 }

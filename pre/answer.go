@@ -133,12 +133,12 @@ func (st statement) hash(public pairing.G1, a *Access, ans *Answer) [32]byte {
 	w.Bytes(a.Requester)
 	w.Uint32(ans.generation)
 	w.Uint8(ans.index)
-	writeG1(&w, public)
+	pairing.WriteG1(&w, public)
 	w.Uint32(uint32(len(a.Records)))
 	for j, r := range a.Records {
 		w.Raw(r.context[:])
-		writeG1(&w, r.envelope.u)
-		writeG1(&w, ans.points[j])
+		pairing.WriteG1(&w, r.envelope.u)
+		pairing.WriteG1(&w, ans.points[j])
 	}
 	return wire.Hash(string(st.tag), w.Sum())
 }
@@ -171,7 +171,7 @@ func dleqChallenge(hash [32]byte, w, v, k1, kw pairing.G1) pairing.Scalar {
 	var b wire.Writer
 	b.Raw(hash[:])
 	for _, g := range []pairing.G1{w, v, k1, kw} {
-		writeG1(&b, g)
+		pairing.WriteG1(&b, g)
 	}
 	return pairing.HashToScalar(pairing.DSTFragmentDLEQ, b.Sum())
 }
@@ -282,7 +282,7 @@ func ParseAnswer(b []byte) (*Answer, error) {
 		if r.Err() != nil {
 			break
 		}
-		ans.points = append(ans.points, readG1(r))
+		ans.points = append(ans.points, pairing.ReadG1(r))
 	}
 	ans.challenge, ans.z = readScalar(r), readScalar(r)
 	if r.Err() == nil && ans.index == 0 {
@@ -302,7 +302,7 @@ func (ans *Answer) Bytes() []byte {
 	w.Uint8(ans.index)
 	w.Uint16(uint16(len(ans.points)))
 	for _, p := range ans.points {
-		writeG1(w, p)
+		pairing.WriteG1(w, p)
 	}
 	writeScalar(w, ans.challenge)
 	writeScalar(w, ans.z)

@@ -87,7 +87,7 @@ func (c *CustodyKey) prove(random io.Reader, chain, name string, version uint32)
 	challenge := custodyChallenge(statement, g1.Mul(k))
 	z := k.Add(c.x.Mul(pairing.SecretFrom(challenge))).Publish()
 	w := wire.NewWriter(custodyProofName)
-	writeG1(w, x)
+	pairing.WriteG1(w, x)
 	writeScalar(w, challenge)
 	writeScalar(w, z)
 	return w.Sum(), nil
@@ -98,7 +98,7 @@ func (c *CustodyKey) prove(random io.Reader, chain, name string, version uint32)
 // made for anything else, and a [FormatError] for X = −P.
 func (k PublicKey) SelfCustody(chain, name string, version uint32, proof []byte) (PublicKey, error) {
 	r := wire.NewReader(custodyProofName, proof)
-	x, challenge, z := readG1(r), readScalar(r), readScalar(r)
+	x, challenge, z := pairing.ReadG1(r), readScalar(r), readScalar(r)
 	if err := finish("custody proof", r); err != nil {
 		return PublicKey{}, err
 	}
@@ -121,14 +121,14 @@ func custodyStatement(chain, name string, version uint32, x pairing.G1) []byte {
 	w.String(chain)
 	w.String(name)
 	w.Uint32(version)
-	writeG1(&w, x)
+	pairing.WriteG1(&w, x)
 	return w.Sum()
 }
 
 func custodyChallenge(statement []byte, commitment pairing.G1) pairing.Scalar {
 	w := new(wire.Writer)
 	w.Bytes(statement)
-	writeG1(w, commitment)
+	pairing.WriteG1(w, commitment)
 	return pairing.HashToScalar(pairing.DSTCustodyProof, w.Sum())
 }
 
@@ -165,11 +165,6 @@ func hedgedNonce(random io.Reader, tag pairing.DST, secret *pairing.Secret, stat
 	input = append(append(input, b[:]...), fresh[:]...)
 	input = append(binary.BigEndian.AppendUint32(input, uint32(len(statement))), statement...)
 	return pairing.HashToSecret(tag, input), nil
-}
-
-func writeG1(w *wire.Writer, g pairing.G1) {
-	b := g.Bytes()
-	w.Raw(b[:])
 }
 
 func writeScalar(w *wire.Writer, s pairing.Scalar) {

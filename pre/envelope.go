@@ -66,7 +66,7 @@ type Envelope struct {
 // small order that cancel.
 func ParseEnvelope(b []byte) (*Envelope, error) {
 	r := wire.NewReader(envelopeName, b)
-	e := &Envelope{u: readG1(r), ubar: readG1(r), r: readG1(r), rbar: readG1(r), z: readScalar(r)}
+	e := &Envelope{u: pairing.ReadG1(r), ubar: pairing.ReadG1(r), r: pairing.ReadG1(r), rbar: pairing.ReadG1(r), z: readScalar(r)}
 	levels := int(r.Uint8())
 	if r.Err() == nil && (levels == 0 || levels > maxLevels) {
 		r.Fail(wire.ErrTooLong)
@@ -89,7 +89,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 func (e *Envelope) Bytes() []byte {
 	w := wire.NewWriter(envelopeName)
 	for _, g := range []pairing.G1{e.u, e.ubar, e.r, e.rbar} {
-		writeG1(w, g)
+		pairing.WriteG1(w, g)
 	}
 	writeScalar(w, e.z)
 	w.Uint8(uint8(len(e.wraps)))
@@ -113,7 +113,7 @@ func (e *Envelope) IndexHash() [32]byte { return e.index }
 func (e *Envelope) label(context [32]byte) [32]byte {
 	var w wire.Writer
 	w.Raw(context[:])
-	writeG1(&w, e.u)
+	pairing.WriteG1(&w, e.u)
 	for j := range e.wraps {
 		w.Raw(e.wraps[j][:])
 	}

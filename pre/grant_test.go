@@ -68,8 +68,8 @@ func TestGrantZeroShareRefused(t *testing.T) {
 	w.Uint32(1)
 	w.Uint8(3)
 	w.Uint8(2)
-	writeG1(w, commitments[0])
-	writeG1(w, commitments[1])
+	pairing.WriteG1(w, commitments[0])
+	pairing.WriteG1(w, commitments[1])
 	if _, err := ParseSharing(w.Sum()); !isFormatError(err) {
 		t.Errorf("a sharing with a zero share: %v", err)
 	}

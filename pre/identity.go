@@ -86,7 +86,7 @@ func ParseIdentity(b []byte) (Identity, error) {
 
 func readIdentity(r *wire.Reader) Identity {
 	id := Identity{Chain: r.String(maxName), Name: r.String(maxName), Version: r.Uint32(), Epoch: r.Uint64()}
-	id.Key.g = readG1(r)
+	id.Key.g = pairing.ReadG1(r)
 	if r.Err() == nil {
 		if err := id.check(); err != nil {
 			r.Fail(err)
@@ -120,19 +120,6 @@ func (t typedID) bytes() []byte {
 
 // point returns Q, the hash of the typed identity.
 func (t typedID) point() pairing.G2 { return pairing.HashToG2(pairing.DSTIdentity, t.bytes()) }
-
-// readG1 takes a point off r; a malformed one becomes r's error.
-func readG1(r *wire.Reader) pairing.G1 {
-	b := r.Raw(pairing.G1Size)
-	if b == nil {
-		return pairing.G1{}
-	}
-	g, err := pairing.ParseG1(b)
-	if err != nil {
-		r.Fail(err)
-	}
-	return g
-}
 
 func readG2(r *wire.Reader) pairing.G2 {
 	b := r.Raw(pairing.G2Size)

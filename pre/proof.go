@@ -17,8 +17,8 @@ import (
 
 func capsuleBase(u, r pairing.G1, label [32]byte) pairing.G1 {
 	var w wire.Writer
-	writeG1(&w, u)
-	writeG1(&w, r)
+	pairing.WriteG1(&w, u)
+	pairing.WriteG1(&w, r)
 	w.Raw(label[:])
 	return pairing.HashToG1(pairing.DSTCapsuleBase, w.Sum())
 }
@@ -27,7 +27,7 @@ func (e *Envelope) challenge(label [32]byte) pairing.Scalar {
 	var w wire.Writer
 	w.Raw(label[:])
 	for _, g := range []pairing.G1{e.u, e.r, e.ubar, e.rbar} {
-		writeG1(&w, g)
+		pairing.WriteG1(&w, g)
 	}
 	return pairing.HashToScalar(pairing.DSTCapsuleProof, w.Sum())
 }
@@ -122,7 +122,7 @@ func batchRoot(seed, checked []byte) [32]byte {
 // writeProof appends the part of an envelope that its label does not cover.
 func (e *Envelope) writeProof(w *wire.Writer) {
 	for _, g := range []pairing.G1{e.ubar, e.r, e.rbar} {
-		writeG1(w, g)
+		pairing.WriteG1(w, g)
 	}
 	writeScalar(w, e.z)
 }

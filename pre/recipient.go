@@ -80,7 +80,7 @@ func sealMask(s pairing.G1, k pairing.GT, id Identity, context [32]byte) ([]byte
 	w.String(string(pairing.DSTGrantSeal))
 	w.Bytes(id.typed(inbox).bytes())
 	w.Raw(id.Key.Bytes())
-	writeG1(&w, s)
+	pairing.WriteG1(&w, s)
 	w.Raw(context[:])
 	secret := k.Bytes()
 	defer clear(secret[:])

@@ -43,7 +43,7 @@ func readSharing(r *wire.Reader) *Sharing {
 	}
 	commitments := make([]pairing.G1, t)
 	for k := range commitments {
-		commitments[k] = readG1(r)
+		commitments[k] = pairing.ReadG1(r)
 	}
 	if r.Err() != nil {
 		return nil

@@ -210,7 +210,7 @@ func (w *world) refuseValues() {
 		o.Uint8(n)
 		o.Uint8(t)
 		for _, c := range commitments {
-			writeG1(o, c)
+			pairing.WriteG1(o, c)
 		}
 		return o.Sum()
 	}

@@ -62,7 +62,7 @@ func ParseSharing(b []byte) (*Sharing, error) {
 	generation, n, t := r.Uint32(), int(r.Uint8()), int(r.Uint8())
 	commitments := make([]pairing.G1, 0, t)
 	for range t {
-		commitments = append(commitments, readG1(r))
+		commitments = append(commitments, pairing.ReadG1(r))
 	}
 	if err := r.Done(); err != nil {
 		return nil, fmt.Errorf("read sharing: %w", err)
@@ -82,7 +82,7 @@ func (s *Sharing) Bytes() []byte {
 	w.Uint8(uint8(len(s.public)))
 	w.Uint8(uint8(len(s.commitments)))
 	for _, c := range s.commitments {
-		writeG1(w, c)
+		pairing.WriteG1(w, c)
 	}
 	return w.Sum()
 }
@@ -183,20 +183,3 @@ func (s *Share) Check(p *Sharing) error {
 
 // Erase overwrites the secret value.
 func (s *Share) Erase() { s.value.Erase() }
-
-func writeG1(w *wire.Writer, g pairing.G1) {
-	b := g.Bytes()
-	w.Raw(b[:])
-}
-
-func readG1(r *wire.Reader) pairing.G1 {
-	b := r.Raw(pairing.G1Size)
-	if r.Err() != nil {
-		return pairing.G1{}
-	}
-	g, err := pairing.ParseG1(b)
-	if err != nil {
-		r.Fail(err)
-	}
-	return g
-}
