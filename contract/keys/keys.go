@@ -1,0 +1,190 @@
+// Package keys is the contract that carries the consortium's key ceremonies
+// and the requests for identity keys. It orders the members' messages, works
+// the outcome out from them, and keeps the public side of what was shared: the
+// members' machines (package dkg) do the rest off the chain, from what is on it.
+//
+// SPEC.md gives every method with its arguments, rules, results and events.
+package keys
+
+import (
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/dkg"
+	"github.com/ward-health/ward/pre"
+)
+
+// Contract is the name of the contract on the chain.
+const Contract = "keys"
+
+// An Authority is the consortium's two keys as they are shared now.
+type Authority struct {
+	_          struct{} `cbor:",toarray"`
+	Generation uint32
+	Ceremony   uint64            // number of the ceremony that made it
+	Members    []string          // names in the order of their indices, which begin at 1
+	Nodes      []chain.PublicKey // their node keys
+	Identity   []byte            // pre.Sharing of s
+	Checkpoint []byte            // threshold.Sharing of v
+	Holders    []uint8           // members that confirmed their shares
+	Complete   bool              // shares of the generation before are to be erased
+}
+
+// Index returns the member's number in the sharing, or 0.
+func (a *Authority) Index(member string) uint8 { panic("skeleton") }
+
+// Sharing returns the public side of the identity key.
+func (a *Authority) Sharing() (*pre.Sharing, error) { panic("skeleton") }
+
+// A Ceremony is one run of the key ceremony.
+type Ceremony struct {
+	_      struct{} `cbor:",toarray"`
+	Number uint64   // 1, 2, …
+	ID     [32]byte // id field of its description: hash of chain and number
+	Opened uint64   // leaf index of the transaction that opened it
+	State  State
+	Posts  uint64   // messages so far
+	Roster []string // names of the new members, in their order
+	Ended  uint64   // leaf index of the transaction that closed it; 0 while it runs
+	Grants uint32   // moved with the keys
+}
+
+// State is what became of a ceremony.
+type State uint8
+
+// The states. Part of the format.
+const (
+	Running   State = iota
+	Active          // its result is in force; late members may still confirm
+	Completed       // and older shares are not needed any more
+	Aborted
+)
+
+// Methods. All but request are for members.
+const (
+	MethodAnnounce = "announce" // AnnounceArgs
+	MethodOpen     = "open"     // OpenArgs
+	MethodPost     = "post"     // PostArgs
+	MethodClose    = "close"    // CloseArgs
+	MethodRequest  = "request"  // RequestArgs, by the identity
+)
+
+// AnnounceArgs publish the key to which shares of grants are sealed for the
+// member that signs.
+type AnnounceArgs struct {
+	_         struct{} `cbor:",toarray"`
+	Transport []byte   // pre.TransportKey.Public, 32 bytes
+}
+
+// OpenArgs open a ceremony: the first one makes the keys, later ones move them
+// and every live grant to the members of the consortium file in force. Its
+// description follows from the state; see Description.
+type OpenArgs struct {
+	_       struct{}  `cbor:",toarray"`
+	Number  uint64    // of the new ceremony: one more than the last
+	Windows [4]Window // join, deal, complain, confirm
+}
+
+// Window is dkg.Window.
+type Window struct {
+	_            struct{} `cbor:",toarray"`
+	Positions    uint64
+	Milliseconds uint64
+}
+
+// PostArgs post a message of a ceremony in one or more parts. It counts at the
+// leaf index and block time of its last part.
+type PostArgs struct {
+	_      struct{} `cbor:",toarray"`
+	Number uint64   // of the ceremony
+	Phase  uint8
+	About  uint8  // dealer complained about; 0 in other phases
+	Part   uint32 // 0, 1, … in order
+	Parts  uint32
+	Data   []byte // 1 to 40,960 bytes
+}
+
+// CloseArgs end a ceremony, or a phase of its result: the contract runs the
+// messages through a machine of its own and records what became of it. It
+// fails with ErrRunning as long as nothing did.
+type CloseArgs struct {
+	_      struct{} `cbor:",toarray"`
+	Number uint64
+}
+
+// RequestArgs ask the members for the signer's own key of a type, or for its
+// inbox key. Members answer off the chain, sealed to Transport.
+type RequestArgs struct {
+	_         struct{} `cbor:",toarray"`
+	Inbox     bool
+	Type      pre.Type
+	Transport []byte // 32 bytes
+}
+
+// RequestResult is the result of a request: the identity that the keys are for.
+type RequestResult struct {
+	_        struct{} `cbor:",toarray"`
+	Identity []byte   // pre.Identity.Description
+}
+
+// Events, with the Ceremony as data.
+const (
+	EventOpened = "keys/opened"
+	EventPosted = "keys/posted" // data: PostArgs of the last part without Data
+	EventClosed = "keys/closed"
+)
+
+// Codes. Part of the format.
+const (
+	ErrMalformed chain.Code = "keys/malformed"
+	ErrDenied    chain.Code = "keys/denied"
+	ErrUnknown   chain.Code = "keys/unknown"   // no such ceremony
+	ErrRunning   chain.Code = "keys/running"   // a ceremony is under way
+	ErrNumber    chain.Code = "keys/number"    // not the next number
+	ErrRefused   chain.Code = "keys/refused"   // the message is not one that could count
+	ErrTooLarge  chain.Code = "keys/too-large" // more live grants than a ceremony can move
+	ErrNoKey     chain.Code = "keys/no-key"    // the consortium file in force holds no key, or not this one
+)
+
+// A Message is a posted message with its place in the log.
+type Message struct {
+	At     dkg.Point
+	Sender string // member that posted it
+	Raw    []byte
+}
+
+// A LiveGrant is a grant whose shares a ceremony moves.
+type LiveGrant struct {
+	ID      string
+	Sharing []byte  // pre.Sharing as it was dealt
+	Holders []uint8 // members that accepted it
+}
+
+// New returns the contract. live calls fn with every live grant in ascending
+// order of ids, reading the namespace of the contract that keeps them.
+func New(live func(r ledger.Reader, fn func(LiveGrant) bool) error) ledger.Contract {
+	panic("skeleton")
+}
+
+// Current returns the authority in force, or nil before the first ceremony is
+// done. r reads the contract's namespace, here and below.
+func Current(r ledger.Reader) (*Authority, error) { panic("skeleton") }
+
+// Latest returns the newest ceremony, or nil.
+func Latest(r ledger.Reader) (*Ceremony, error) { panic("skeleton") }
+
+// Description returns what the members run for a ceremony.
+func Description(r ledger.Reader, number uint64) (*dkg.Ceremony, error) { panic("skeleton") }
+
+// Messages returns the messages of a ceremony from the one with this number,
+// 0 for the first, in the order of the log.
+func Messages(r ledger.Reader, number, from uint64) ([]Message, error) { panic("skeleton") }
+
+// Moved returns the sharing of a grant in force if a ceremony moved it, with
+// the members that confirmed; nil if it is still as it was dealt. lost says
+// that a ceremony had to leave it behind: nobody can serve it any more.
+func Moved(r ledger.Reader, grant string) (sharing *pre.Sharing, holders []uint8, lost bool, err error) {
+	panic("skeleton")
+}
+
+// Transport returns the key to which shares are sealed for a member, or nil.
+func Transport(r ledger.Reader, member string) ([]byte, error) { panic("skeleton") }
