@@ -62,17 +62,6 @@ type Node interface {
 	Blobs() store.Store
 }
 
-// A Part is what one member gives for a committed request, sealed to the key
-// that the request names.
-type Part struct {
-	_          struct{} `cbor:",toarray"`
-	Member     string
-	Index      uint8  // of the member in the sharing
-	Generation uint32 // of the share behind it
-	Sealed     []byte
-	Signature  []byte // by the member's node key over PartStatement
-}
-
 // A Sealed is a record with its sealed index.
 type Sealed struct {
 	_      struct{} `cbor:",toarray"`
