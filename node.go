@@ -42,14 +42,14 @@ type Node interface {
 	Checkpoint(ctx context.Context) (*chain.Checkpoint, error)
 
 	// PartialKeys returns members' answers to the key request with a leaf
-	// index: t of them, or all there are. Error: ErrShares if fewer than t
-	// answered.
-	PartialKeys(ctx context.Context, index uint64) ([]Part, error)
+	// index: t of them, or all there are, none of a member named in without,
+	// whose answers were wrong. Error: ErrShares if fewer than t answered.
+	PartialKeys(ctx context.Context, index uint64, without []string) ([]Part, error)
 
-	// Answers returns members' answers to the access with a leaf index: t of
-	// them, or all there are. Error: ErrShares if fewer than t answered, and
-	// the code of package consent if the members refuse.
-	Answers(ctx context.Context, index uint64) ([]Part, error)
+	// Answers returns members' answers to the access with a leaf index, as
+	// PartialKeys does. Errors: ErrShares, and the code of package consent if
+	// the members refuse.
+	Answers(ctx context.Context, index uint64, without []string) ([]Part, error)
 
 	// Accessed returns the records of an access as the chain has them, with
 	// their sealed indexes, in order.

@@ -143,9 +143,10 @@ type Attestation struct {
 	Signature []byte     // by its node key, 64 bytes
 }
 
-// Attest signs an answer. The caller has read it from the state after the
-// block, which is certified, and that state was not behind when it was asked.
-func Attest(k *chain.Consortium, member string, block chain.Header, question, value []byte, now time.Time, key crypto.Signer) (Attestation, error) {
+// Attest signs an answer: a value, or the code of the error that Run gave. The
+// caller has read it from the state after the block, which is certified, and
+// that state was not behind when it was asked.
+func Attest(k *chain.Consortium, member string, block chain.Header, question, value []byte, code chain.Code, now time.Time, key crypto.Signer) (Attestation, error) {
 	panic("skeleton")
 }
 
