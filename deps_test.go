@@ -16,7 +16,7 @@ const module = "github.com/ward-health/ward"
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
-	"": {},
+	"": {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./pre", "./store", "./store/seal", "./wallet"},
 
 	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
@@ -48,6 +48,11 @@ var mayImport = map[string][]string{
 
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
+
+	"contract/query": {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+
+	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
+	"internal/wardtest": {"./chain", "./chain/audit", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/pairing", "./pre", "./store", "./store/mem", "./wallet", "./pre/insecuretrusteddealer"}, // for tests only
 
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.

@@ -12,23 +12,30 @@
 package query
 
 import (
-	"crypto"
-	"time"
-
-	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/pre"
 )
 
-// A Question is one of the structs below; its encoding names it. Each has a
-// method that gives the type of the answer.
-type Question interface{ Kind() string }
+// A Question is one of the structs below; its encoding names it.
+type Question interface {
+	// Kind is the name of the question, such as "records".
+	Kind() string
 
-// The questions. Lists end after Limit entries, 0 meaning 100 and at most
-// 1,000; After is the leaf index (or name) of the last entry seen.
+	check() error
+	run(s state) (any, error)
+}
+
+// DefaultLimit and MaxLimit bound the entries of a list. Part of the format.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+)
+
+// The questions. Lists end after Limit entries, 0 meaning DefaultLimit and at
+// most MaxLimit; After is the leaf index (or name) of the last entry seen, 0
+// (or "") to begin with the first.
 type (
 	// Identity asks for one identity. The answer is an identity.Identity.
 	Identity struct {
@@ -104,8 +111,9 @@ type GrantState struct {
 	_       struct{} `cbor:",toarray"`
 	Grant   consent.Grant
 	Status  consent.Status
-	Sharing []byte // pre.Sharing in force for it
-	Holders []uint8
+	Sharing []byte  // pre.Sharing in force for it; empty if it is lost
+	Holders []uint8 // members that hold a share of it, by index
+	Lost    bool    // a ceremony could not move its shares: nobody can serve it any more
 }
 
 // An AuthorityState is what encrypting and granting need.
@@ -118,51 +126,4 @@ type AuthorityState struct {
 	Identity   []byte   // pre.Sharing
 	Checkpoint []byte   // threshold.Sharing
 	Moving     bool     // a ceremony is under way: no grants for now
-}
-
-// Encode returns the encoding of a question.
-func Encode(q Question) ([]byte, error) { panic("skeleton") }
-
-// Parse reads what Encode wrote.
-func Parse(b []byte) (Question, error) { panic("skeleton") }
-
-// Run answers a question from the whole state; of gives the namespace of a
-// contract, time is that of the state's block in Unix milliseconds. A thing
-// that is not there is an error that is the contract's ErrUnknown.
-func Run(of func(contract string) ledger.Reader, chainID string, time int64, q Question) ([]byte, error) {
-	panic("skeleton")
-}
-
-// An Attestation is a member's signature on an answer.
-type Attestation struct {
-	_         struct{} `cbor:",toarray"`
-	Member    string
-	Height    uint64     // of the certified block whose state it read
-	Block     chain.Hash // hash of that block's header
-	Time      int64      // by the member's clock, Unix milliseconds
-	Signature []byte     // by its node key, 64 bytes
-}
-
-// Attest signs an answer: a value, or the code of the error that Run gave. The
-// caller has read it from the state after the block, which is certified, and
-// that state was not behind when it was asked.
-func Attest(k *chain.Consortium, member string, block chain.Header, question, value []byte, code chain.Code, now time.Time, key crypto.Signer) (Attestation, error) {
-	panic("skeleton")
-}
-
-// An Answer is a value with the members that vouch for it.
-type Answer struct {
-	_            struct{}   `cbor:",toarray"`
-	Value        []byte     // CBOR; empty if Code is set
-	Code         chain.Code // the error that Run gave, which is signed like a value
-	Checkpoint   []byte     // certified signed note
-	Attestations []Attestation
-}
-
-// Verify checks an answer to a question (encoded) that was asked at a time:
-// f+1 members of k signed it, none of them more than skew before that time or
-// after now, and the checkpoint is certified and not older than what they
-// signed for. It returns the checkpoint.
-func (a *Answer) Verify(k *chain.Consortium, question []byte, asked, now time.Time, skew time.Duration) (*chain.Checkpoint, error) {
-	panic("skeleton")
 }
