@@ -54,6 +54,8 @@ var mayImport = map[string][]string{
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {"./chain", "./chain/audit", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/pairing", "./pre", "./store", "./store/mem", "./wallet", "./pre/insecuretrusteddealer"}, // for tests only
 
+	"node/vault": {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
+
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.
 	"pre/spectest": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/hpke", "golang.org/x/crypto/chacha20poly1305"},
