@@ -51,36 +51,48 @@ type Identity struct {
 	Custody    []byte          // P' = P + X, 48 bytes, in self-custody; empty otherwise
 	Epoch      uint64
 	Attributes []Attribute // in ascending order, each pair of name and value once
-	Recovery   *Recovery   // nil unless one is under way
+	Recoveries []Recovery  // those under way, in ascending order of Member
 }
 
 // A Recovery replaces a lost key on the word of a quorum of members, after a
-// wait in which the holder of the key may object.
+// wait in which the holder of the key may object. Each member can have one
+// under way for a name, and its word counts for one of them: a member can spoil
+// no recovery but its own.
 type Recovery struct {
 	_         struct{}        `cbor:",toarray"`
+	Member    string          // that opened it
 	Key       chain.PublicKey // the new key
 	Opened    int64           // block time, Unix milliseconds
 	Ready     int64           // earliest block time at which it can finish
 	Approvals []string        // members, in ascending order; the one that opened it included
 }
 
-// MinRecoveryWait is how long a recovery waits at least, in milliseconds: 72
-// hours. Part of the rules.
-const MinRecoveryWait = 72 * 60 * 60 * 1000
+// Waits of a recovery, in milliseconds. Part of the rules.
+const (
+	MinRecoveryWait = 72 * 60 * 60 * 1000      // a recovery waits at least 72 hours
+	MaxRecoveryWait = 90 * 24 * 60 * 60 * 1000 // and at most 90 days
+	RecoveryWindow  = 30 * 24 * 60 * 60 * 1000 // not finished 30 days after it was ready, it has lapsed
+)
+
+// MaxAttributes is the largest number of attributes of one identity.
+const MaxAttributes = 32
 
 // Methods and their arguments. All arguments are deterministic CBOR arrays.
 const (
-	MethodRegister = "register" // RegisterArgs, by the member or one of its registrars
-	MethodAttest   = "attest"   // AttestArgs, likewise
-	MethodHandOver = "hand-over"
-	MethodRotate   = "rotate"
-	MethodEpoch    = "epoch"
-	MethodCustody  = "custody"
-	MethodRecover  = "recover"
-	MethodApprove  = "approve"
-	MethodFinish   = "finish"
-	MethodVeto     = "veto"
+	MethodRegister = "register"  // RegisterArgs, by the member or one of its registrars
+	MethodAttest   = "attest"    // AttestArgs, likewise
+	MethodHandOver = "hand-over" // HandOverArgs, by the identity
+	MethodRotate   = "rotate"    // RotateArgs, by the identity
+	MethodEpoch    = "epoch"     // EpochArgs, by the identity
+	MethodCustody  = "custody"   // CustodyArgs, by the identity
+	MethodRecover  = "recover"   // RecoverArgs, by a member
+	MethodApprove  = "approve"   // NameArgs, by a member
+	MethodFinish   = "finish"    // NameArgs, by a member
+	MethodVeto     = "veto"      // VetoArgs, by the identity
 )
+
+// EventChanged tells subscribers of every change; its data is the Identity.
+const EventChanged = "identity/changed"
 
 // RegisterArgs register a name. The organisation that registers controls it
 // until it hands it over.
@@ -134,11 +146,15 @@ type RecoverArgs struct {
 	Name       Name
 	Key        chain.PublicKey
 	Possession []byte
-	Wait       int64 // milliseconds, at least MinRecoveryWait
+	Wait       int64 // milliseconds, MinRecoveryWait to MaxRecoveryWait
+}
+
+// VetoArgs end all recoveries of the signer. They are an empty array.
+type VetoArgs struct {
+	_ struct{} `cbor:",toarray"`
 }
 
 // NameArgs name an identity: the arguments of approve and finish, by members.
-// Veto has no arguments: it is the signer's own recovery that it ends.
 type NameArgs struct {
 	_    struct{} `cbor:",toarray"`
 	Name Name
@@ -151,11 +167,11 @@ const (
 	ErrDenied     chain.Code = "identity/denied"     // the signer may not do this
 	ErrUnknown    chain.Code = "identity/unknown"    // no such identity
 	ErrTaken      chain.Code = "identity/taken"      // the name or the key is in use
-	ErrPossession chain.Code = "identity/possession" // proof of possession does not hold
+	ErrPossession chain.Code = "identity/possession" // proof of possession does not hold, or could be anyone's
 	ErrController chain.Code = "identity/controller" // wrong holder for this change
 	ErrEpoch      chain.Code = "identity/epoch"      // not the epoch in force
 	ErrNoKey      chain.Code = "identity/no-key"     // the consortium has no extraction key yet
-	ErrRecovery   chain.Code = "identity/recovery"   // no such recovery, or one is under way
+	ErrRecovery   chain.Code = "identity/recovery"   // no such recovery, or it has lapsed
 	ErrEarly      chain.Code = "identity/early"      // the recovery still waits
 	ErrApprovals  chain.Code = "identity/approvals"  // too few members approved
 )

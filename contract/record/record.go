@@ -8,7 +8,6 @@ package record
 
 import (
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/pre"
 )
@@ -19,6 +18,13 @@ const Contract = "record"
 // An ID names a record: "r-" and 26 characters of lower-case base32 (RFC 4648,
 // no padding) for 16 random bytes.
 type ID string
+
+// MaxAhead is how far beyond the time of its block a record may be dated, in
+// milliseconds: a day. Day is the unit of dates. Part of the rules.
+const (
+	Day      = 24 * 60 * 60 * 1000
+	MaxAhead = Day
+)
 
 // A Record is what the chain keeps of one record.
 type Record struct {
@@ -89,35 +95,14 @@ const (
 	ErrSidecar   chain.Code = "record/sidecar" // the sidecar is missing
 	ErrErased    chain.Code = "record/erased"
 	ErrReplaced  chain.Code = "record/replaced" // superseded already, or by another owner's
+	ErrPayload   chain.Code = "record/payload"  // another owner's record refers to the payload
 	ErrNoKey     chain.Code = "record/no-key"   // the consortium has no extraction key yet
 )
 
 // A Filter selects records in a listing. Zero fields select all.
 type Filter struct {
-	Type         pre.Type // it and everything below
+	Type         pre.Type // it and everything below, sealed components too
 	Since, Until int64    // of Dated, inclusive
 	Author       identity.Name
 	Erased       bool // tombstones and superseded records too
 }
-
-// Lookup returns the record with this id, or ErrUnknown. Erased ones are
-// returned. r reads the contract's namespace.
-func Lookup(r ledger.Reader, id ID) (*Record, error) { panic("skeleton") }
-
-// Each calls fn with the records of an owner in ascending order of leaf index,
-// beginning after one, until fn returns false.
-func Each(r ledger.Reader, owner identity.Name, after uint64, f Filter, fn func(*Record) bool) error {
-	panic("skeleton")
-}
-
-// References reports whether a record that is not erased refers to the payload.
-func References(r ledger.Reader, payload []byte) (bool, error) { panic("skeleton") }
-
-// Header returns what the record's envelope is bound to.
-func (r *Record) Header(chainID string) (pre.Header, error) { panic("skeleton") }
-
-// Verified returns the record's envelope, checked against its header.
-func (r *Record) Verified(chainID string) (*pre.Record, error) { panic("skeleton") }
-
-// New returns the contract.
-func New() ledger.Contract { panic("skeleton") }
