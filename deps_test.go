@@ -49,6 +49,9 @@ var mayImport = map[string][]string{
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
 
+	"contract/consent":       {"./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+	"contract/keys":          {"./chain", "./chain/ledger", "./contract/identity", "./dkg", "./dkg/threshold", "./pre"},
+	"contract/keys/keystest": {"./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/keys", "./dkg", "./dkg/threshold", "./pre"}, // for tests only
 	"contract/query": {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
 
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},

@@ -360,7 +360,9 @@ func Serveable(consent, records, identities, keysState ledger.Reader, a *Access,
 }
 
 // Live is what keys.New needs: every grant that a ceremony must move.
-func Live(r ledger.Reader, fn func(keys.LiveGrant) bool) error { panic("skeleton") }
+func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) bool) error {
+	panic("skeleton")
+}
 
 // New returns the contract.
 func New() ledger.Contract { panic("skeleton") }

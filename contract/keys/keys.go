@@ -7,6 +7,8 @@
 package keys
 
 import (
+	"slices"
+
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/dkg"
@@ -30,10 +32,10 @@ type Authority struct {
 }
 
 // Index returns the member's number in the sharing, or 0.
-func (a *Authority) Index(member string) uint8 { panic("skeleton") }
+func (a *Authority) Index(member string) uint8 { return uint8(slices.Index(a.Members, member) + 1) }
 
 // Sharing returns the public side of the identity key.
-func (a *Authority) Sharing() (*pre.Sharing, error) { panic("skeleton") }
+func (a *Authority) Sharing() (*pre.Sharing, error) { return pre.ParseSharing(a.Identity) }
 
 // A Ceremony is one run of the key ceremony.
 type Ceremony struct {
@@ -42,11 +44,15 @@ type Ceremony struct {
 	ID     [32]byte // id field of its description: hash of chain and number
 	Opened uint64   // leaf index of the transaction that opened it
 	State  State
-	Posts  uint64   // messages so far
+	Posts  uint64   // messages and ticks so far; see Messages
 	Roster []string // names of the new members, in their order
-	Ended  uint64   // leaf index of the transaction that closed it; 0 while it runs
-	Grants uint32   // moved with the keys
+	Ended  uint64   // leaf index of the transaction that put its result in force or found it aborted; 0 before
+	Grants uint32   // that move with the keys
 }
+
+// Moving reports whether the ceremony is under way, so that no grant can be
+// made: it would not be among those that move.
+func (c *Ceremony) Moving() bool { return c.State == Preparing || c.State == Running }
 
 // State is what became of a ceremony.
 type State uint8
@@ -57,6 +63,7 @@ const (
 	Active          // its result is in force; late members may still confirm
 	Completed       // and older shares are not needed any more
 	Aborted
+	Preparing // live grants are still being listed: open once more with the same number
 )
 
 // Methods. All but request are for members.
@@ -78,6 +85,10 @@ type AnnounceArgs struct {
 // OpenArgs open a ceremony: the first one makes the keys, later ones move them
 // and every live grant to the members of the consortium file in force. Its
 // description follows from the state; see Description.
+//
+// One transaction lists about a thousand grants. While there are more, the
+// ceremony is Preparing, and any member opens it again with the same number and
+// windows until it is Running. The result is the Ceremony.
 type OpenArgs struct {
 	_       struct{}  `cbor:",toarray"`
 	Number  uint64    // of the new ceremony: one more than the last
@@ -91,8 +102,9 @@ type Window struct {
 	Milliseconds uint64
 }
 
-// PostArgs post a message of a ceremony in one or more parts. It counts at the
-// leaf index and block time of its last part.
+// PostArgs post a message of a ceremony in one or more parts; only deals have
+// several. It counts at the leaf index and block time of its last part. Part 0
+// of a message that is not complete begins it anew.
 type PostArgs struct {
 	_      struct{} `cbor:",toarray"`
 	Number uint64   // of the ceremony
@@ -103,9 +115,15 @@ type PostArgs struct {
 	Data   []byte // 1 to 40,960 bytes
 }
 
-// CloseArgs end a ceremony, or a phase of its result: the contract runs the
-// messages through a machine of its own and records what became of it. It
-// fails with ErrRunning as long as nothing did.
+// CloseArgs end a phase of a ceremony: the contract runs the messages through a
+// machine of its own, to which this transaction is a tick, and records what
+// became of it. It fails with ErrRunning if the phase is the one recorded and
+// no member has confirmed since. A member sends it when its own machine has
+// come to another phase, or would by now if it were told the time.
+//
+// It takes several for a result with more than about a thousand grants: the
+// ceremony stays Running until the last one, and none of them fails. The result
+// is the Ceremony.
 type CloseArgs struct {
 	_      struct{} `cbor:",toarray"`
 	Number uint64
@@ -145,10 +163,11 @@ const (
 	ErrNoKey     chain.Code = "keys/no-key"    // the consortium file in force holds no key, or not this one
 )
 
-// A Message is a posted message with its place in the log.
+// A Message is a posted message with its place in the log, or a tick: a close
+// that ended a phase, for which Raw is nil.
 type Message struct {
 	At     dkg.Point
-	Sender string // member that posted it
+	Sender string // member that posted it; that closed it, for a tick
 	Raw    []byte
 }
 
@@ -159,32 +178,7 @@ type LiveGrant struct {
 	Holders []uint8 // members that accepted it
 }
 
-// New returns the contract. live calls fn with every live grant in ascending
-// order of ids, reading the namespace of the contract that keeps them.
-func New(live func(r ledger.Reader, fn func(LiveGrant) bool) error) ledger.Contract {
-	panic("skeleton")
-}
-
-// Current returns the authority in force, or nil before the first ceremony is
-// done. r reads the contract's namespace, here and below.
-func Current(r ledger.Reader) (*Authority, error) { panic("skeleton") }
-
-// Latest returns the newest ceremony, or nil.
-func Latest(r ledger.Reader) (*Ceremony, error) { panic("skeleton") }
-
-// Description returns what the members run for a ceremony.
-func Description(r ledger.Reader, number uint64) (*dkg.Ceremony, error) { panic("skeleton") }
-
-// Messages returns the messages of a ceremony from the one with this number,
-// 0 for the first, in the order of the log.
-func Messages(r ledger.Reader, number, from uint64) ([]Message, error) { panic("skeleton") }
-
-// Moved returns the sharing of a grant in force if a ceremony moved it, with
-// the members that confirmed; nil if it is still as it was dealt. lost says
-// that a ceremony had to leave it behind: nobody can serve it any more.
-func Moved(r ledger.Reader, grant string) (sharing *pre.Sharing, holders []uint8, lost bool, err error) {
-	panic("skeleton")
-}
-
-// Transport returns the key to which shares are sealed for a member, or nil.
-func Transport(r ledger.Reader, member string) ([]byte, error) { panic("skeleton") }
+// Live calls fn with every grant that is live at a block time, in ascending
+// order of ids after one, until fn returns false. It reads the namespace of the
+// contract that keeps them.
+type Live func(r ledger.Reader, time int64, after string, fn func(LiveGrant) bool) error

@@ -1,0 +1,166 @@
+package keys
+
+import (
+	"slices"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/dkg"
+	"github.com/ward-health/ward/dkg/threshold"
+)
+
+// closePhase runs the ceremony anew with this transaction as a tick and records
+// what became of it.
+func closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error) {
+	var args CloseArgs
+	if err := parse(raw, &args); err != nil {
+		return nil, err
+	}
+	cer, h, err := open(call.State, args.Number)
+	if err != nil {
+		return nil, err
+	}
+	m, confirm, err := replay(call, cer, h)
+	if err != nil {
+		return nil, err
+	}
+	a, err := Current(call.State)
+	if err != nil {
+		return nil, err
+	}
+	confirmed := 0
+	if cer.State == Active || cer.State == Completed {
+		confirmed = len(a.Holders)
+	}
+	late := m.Phase() >= dkg.PhaseActive && m.Phase() != dkg.PhaseAborted && len(m.Confirmed()) > confirmed
+	if m.Phase() == dkg.Phase(h.Phase) && !late {
+		return nil, ErrRunning
+	}
+	if err := add(call, cer, message{At: at(call), Sender: by.Name}); err != nil {
+		return nil, err
+	}
+	h.Confirm = confirm
+	switch m.Phase() {
+	case dkg.PhaseAborted:
+		cer.State, cer.Ended = Aborted, call.Index
+	case dkg.PhaseActive, dkg.PhaseComplete:
+		if cer.State == Running {
+			if done, err := settle(call, cer, h, m); err != nil {
+				return nil, err
+			} else if !done {
+				return record(call, EventClosed, cer, h)
+			}
+		}
+		if err := putInForce(call, cer, h, m); err != nil {
+			return nil, err
+		}
+	}
+	h.Phase = uint8(m.Phase())
+	return record(call, EventClosed, cer, h)
+}
+
+// replay runs an auditor's machine over the ceremony's log and this point. It
+// returns the point too at which the confirm phase began, if it did.
+func replay(call *ledger.Call, cer *Ceremony, h *header) (m *dkg.Machine, confirm point, err error) {
+	d, err := describe(call.State, cer.Number, h)
+	if err != nil {
+		return nil, point{}, err
+	}
+	if m, err = dkg.New(d, nil, nil, nil); err != nil {
+		return nil, point{}, err
+	}
+	log, err := Messages(call.State, cer.Number, 0)
+	if err != nil {
+		return nil, point{}, err
+	}
+	for _, x := range append(log, Message{At: at(call).dkg()}) {
+		before := m.Phase()
+		if x.Raw == nil {
+			err = m.Tick(x.At)
+		} else {
+			_ = m.Step(x.At, x.Raw) // a message that does not count is still a point
+		}
+		if err != nil {
+			return nil, point{}, err
+		}
+		if before < dkg.PhaseConfirm && m.Phase() >= dkg.PhaseConfirm {
+			confirm = point{Position: x.At.Position, Time: x.At.Time}
+		}
+	}
+	return m, confirm, nil
+}
+
+// settle stores the sharings of the grants that the ceremony moved, as many as
+// one transaction can, and reports whether that was all.
+func settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) (done bool, err error) {
+	result, err := m.Result()
+	if err != nil {
+		return false, err
+	}
+	made := make(map[string]*threshold.Sharing)
+	d, err := describe(call.State, cer.Number, h)
+	if err != nil {
+		return false, err
+	}
+	for k, s := range d.Secrets {
+		made[s.Label] = result.Sharings[k]
+	}
+	var found []moved
+	size := 0
+	done = true
+	err = each(call.State, keyListed, cer.Number, h.Cursor, func(g *listed) bool {
+		if g.ID <= h.Cursor {
+			return true
+		}
+		entry := moved{ID: g.ID}
+		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
+			entry.Sharing = s.Bytes()
+		}
+		if size += movedSize(&entry); size > writesPerTx {
+			done = false
+			return false
+		}
+		found = append(found, entry)
+		return true
+	})
+	if err != nil {
+		return false, err
+	}
+	if len(found) > 0 {
+		h.Cursor = found[len(found)-1].ID
+	}
+	return done, storeLists(call.State, keyMoved, cer.Number, movedChunk, found, func(g *moved) (string, int) { return g.ID, movedSize(g) })
+}
+
+// movedSize returns the largest encoding that a moved grant can have.
+func movedSize(g *moved) int { return 8 + len(g.ID) + len(g.Sharing) }
+
+// putInForce makes the ceremony's result the authority, or notes who has
+// confirmed it since.
+func putInForce(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) error {
+	result, err := m.Result()
+	if err != nil {
+		return err
+	}
+	if cer.State == Running {
+		old, err := call.State.Get([]byte(keyAuthority))
+		if err != nil {
+			return err
+		}
+		if old != nil {
+			if err := call.State.Set([]byte(keyPrevious), old); err != nil {
+				return err
+			}
+		}
+		cer.Ended = call.Index
+	}
+	cer.State = Active
+	if m.Phase() == dkg.PhaseComplete {
+		cer.State = Completed
+	}
+	return store(call.State, []byte(keyAuthority), &Authority{
+		Generation: result.Generation, Ceremony: cer.Number, Members: slices.Clone(h.Members), Nodes: slices.Clone(h.Nodes),
+		Checkpoint: result.Sharings[0].Bytes(), Identity: result.Sharings[1].Bytes(),
+		Holders: m.Confirmed(), Complete: m.Phase() == dkg.PhaseComplete,
+	})
+}
