@@ -59,6 +59,12 @@ var mayImport = map[string][]string{
 
 	"node/vault": {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
+	"cli":              {"./chain", "./chain/audit", "./cli/sniff", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},
+	"cli/sniff":        {"./pre"},
+	"cli/ward":         {"./cli"},
+	"examples/records": {},
+	"examples/emr":     {"./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./pre", "./wallet", module},
+
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.
 	"pre/spectest": {"github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/hpke", "golang.org/x/crypto/chacha20poly1305"},
@@ -71,6 +77,7 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 var testsAlsoImport = map[string][]string{
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
+	"cli":            {"github.com/rogpeppe/go-internal/testscript"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
 	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},
 	"store/storeurl": {"github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},
