@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"contract/consent":       {"./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
 	"contract/keys":          {"./chain", "./chain/ledger", "./contract/identity", "./dkg", "./dkg/threshold", "./pre"},
 	"contract/keys/keystest": {"./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/keys", "./dkg", "./dkg/threshold", "./pre"}, // for tests only
-	"contract/query": {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+	"contract/query":         {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
 
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {"./chain", "./chain/audit", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/pairing", "./pre", "./store", "./store/mem", "./wallet", "./pre/insecuretrusteddealer"}, // for tests only
