@@ -106,6 +106,10 @@ func request(call *ledger.Call, who *identity.Identity, raw []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
+	if args.Epoch > id.Epoch {
+		return nil, ErrEpoch
+	}
+	id.Epoch = args.Epoch
 	return chain.Marshal(RequestResult{Identity: id.Description()})
 }
 

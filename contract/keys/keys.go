@@ -135,10 +135,12 @@ type RequestArgs struct {
 	_         struct{} `cbor:",toarray"`
 	Inbox     bool
 	Type      pre.Type
+	Epoch     uint64 // of the signer, at most the one in force: older records stay hers
 	Transport []byte // 32 bytes
 }
 
-// RequestResult is the result of a request: the identity that the keys are for.
+// RequestResult is the result of a request: the identity that the keys are for,
+// in the epoch asked for.
 type RequestResult struct {
 	_        struct{} `cbor:",toarray"`
 	Identity []byte   // pre.Identity.Description
@@ -161,6 +163,7 @@ const (
 	ErrRefused   chain.Code = "keys/refused"   // the message is not one that could count
 	ErrTooLarge  chain.Code = "keys/too-large" // more live grants than a ceremony can move
 	ErrNoKey     chain.Code = "keys/no-key"    // the consortium file in force holds no key, or not this one
+	ErrEpoch     chain.Code = "keys/epoch"     // the signer has not reached that epoch
 )
 
 // A Message is a posted message with its place in the log, or a tick: a close
