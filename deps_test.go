@@ -35,6 +35,10 @@ var mayImport = map[string][]string{
 	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/badger/v4/options", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
 	"chain/replica/seglog":    {"golang.org/x/sys/unix"},
 
+	"contract":          {"./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record"},
+	"contract/identity": {"./chain", "./chain/ledger", "./pre"},
+	"contract/record":   {"./chain", "./chain/ledger", "./contract/identity", "./pre", "./store"},
+
 	"store":                    {},
 	"store/mem":                {"./store"},
 	"store/fs":                 {"./store", "./internal/durable"},

@@ -66,7 +66,7 @@ var rules = []Rule{
 	{"keys", "request", ByAnyone, "for itself"},
 
 	{"record", "erase", ByAnyone, "is the owner of the record"},
-	{"record", "put", ByAuthor, "to replace a record: is of its author's organisation, or the owner"},
+	{"record", "put", ByAuthor, "if it replaces a record: is of its author's organisation, or the owner"},
 }
 
 // Rules returns the table of who may call what, sorted by contract and method.

@@ -15,7 +15,7 @@ import (
 // New returns the contract. It is safe for concurrent use by several executors.
 func New() ledger.Contract { return &contract{} }
 
-type contract struct{ verdicts verdicts }
+type contract struct{ memo memo }
 
 // Apply implements ledger.Contract. Results are empty.
 func (c *contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
@@ -85,7 +85,11 @@ func (c *contract) put(call *ledger.Call, a *PutArgs) error {
 	if author.Name != a.Owner && !author.Vouched(call.Consortium, identity.Author, "", call.Time) {
 		return ErrDenied
 	}
-	header, err := headerOf(call.Consortium, a, owner, author.Name)
+	authority, err := c.memo.authority(call.Consortium)
+	if err != nil {
+		return ErrNoKey
+	}
+	header, err := headerOf(call.Chain, authority, a, owner, author.Name)
 	if err != nil {
 		return err
 	}
@@ -117,15 +121,11 @@ func (c *contract) put(call *ledger.Call, a *PutArgs) error {
 
 // headerOf returns what the envelope must be bound to, if the arguments name the
 // owner's key version and epoch in force.
-func headerOf(k *chain.Consortium, a *PutArgs, owner *identity.Identity, author identity.Name) (pre.Header, error) {
-	authority, err := pre.ParsePublicKey(k.ExtractionKey)
-	if err != nil {
-		return pre.Header{}, ErrNoKey
-	}
+func headerOf(chainID string, authority pre.PublicKey, a *PutArgs, owner *identity.Identity, author identity.Name) (pre.Header, error) {
 	if a.Version != owner.Version || a.Epoch != owner.Epoch {
 		return pre.Header{}, ErrStale
 	}
-	id, err := owner.Recipient(k.Chain, authority)
+	id, err := owner.Recipient(chainID, authority)
 	if err != nil {
 		return pre.Header{}, err
 	}
@@ -134,7 +134,7 @@ func headerOf(k *chain.Consortium, a *PutArgs, owner *identity.Identity, author 
 
 // spend checks the envelope and marks its capsule as used.
 func (c *contract) spend(call *ledger.Call, header pre.Header, envelope []byte) error {
-	v, err := c.verdicts.of(header, envelope)
+	v, err := c.memo.verdict(header, envelope)
 	if err != nil {
 		return err
 	}

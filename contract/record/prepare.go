@@ -1,7 +1,9 @@
 package record
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"maps"
 	"runtime"
 	"sync"
 
@@ -18,24 +20,49 @@ type verdict struct {
 	u     [48]byte // by which the capsule is recognised, if it holds
 }
 
-// verdicts remembers what Prepare found until the next blocks have replaced it.
-type verdicts struct {
+// A memo spares work and decides nothing: what it holds are values of functions
+// of content.
+type memo struct {
 	mu    sync.Mutex
-	known map[[sha256.Size]byte]verdict // guarded by mu
+	known map[[sha256.Size]byte]verdict // what Prepare found in the last blocks; guarded by mu
+	raw   []byte                        // the extraction key last seen; guarded by mu
+	key   pre.PublicKey                 // raw, parsed; guarded by mu
 }
 
 // maxVerdicts is how many are remembered: those of the largest block.
 const maxVerdicts = chain.MaxEntryTxs
 
-// of returns the verdict, from memory if Prepare was there before.
-func (v *verdicts) of(header pre.Header, envelope []byte) (verdict, error) {
+// authority returns the consortium's extraction key. It fails if there is none.
+func (m *memo) authority(k *chain.Consortium) (pre.PublicKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.raw) == 0 || !bytes.Equal(m.raw, k.ExtractionKey) {
+		key, err := pre.ParsePublicKey(k.ExtractionKey)
+		if err != nil {
+			return pre.PublicKey{}, err
+		}
+		m.raw, m.key = bytes.Clone(k.ExtractionKey), key
+	}
+	return m.key, nil
+}
+
+// lastAuthority returns the extraction key that authority returned last.
+func (m *memo) lastAuthority() (key pre.PublicKey, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.key, len(m.raw) > 0
+}
+
+// verdict returns the verdict on an envelope, from memory if Prepare was there
+// before.
+func (m *memo) verdict(header pre.Header, envelope []byte) (verdict, error) {
 	key, err := verdictKey(header, envelope)
 	if err != nil {
 		return verdict{}, err
 	}
-	v.mu.Lock()
-	known, ok := v.known[key]
-	v.mu.Unlock()
+	m.mu.Lock()
+	known, ok := m.known[key]
+	m.mu.Unlock()
 	if ok {
 		return known, nil
 	}
@@ -49,15 +76,13 @@ func (v *verdicts) of(header pre.Header, envelope []byte) (verdict, error) {
 	return verdict{true, [48]byte(e.U())}, nil
 }
 
-func (v *verdicts) remember(found map[[sha256.Size]byte]verdict) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.known == nil || len(v.known)+len(found) > maxVerdicts {
-		v.known = make(map[[sha256.Size]byte]verdict, len(found))
+func (m *memo) remember(found map[[sha256.Size]byte]verdict) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known)+len(found) > maxVerdicts {
+		m.known = make(map[[sha256.Size]byte]verdict, len(found))
 	}
-	for key, verdict := range found {
-		v.known[key] = verdict
-	}
+	maps.Copy(m.known, found)
 }
 
 // verdictKey is a hash of all that a verdict depends on.
@@ -75,18 +100,19 @@ type suspect struct {
 }
 
 // Prepare implements ledger.Preparer: it verifies the capsules of a block
-// together. It looks owners and authors up in the state before the block; where
-// that has changed when the transaction runs, its verdict is not found, and
-// Apply comes to its own.
+// together. It takes owners and authors as they were before the block, and the
+// extraction key as it was when a record was put last; where one of them is
+// another when the transaction runs, its verdict is not found, and Apply comes
+// to its own.
 func (c *contract) Prepare(seed chain.Hash, state ledger.Snapshot, txs []*chain.Tx) {
-	identities := state.Of(identity.Contract)
-	k, err := ledger.InForce(state.Of(chain.SystemContract))
-	if err != nil {
+	authority, ok := c.memo.lastAuthority()
+	if !ok {
 		return
 	}
+	identities := state.Of(identity.Contract)
 	var suspects []suspect
 	for _, tx := range txs {
-		if s, ok := suspicion(k, identities, tx); ok {
+		if s, ok := suspicion(authority, identities, tx); ok {
 			suspects = append(suspects, s)
 		}
 	}
@@ -106,12 +132,12 @@ func (c *contract) Prepare(seed chain.Hash, state ledger.Snapshot, txs []*chain.
 		}
 		found[s.key] = v
 	}
-	c.verdicts.remember(found)
+	c.memo.remember(found)
 }
 
 // suspicion returns the envelope of a transaction with the header it will be
 // checked against, unless the transaction fails for another reason.
-func suspicion(k *chain.Consortium, identities ledger.Reader, tx *chain.Tx) (suspect, bool) {
+func suspicion(authority pre.PublicKey, identities ledger.Reader, tx *chain.Tx) (suspect, bool) {
 	if tx.Method != MethodPut {
 		return suspect{}, false
 	}
@@ -127,7 +153,7 @@ func suspicion(k *chain.Consortium, identities ledger.Reader, tx *chain.Tx) (sus
 	if err != nil {
 		return suspect{}, false
 	}
-	header, err := headerOf(k, a, owner, author.Name)
+	header, err := headerOf(tx.Chain, authority, a, owner, author.Name)
 	if err != nil {
 		return suspect{}, false
 	}
