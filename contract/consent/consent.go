@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/identity"
-	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/pre"
 )
@@ -23,8 +21,13 @@ const Contract = "consent"
 // AnswerWindow is how long after its block members answer an access.
 const AnswerWindow = time.Hour
 
-// MaxRecords is the largest number of records in one access.
-const MaxRecords = 512
+// Limits. Part of the rules.
+const (
+	MaxRecords   = 512 // in one access
+	MaxApprovals = 16  // of one access
+	MaxAccepts   = 256 // in one transaction
+	MaxCoSigners = 8   // that a grant can ask for
+)
 
 // Conditions restrict a grant. Zero fields restrict nothing. Their hash is
 // bound into the grant, so they cannot change during its life.
@@ -37,7 +40,7 @@ type Conditions struct {
 	Until     int64     // Record.Dated at most
 	MaxUses   uint32    // accesses
 	CoSigners CoSigners
-	Emergency bool // only for emergencies: active at t+f members, every use is reviewed
+	Emergency bool // only for emergencies: active at t+f members; every use is for BTG, signed by another clinician for emergencies, and reviewed
 }
 
 // CoSigners are others who must sign every access.
@@ -47,32 +50,6 @@ type CoSigners struct {
 	Attribute string // each must have it, with this value; the names are distinct and not the reader's
 	Value     string
 }
-
-// Bytes returns the encoding; it fails if a field is out of range.
-func (c *Conditions) Bytes() ([]byte, error) { panic("skeleton") }
-
-// ParseConditions reads what Bytes wrote.
-func ParseConditions(b []byte) (*Conditions, error) { panic("skeleton") }
-
-// Hash returns what a grant carries of its conditions.
-func (c *Conditions) Hash() ([32]byte, error) { panic("skeleton") }
-
-// A Purpose is a code of the HL7 v3 PurposeOfUse tree, such as "TREAT".
-type Purpose string
-
-// Purposes that the contract itself looks at.
-const (
-	Treatment  Purpose = "TREAT"
-	BreakGlass Purpose = "BTG" // below TREAT in the tree, but never implied by it or by ETREAT
-	Research   Purpose = "HRESCH"
-)
-
-// Valid reports whether p is in the tree.
-func (p Purpose) Valid() bool { panic("skeleton") }
-
-// Covers reports whether a grant for p allows an access for o: o is p or below
-// it. BreakGlass is covered by itself only.
-func (p Purpose) Covers(o Purpose) bool { panic("skeleton") }
 
 // A GrantID names a grant: "g-" and 26 characters as in record.ID.
 type GrantID string
@@ -114,11 +91,8 @@ const (
 	StatusUsedUp  Status = "used-up"
 	StatusRevoked Status = "revoked"
 	StatusStale   Status = "stale" // the owner's epoch or key has moved on; for records of before it still works
+	StatusLost    Status = "lost"  // a key ceremony could not move its shares
 )
-
-// Status returns the status at a block time in Unix milliseconds. It does not
-// know of StatusStale, which depends on the owner.
-func (g *Grant) Status(time int64) Status { panic("skeleton") }
 
 // An Access is one logged use of a grant, or an emergency.
 type Access struct {
@@ -138,6 +112,7 @@ type Access struct {
 	Reviewer  identity.Name
 	Reviewed  int64 // block time
 	Outcome   string
+	Key       chain.PublicKey // of the reader, that signed the transaction
 }
 
 // ReviewState says what became of the review of an emergency access.
@@ -155,7 +130,7 @@ const (
 	MethodGrant     = "grant"     // GrantArgs by the owner; sidecar: CBOR array of sealed shares, by index
 	MethodAccept    = "accept"    // AcceptArgs by members
 	MethodRevoke    = "revoke"    // RevokeArgs by the owner
-	MethodAccess    = "access"    // AccessArgs by the recipient; sidecar: the sealed reason, or none
+	MethodAccess    = "access"    // AccessArgs by the recipient; sidecar: the sealed reason, which only an emergency needs
 	MethodEmergency = "emergency" // EmergencyArgs by an identity with the attribute; sidecar: the sealed reason
 	MethodReview    = "review"    // ReviewArgs by an identity with the attribute, none of those who signed
 	MethodRequest   = "request"   // RequestArgs by anyone
@@ -199,8 +174,8 @@ type AccessArgs struct {
 	Grant     GrantID
 	Records   []record.ID // 1 to MaxRecords, ascending
 	Purpose   Purpose
-	Transport []byte // pre.TransportKey.Public of a fresh key, 32 bytes
-	Approvals []Approval
+	Transport []byte     // pre.TransportKey.Public of a fresh key, 32 bytes
+	Approvals []Approval // at most MaxApprovals, ascending by name
 }
 
 // An Approval is another identity's signature on an access.
@@ -208,12 +183,6 @@ type Approval struct {
 	_         struct{} `cbor:",toarray"`
 	Name      identity.Name
 	Signature []byte // by its key over ApprovalStatement, 64 bytes
-}
-
-// ApprovalStatement returns what a co-signer signs: the access or emergency
-// that reader is about to request on the chain, without its approvals.
-func ApprovalStatement(chainID string, reader identity.Name, method string, args any) ([]byte, error) {
-	panic("skeleton")
 }
 
 // AccessResult is the result of an access and of an emergency.
@@ -224,16 +193,13 @@ type AccessResult struct {
 	Records [32]byte
 }
 
-// RecordsHash returns the hash over the encodings of records.
-func RecordsHash(records []*record.Record) ([32]byte, error) { panic("skeleton") }
-
 // EmergencyArgs ask for records of one owner without a grant.
 type EmergencyArgs struct {
 	_         struct{} `cbor:",toarray"`
 	Owner     identity.Name
 	Records   []record.ID // 1 to MaxRecords, ascending
 	Transport []byte
-	Approvals []Approval // at least one, by others with the attribute
+	Approvals []Approval // ascending by name; at least one by another with the attribute
 }
 
 // ReviewArgs close the review of an emergency access.
@@ -276,10 +242,10 @@ type Request struct {
 // Events.
 const (
 	EventGrant     = "consent/grant"     // data: Grant
-	EventAccept    = "consent/accept"    // data: AcceptArgs
+	EventAccept    = "consent/accept"    // data: AcceptArgs, with those that counted
 	EventRevoke    = "consent/revoke"    // data: Grant; also for a grant that a renewal ends
-	EventAccess    = "consent/access"    // data: Access
-	EventEmergency = "consent/emergency" // data: Access
+	EventAccess    = "consent/access"    // data: Access without its Records, here and below: they could be too many
+	EventEmergency = "consent/emergency" // data: Access; also of a grant for emergencies, instead of EventAccess
 	EventReview    = "consent/review"    // data: Access
 	EventRequest   = "consent/request"   // data: Request, whenever it changes
 )
@@ -289,10 +255,10 @@ const (
 	ErrMalformed chain.Code = "consent/malformed"
 	ErrDenied    chain.Code = "consent/denied"    // the signer may not do this
 	ErrUnknown   chain.Code = "consent/unknown"   // no such grant, request or access
-	ErrTaken     chain.Code = "consent/taken"     // the id is in use
+	ErrTaken     chain.Code = "consent/taken"     // the id, or the transport key, was used before; or the request is open already
 	ErrStale     chain.Code = "consent/stale"     // made for another epoch, key version or generation: look up and make it again
 	ErrRecipient chain.Code = "consent/recipient" // no such recipient, or not the one in the grant
-	ErrTerms     chain.Code = "consent/terms"     // root without Everything, exposure without Expose, conditions not those in the grant
+	ErrTerms     chain.Code = "consent/terms"     // root without Everything, exposure without Expose, conditions not those in the grant, emergency without a reason
 	ErrShares    chain.Code = "consent/shares"    // not dealt to the members in force, or no sidecar
 	ErrMoving    chain.Code = "consent/moving"    // a key ceremony is under way: try again when it is done
 	ErrPending   chain.Code = "consent/pending"   // too few members hold shares yet
@@ -313,56 +279,3 @@ const (
 	ErrReviewed  chain.Code = "consent/reviewed" // closed already, or not open to review
 	ErrNoKey     chain.Code = "consent/no-key"   // the consortium has no extraction key yet
 )
-
-// Lookup returns the grant with this id, or ErrUnknown. r reads the contract's
-// namespace, here and below.
-func Lookup(r ledger.Reader, id GrantID) (*Grant, error) { panic("skeleton") }
-
-// EachByOwner calls fn with the grants of an owner, ascending by leaf index,
-// beginning after one, until fn returns false.
-func EachByOwner(r ledger.Reader, owner identity.Name, after uint64, fn func(*Grant) bool) error {
-	panic("skeleton")
-}
-
-// EachByRecipient does the same for the grants to a recipient.
-func EachByRecipient(r ledger.Reader, recipient identity.Name, after uint64, fn func(*Grant) bool) error {
-	panic("skeleton")
-}
-
-// LookupAccess returns the access at a leaf index, or ErrUnknown.
-func LookupAccess(r ledger.Reader, index uint64) (*Access, error) { panic("skeleton") }
-
-// Accesses selects accesses in a listing: exactly one of the first three
-// fields, or none for all.
-type Accesses struct {
-	Owner  identity.Name
-	Reader identity.Name
-	Record record.ID
-	Open   bool // emergencies whose review is open, only
-}
-
-// EachAccess calls fn with the accesses selected, ascending by leaf index,
-// beginning after one, until fn returns false.
-func EachAccess(r ledger.Reader, sel Accesses, after uint64, fn func(*Access) bool) error {
-	panic("skeleton")
-}
-
-// EachRequest calls fn with the requests to an owner, or from an asker.
-func EachRequest(r ledger.Reader, owner, from identity.Name, after uint64, fn func(*Request) bool) error {
-	panic("skeleton")
-}
-
-// Serveable returns nil if members may answer the access at this block time:
-// it is within its window, and what the rules asked when it was committed still
-// holds. The readers are those of the three namespaces.
-func Serveable(consent, records, identities, keysState ledger.Reader, a *Access, time int64) error {
-	panic("skeleton")
-}
-
-// Live is what keys.New needs: every grant that a ceremony must move.
-func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) bool) error {
-	panic("skeleton")
-}
-
-// New returns the contract.
-func New() ledger.Contract { panic("skeleton") }

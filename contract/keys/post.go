@@ -42,7 +42,7 @@ func post(call *ledger.Call, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	m, err := dkg.ParseMessage(whole)
-	if err != nil || m.Ceremony() != h.Hash || m.Phase() != phase || int(m.Sender()) != sender {
+	if err != nil || m.Ceremony() != h.Hash || m.Phase() != phase || int(m.Sender()) != sender || m.About() != args.About {
 		return nil, ErrRefused
 	}
 	if err := add(call, cer, message{At: at(call), Sender: names[sender-1], Slot: slot, Parts: args.Parts}); err != nil {
