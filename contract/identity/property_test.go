@@ -89,6 +89,9 @@ func (p *player) move() move {
 	m.signer = rapid.SampledFrom(append([]string{"north", "south", "east", "west"}, playedKeys...)).Draw(p.rt, "signer")
 	if id, err := identity.Lookup(p.w.space(), name); err == nil && rapid.IntRange(0, 3).Draw(p.rt, "sensible") > 0 {
 		// Mostly what might succeed, or histories stay short.
+		if p.lost && len(id.Recoveries) > 0 {
+			m.method = rapid.SampledFrom([]string{"approve", "approve", "approve", "finish", m.method}).Draw(p.rt, "step")
+		}
 		switch m.method {
 		case "hand-over", "rotate", "epoch", "custody", "veto":
 			if m.signer = holder(id.Key); p.lost {
