@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"flag"
 	"os"
 	"slices"
 	"strconv"
@@ -175,6 +176,19 @@ func (l *commandLine) global(name, variable string) string {
 		}
 	}
 	return os.Getenv(variable)
+}
+
+// checkVariables returns an error for a variable of a flag of the command whose
+// value is not one that the flag takes.
+func (l *commandLine) checkVariables() error {
+	for level := range l.flags {
+		for _, f := range l.flagsAt(level) {
+			if err := f.Apply(flag.NewFlagSet("", flag.ContinueOnError)); err != nil {
+				return usagef("%s", err.Error())
+			}
+		}
+	}
+	return nil
 }
 
 // arguments returns the line in the order that urfave/cli reads.

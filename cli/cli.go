@@ -31,11 +31,20 @@ func Main() int {
 // Run runs one command line, given without the program's name, and returns its
 // exit code. Cancelling ctx interrupts it. Besides its arguments it reads the
 // process's environment.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (exit int) {
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	return run(ctx, args, stdout, stderr, (*session).commands)
+}
+
+// commands returns what Ward can do.
+func (s *session) commands() []*urfave.Command {
+	return []*urfave.Command{s.demo(), s.version()}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, commands func(*session) []*urfave.Command) (exit int) {
 	if n := len(args); n > 0 && args[n-1] == completionFlag {
 		return complete(args[:n-1], stdout)
 	}
-	s := &session{ui: newUI(stdout, stderr)}
+	s := &session{ui: newUI(stdout, stderr), offer: commands}
 	defer func() {
 		if v := recover(); v != nil {
 			s.debug("%v\n%s", v, debug.Stack())
@@ -55,7 +64,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) (exit int
 // A session is one run of the command line.
 type session struct {
 	*ui
-	data any // what the command returned
+	offer func(*session) []*urfave.Command // the commands
+	data  any                              // what the command returned
 }
 
 // An action does what a command is for. What it says on the ui is for people;
@@ -84,6 +94,9 @@ func (s *session) run(ctx context.Context, args []string) (data any, name string
 	case len(line.path) == 0:
 		return nil, "", s.noCommand(line)
 	}
+	if err := line.checkVariables(); err != nil {
+		return nil, line.name(), err
+	}
 	app = s.app() // again: the language may be another one now
 	err = app.RunContext(ctx, line.arguments())
 	return s.data, line.name(), err
@@ -102,7 +115,7 @@ func (s *session) app() *urfave.App {
 			&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: s.tr("show help, also for a command")},
 			&urfave.BoolFlag{Name: "version", Usage: s.tr("show the version")},
 		},
-		Commands: []*urfave.Command{s.demo(), s.version()},
+		Commands: s.offer(s),
 
 		HideHelp:        true, // arrange and help do it
 		HideHelpCommand: true,

@@ -18,7 +18,7 @@ const completionFlag = "--generate-bash-completion"
 // half typed.)
 func complete(words []string, w io.Writer) (exit int) {
 	defer func() { _ = recover() }()
-	s := &session{ui: newUI(io.Discard, io.Discard)}
+	s := &session{ui: newUI(io.Discard, io.Discard), offer: (*session).commands}
 	app := s.app()
 	partial := ""
 	if n := len(words); n > 0 && strings.HasPrefix(words[n-1], "-") {

@@ -1,0 +1,104 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ward": func() { os.Exit(Main()) }})
+}
+
+// TestScripts runs the scripts of testdata: each is one behaviour of the command
+// line, as a person or a program meets it.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits,
+			"json":  jsonField,
+		},
+		Condition: func(cond string) (bool, error) { return cond == "long" && !testing.Short(), nil },
+		Setup: func(env *testscript.Env) error {
+			for _, e := range os.Environ() {
+				if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "WARD_") || strings.HasPrefix(name, "LC_") || name == "LANG" {
+					env.Setenv(name, "")
+				}
+			}
+			return nil
+		},
+		RequireUniqueNames: true,
+	})
+}
+
+// exits runs a command and checks its exit code: exits 2 ward nonsense.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND [ARGUMENTS]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit := (*exec.ExitError)(nil)
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// jsonField checks that stdout is one envelope, and what a field of it is: json
+// error.code usage. With ! it checks that the field is not there.
+func jsonField(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) == 0 {
+		ts.Fatalf("usage: json FIELD [VALUE]")
+	}
+	var v any
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile("stdout")))
+	d.UseNumber()
+	if err := d.Decode(&v); err != nil {
+		ts.Fatalf("stdout is no JSON: %v", err)
+	}
+	if d.More() {
+		ts.Fatalf("there is more on stdout than one envelope")
+	}
+	for _, key := range strings.Split(args[0], ".") {
+		if list, ok := v.([]any); ok {
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(list) {
+				v = nil
+			} else {
+				v = list[i]
+			}
+			continue
+		}
+		m, _ := v.(map[string]any)
+		v = m[key]
+	}
+	if neg {
+		if v != nil {
+			ts.Fatalf("%s is %v, want none", args[0], v)
+		}
+		return
+	}
+	if v == nil {
+		ts.Fatalf("there is no %s", args[0])
+	}
+	if len(args) > 1 {
+		if got, want := fmt.Sprint(v), strings.Join(args[1:], " "); got != want {
+			ts.Fatalf("%s is %s, want %s", args[0], got, want)
+		}
+	}
+}
