@@ -252,11 +252,7 @@ func (r *Run) Close() chain.Code {
 func (r *Run) Finish(except ...string) keys.State {
 	r.tb.Helper()
 	for range 12 {
-		for moved := true; moved; {
-			before := r.taken
-			r.Post(except...)
-			moved = r.taken > before
-		}
+		r.settle(except...)
 		r.Close()
 		if !r.latest().Moving() {
 			r.Keep()
@@ -267,6 +263,26 @@ func (r *Run) Finish(except ...string) keys.State {
 	}
 	r.tb.Fatalf("ceremony %d does not end", r.Number)
 	return 0
+}
+
+// settle posts until nobody owes anything.
+func (r *Run) settle(except ...string) {
+	r.tb.Helper()
+	for moved := true; moved; {
+		before := r.taken
+		r.Post(except...)
+		moved = r.taken > before
+	}
+}
+
+// ToConfirm plays honestly until the confirm phase begins.
+func (r *Run) ToConfirm() {
+	r.tb.Helper()
+	r.settle()
+	r.Chain.Now = r.Chain.Now.Add(Window)
+	if code := r.Close(); code != "" {
+		r.tb.Fatal(code)
+	}
 }
 
 // Keep takes the members' shares of the result, if there is one.
