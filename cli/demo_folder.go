@@ -136,7 +136,7 @@ func (u *ui) bar(what string, total int64) *bar {
 		w = u.stderr
 	}
 	return &bar{progressbar.NewOptions64(total, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription("      "+u.tr(what)),
-		progressbar.OptionShowBytes(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
+		progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetVisibility(u.progressing()), progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth())}
 }
 
