@@ -3,14 +3,14 @@ package ward
 import (
 	"context"
 	"crypto"
-	"io"
-	"iter"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
-	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/pre"
 	"github.com/ward-health/ward/wallet"
 )
@@ -25,167 +25,148 @@ type Options struct {
 	Nodes []Node
 	// Clock is time.Now unless a test says otherwise.
 	Clock func() time.Time
+	// Log is told which members gave wrong answers and which nodes gave what
+	// does not hold; it gets no personal data. Default: nothing is logged.
+	Log *slog.Logger
 }
 
 // A Client acts for one identity of a consortium. Every answer it gives was
 // checked against the consortium file. It is safe for concurrent use.
-type Client struct{}
+type Client struct {
+	wallet *wallet.Wallet
+	nodes  []Node
+	clock  func() time.Time
+	log    *slog.Logger
+	writer pre.Encapsulator
+
+	mu       sync.Mutex
+	trusted  *chain.Consortium               // guarded by mu; the newest file that follows from the one given
+	followed time.Time                       // guarded by mu; when a node was last asked for a newer one
+	head     chain.TreeHead                  // guarded by mu; the newest certified one seen
+	names    map[identity.Name]knownIdentity // guarded by mu
+}
+
+type knownIdentity struct {
+	identity *identity.Identity
+	asked    time.Time
+}
+
+// How long the client takes what it knows for current.
+const (
+	identityAge   = 60 * time.Second // of an owner it writes for; the chain refuses what is stale
+	consortiumAge = 60 * time.Second
+	maxNames      = 1024
+)
+
+// skew is how far apart the clocks of client and members may be.
+const skew = time.Minute
+
+// Retries of a request that no node has met, in rounds over all nodes.
+const (
+	rounds     = 6
+	firstPause = 50 * time.Millisecond
+	maxPause   = time.Second
+)
 
 // New returns a client. It talks to no node yet.
-func New(opt Options) (*Client, error) { panic("skeleton") }
-
-// A Record describes a record that is put: what the chain shows of it, and what
-// only those who may read it see.
-type Record struct {
-	Owner identity.Name
-	Type  pre.Type
-	Dated time.Time // when what it tells of happened; the chain shows the day. Zero means today
-	// Replaces is a record that this one supersedes.
-	Replaces record.ID
-
-	Title     string // sealed
-	MediaType string // sealed
-	Filename  string // sealed
+func New(opt Options) (*Client, error) {
+	switch {
+	case opt.Consortium == nil || opt.Wallet == nil || len(opt.Nodes) == 0:
+		return nil, errors.New("new client: consortium, wallet and at least one node are needed")
+	case opt.Wallet.Chain() != opt.Consortium.Chain:
+		return nil, errors.New("new client: wallet is for another chain")
+	}
+	if _, err := opt.Consortium.Bytes(); err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	c := &Client{
+		wallet: opt.Wallet, nodes: opt.Nodes, clock: opt.Clock, log: opt.Log,
+		trusted: opt.Consortium, names: make(map[identity.Name]knownIdentity),
+	}
+	if c.clock == nil {
+		c.clock = time.Now
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	return c, nil
 }
 
-// An Entry is a record as it was found or opened.
-type Entry struct {
-	ID       record.ID
-	Owner    identity.Name
-	Author   identity.Name
-	Type     pre.Type
-	Dated    time.Time
-	Put      time.Time // block time
-	Replaces record.ID
-	Replaced record.ID
-	Erased   bool
+// Name returns for whom the client acts.
+func (c *Client) Name() identity.Name { return c.wallet.Name() }
 
-	// The rest is sealed: zero in what Find returns.
-	Title     string
-	MediaType string
-	Filename  string
-	Size      int64
-	Hash      [32]byte // SHA-256 of the payload
+// Consortium returns the newest consortium file that the client has verified.
+func (c *Client) Consortium() *chain.Consortium {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trusted
 }
 
-// Put encrypts what it reads from payload, stores it, and puts a record of it on
-// the chain for its owner, who need not know. When it returns, the record is
-// certified and its payload durable on f+1 members.
-func (c *Client) Put(ctx context.Context, r Record, payload io.Reader) (record.ID, error) {
-	panic("skeleton")
+// try calls fn for one node after the other until one gives what holds. An
+// error that is settled ends it at once.
+func (c *Client) try(ctx context.Context, fn func(Node) error) error {
+	var tried triedError
+	for _, n := range c.nodes {
+		err := fn(n)
+		if err == nil {
+			return nil
+		}
+		var s settled
+		if errors.As(err, &s) {
+			return s.error
+		}
+		tried = append(tried, err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", context.Cause(ctx), tried)
+		}
+		if errors.Is(err, ErrIntegrity) {
+			c.log.WarnContext(ctx, "a node's answer does not hold", "error", err)
+		}
+	}
+	if len(tried) == 1 {
+		return tried[0]
+	}
+	return tried
 }
 
-// A Query selects records of one owner.
-type Query struct {
-	Owner        identity.Name
-	Type         pre.Type // it and everything below; "" for all
-	Since, Until time.Time
-	Author       identity.Name
-	All          bool // superseded and erased ones too
+// patiently is try, in several rounds while nodes are merely behind or busy.
+func (c *Client) patiently(ctx context.Context, fn func(Node) error) error {
+	wait := firstPause
+	for round := 1; ; round++ {
+		err := c.try(ctx, fn)
+		if err == nil || round == rounds || !errors.Is(err, ErrStale) && !errors.Is(err, ErrBusy) {
+			return err
+		}
+		if pause(ctx, wait) != nil {
+			return err
+		}
+		wait = min(2*wait, maxPause)
+	}
 }
 
-// Find yields what the chain shows of an owner's records, oldest first.
-func (c *Client) Find(ctx context.Context, q Query) iter.Seq2[*Entry, error] { panic("skeleton") }
-
-// Terms are the conditions of a grant.
-type Terms struct {
-	To         identity.Name
-	Type       pre.Type
-	Everything bool // must be set to grant the root type
-	Expose     bool // accept that hospitals can read what a recipient without self-custody is granted
-
-	NotBefore, NotAfter time.Time
-	Purposes            []consent.Purpose // none means any but BTG
-	Since, Until        time.Time         // days of the records
-	MaxUses             uint32
-	CoSigners           int
-	CoSignerAttribute   string // "name" or "name=value"
-	Emergency           bool
-
-	Renews  consent.GrantID // the grant that this one replaces
-	Answers string          // the request that it answers
+// pause waits, or returns the error of a context that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
 }
-
-// Grant lets someone read the caller's records of a type. It returns when
-// enough members hold their shares for the grant to work.
-func (c *Client) Grant(ctx context.Context, t Terms) (consent.GrantID, error) { panic("skeleton") }
-
-// RevokeOptions say what else a revocation does.
-type RevokeOptions struct {
-	// Rotate raises the caller's epoch too, so that later records are out of
-	// the reach of every key and grant made so far.
-	Rotate bool
-}
-
-// Revoke ends a grant of the caller's. When it returns nil, no member answers
-// for the grant any more.
-func (c *Client) Revoke(ctx context.Context, id consent.GrantID, opt RevokeOptions) error {
-	panic("skeleton")
-}
-
-// A Purpose of an access, with the reason in words, which only the owner reads.
-type Purpose struct {
-	Code      consent.Purpose
-	Reason    string
-	Approvals []consent.Approval // of co-signers
-}
-
-// An Opened is a record that was opened: its entry, and its payload to be read.
-type Opened struct {
-	Entry
-}
-
-// Open opens the payload for reading, checked as it is read. The caller closes it.
-func (o *Opened) Open(ctx context.Context) (io.ReadCloser, error) { panic("skeleton") }
-
-// Access asks for records of one owner under a grant to the caller, which is
-// logged on the chain, and opens them. An empty grant means the first live one
-// that covers them.
-func (c *Client) Access(ctx context.Context, grant consent.GrantID, ids []record.ID, p Purpose) ([]*Opened, error) {
-	panic("skeleton")
-}
-
-// Emergency opens records of one owner without a grant. It needs another
-// clinician's approval, and stays open for review.
-func (c *Client) Emergency(ctx context.Context, owner identity.Name, ids []record.ID, p Purpose) ([]*Opened, error) {
-	panic("skeleton")
-}
-
-// Get opens one record and writes its payload to w: the caller's own, or one
-// under a grant.
-func (c *Client) Get(ctx context.Context, id record.ID, p Purpose, w io.Writer) (*Entry, error) {
-	panic("skeleton")
-}
-
-// An Event is one line of the history of an owner's records: who did what, when.
-type Event struct {
-	Index   uint64 // leaf index, by which Verify finds its proof
-	Time    time.Time
-	Kind    string // "put", "grant", "access", "emergency", "revoke", …
-	By      identity.Name
-	Records []record.ID
-	Grant   consent.GrantID
-	Purpose consent.Purpose
-}
-
-// History yields what happened to an owner's records and grants, oldest first.
-func (c *Client) History(ctx context.Context, owner identity.Name) iter.Seq2[*Event, error] {
-	panic("skeleton")
-}
-
-// A Verification says what Verify found in order.
-type Verification struct {
-	Transactions uint64
-	Height       uint64
-	Time         time.Time
-}
-
-// Verify fetches the whole chain and checks it: every signature, link, tree and
-// certificate, from genesis to the newest checkpoint.
-func (c *Client) Verify(ctx context.Context) (*Verification, error) { panic("skeleton") }
 
 // Register registers the caller's name, on the word of a member or one of its
-// registrars, who signs. See [identity.RegisterArgs].
+// registrars, who signs. custodial says that the organisation's wallet holds
+// the key, until its person takes it over. See [identity.RegisterArgs].
 func (c *Client) Register(ctx context.Context, by crypto.Signer, custodial bool, attributes ...identity.Attribute) error {
-	panic("skeleton")
+	args := identity.RegisterArgs{
+		Name: c.wallet.Name(), Key: c.wallet.Public(),
+		Possession: c.wallet.Possession(identity.MethodRegister), Controller: custodial, Attributes: attributes,
+	}
+	if _, err := c.submit(ctx, identity.Contract, identity.MethodRegister, args, nil, by); err != nil {
+		return fmt.Errorf("register %s: %w", args.Name, err)
+	}
+	c.forget(args.Name)
+	return nil
 }

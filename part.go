@@ -71,3 +71,25 @@ func (p *Part) Verify(k *chain.Consortium, tx [32]byte) bool {
 	m := k.Member(p.Member)
 	return m != nil && len(p.Sealed) <= maxSealed && m.NodeKey.Verify(PartStatement(k.Chain, tx, *p), p.Signature)
 }
+
+// A demand is a committed request that members answer in parts.
+type demand struct {
+	tx         chain.Hash
+	members    []string // names by index, from 1
+	generation uint32
+	threshold  int
+}
+
+// check returns an error if the part is not one that a member gave for the
+// demand. That is the fault of the node that handed it out.
+func (d *demand) check(k *chain.Consortium, p *Part) error {
+	switch {
+	case p.Index == 0 || int(p.Index) > len(d.members) || d.members[p.Index-1] != p.Member:
+		return fmt.Errorf("%w: part of no member", ErrIntegrity)
+	case !p.Verify(k, d.tx):
+		return fmt.Errorf("%w: part is not signed by its member", ErrIntegrity)
+	case p.Generation != d.generation:
+		return fmt.Errorf("%w: part of generation %d, want %d", ErrShares, p.Generation, d.generation)
+	}
+	return nil
+}

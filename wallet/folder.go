@@ -21,12 +21,12 @@ import (
 
 // Part of the format.
 const (
-	nameFolder  = "ward/wallet-folder/v1"
-	nameInside  = "ward/wallet-inside/v1"
-	nameHeld    = "ward/custodial-wallet/v1"
-	folderFile  = "folder"
-	heldSuffix  = ".wallet"
-	maxChainID  = 255
+	nameFolder = "ward/wallet-folder/v1"
+	nameInside = "ward/wallet-inside/v1"
+	nameHeld   = "ward/custodial-wallet/v1"
+	folderFile = "folder"
+	heldSuffix = ".wallet"
+	maxChainID = 255
 )
 
 // A Folder holds the wallets of many identities for the organisation that
@@ -101,7 +101,6 @@ func (f *Folder) Chain() string { return f.f.chain }
 
 // Format prints the chain and nothing secret.
 func (f Folder) Format(s fmt.State, _ rune) { fmt.Fprint(s, "wallet folder") }
-
 
 func openFolder(dir string, passphrase []byte) (*folder, error) {
 	raw, err := durable.ReadSecret(filepath.Join(dir, folderFile))

@@ -10,7 +10,6 @@ import (
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/record"
-	"github.com/ward-health/ward/pre"
 )
 
 // MaxList is the size in bytes at which a list ends before its limit, so that
@@ -140,32 +139,20 @@ func (Authority) run(s state) (any, error) {
 
 // grant adds to a grant what depends on the owner and on the ceremonies since.
 func (s state) grant(g *consent.Grant) (*GrantState, error) {
-	out := &GrantState{Grant: *g, Status: g.Status(s.time), Holders: g.Accepted}
-	sharing, holders, lost, err := keys.Moved(s.of(keys.Contract), string(g.ID))
+	keysState := s.of(keys.Contract)
+	status, err := consent.Standing(g, s.of(identity.Contract), keysState, s.time)
 	if err != nil {
 		return nil, err
 	}
+	out := &GrantState{Grant: *g, Status: status}
+	sharing, holders, err := g.InForce(keysState)
 	switch {
-	case lost:
-		out.Lost, out.Holders = true, nil
-	case sharing != nil:
-		out.Sharing, out.Holders = sharing.Bytes(), holders
-	default:
-		raw, err := pre.ParseGrant(g.Raw)
-		if err != nil {
-			return nil, fmt.Errorf("stored grant: %w", err)
-		}
-		out.Sharing = raw.Sharing().Bytes()
-	}
-	if out.Status != consent.StatusActive {
-		return out, nil
-	}
-	owner, err := identity.Lookup(s.of(identity.Contract), g.Owner)
-	if err != nil {
+	case errors.Is(err, consent.ErrLost):
+		out.Lost = true
+	case err != nil:
 		return nil, err
-	}
-	if owner.Epoch != g.Epoch || owner.Version != g.Version {
-		out.Status = consent.StatusStale
+	default:
+		out.Sharing, out.Holders = sharing.Bytes(), holders
 	}
 	return out, nil
 }
