@@ -61,7 +61,9 @@ var mayImport = map[string][]string{
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {"./chain", "./chain/audit", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/pairing", "./pre", "./store", "./store/mem", "./wallet", "./pre/insecuretrusteddealer"}, // for tests only
 
-	"node/vault": {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
+	"node":        {"./"},
+	"node/devnet": {"./"},
+	"node/vault":  {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
 	"cli":              {"./chain", "./chain/audit", "./cli/sniff", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},
 	"cli/sniff":        {"./pre"},
