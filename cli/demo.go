@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ward-health/ward/node/devnet"
+
 	urfave "github.com/urfave/cli/v2"
 )
 
@@ -87,7 +89,7 @@ type demo struct {
 	step      int
 	started   time.Time
 	report    *demoReport
-	net       *network
+	net       *devnet.Devnet
 }
 
 func runDemo(ctx context.Context, s *session, c *urfave.Context) (data any, err error) {

@@ -50,7 +50,7 @@ func (d *demo) enrol(ctx context.Context, c *cast) error {
 	end := d.begin("enrol", "Each hospital registers its people")
 	rows := [][]string{}
 	for _, p := range c.all() {
-		if err := d.net.join(ctx, p); err != nil {
+		if err := d.join(ctx, p); err != nil {
 			return fmt.Errorf("register %s: %w", p.name, err)
 		}
 		attributes := ""

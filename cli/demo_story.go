@@ -33,7 +33,7 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.net.close()) }()
+	defer func() { err = errors.Join(err, d.net.Close()) }()
 	s := &story{demo: d, cast: newCast()}
 	if err := d.enrol(ctx, s.cast); err != nil {
 		return err
@@ -253,32 +253,20 @@ func (s *story) trail(ctx context.Context) error {
 // consortium file.
 func (s *story) verifyOffline(ctx context.Context) error {
 	var exported bytes.Buffer
-	if err := s.net.nodes[0].Export(ctx, &exported); err != nil {
+	if err := s.net.Nodes(0)[0].Export(ctx, &exported); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	if s.report.Kept != "" {
-		if err := s.keep(exported.Bytes()); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, "chain.export"), exported.Bytes(), 0o600); err != nil {
 			return err
 		}
 	}
 	s.report.Audit.Bytes = int64(exported.Len())
-	auditor, err := audit.Verify(&exported, s.net.consortium, audit.Visitor{})
+	auditor, err := audit.Verify(&exported, s.net.Consortium(), audit.Visitor{})
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
 	head := auditor.Head()
 	s.report.Audit.Verified, s.report.Audit.Transactions, s.report.Audit.Height = true, head.Size, head.Height
 	return nil
-}
-
-// keep writes what an auditor needs beside the hospitals' data.
-func (s *story) keep(exported []byte) error {
-	file, err := s.net.consortium.Bytes()
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "consortium.json"), file, 0o600); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(s.dir, "chain.export"), exported, 0o600)
 }
