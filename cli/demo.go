@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -151,7 +152,7 @@ func (d *demo) begin(timing, title string, args ...any) (end func()) {
 func (d *demo) note(text string, args ...any) { d.tell("      %s", d.tr(text, args...)) }
 
 func (d *demo) seconds(since time.Time) float64 {
-	return time.Since(since).Round(100 * time.Microsecond).Seconds()
+	return math.Round(time.Since(since).Seconds()*1e4) / 1e4
 }
 
 // verdict ends the story.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ func (it *item) put(ctx context.Context, author *ward.Client, owner identity.Nam
 	defer f.Close()
 	it.id, err = author.Put(ctx, ward.Record{
 		Owner: owner, Type: it.Type, Dated: onChain(it.Dated),
-		Title: it.Title, MediaType: it.MediaType, Filename: it.path,
+		Title: it.Title, MediaType: it.MediaType, Filename: path.Base(it.path),
 	}, f)
 	if err != nil {
 		return fmt.Errorf("put %s: %w", it.path, err)
