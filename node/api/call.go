@@ -78,7 +78,7 @@ func add[I any](s *Server, rt route, fn func(c *call, in *I) error) {
 			}
 		}}, nil
 	})
-	s.describeBody(rt)
+	s.describe(rt)
 }
 
 // admit finds out who calls and whether it may, before a byte of the body is

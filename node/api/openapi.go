@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -87,14 +88,20 @@ func (s *Server) operation(rt route) huma.Operation {
 	return op
 }
 
-// describeBody adds to the document what the body of a route's request is. huma
+// describe adds to the document what the body of a route's request is. huma
 // must not know of it before: it would read the body.
-func (s *Server) describeBody(rt route) {
+func (s *Server) describe(rt route) {
+	paths := s.doc.OpenAPI().Paths
+	if plain := strings.Replace(rt.path, "...}", "}", 1); plain != rt.path {
+		// OpenAPI has no word for the rest of a path.
+		paths[plain] = paths[rt.path]
+		delete(paths, rt.path)
+	}
 	if rt.takes == "" {
 		return
 	}
 	body := &huma.RequestBody{Required: true, Content: content(rt.takes, rt.takesWhat)}
-	s.doc.OpenAPI().Paths[rt.path].Post.RequestBody = body
+	paths[rt.path].Post.RequestBody = body
 }
 
 func content(mediaType, what string) map[string]*huma.MediaType {

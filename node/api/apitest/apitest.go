@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/mod/sumdb/tlog"
+
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -405,6 +407,13 @@ func (n *Node) Endorse(_ context.Context, next *chain.Consortium) (chain.Endorse
 		return chain.Endorsement{}, err
 	}
 	return chain.Endorse(next, n.name, ledgertest.Key(n.name))
+}
+
+// ReadHashes implements tlog.HashReader.
+func (n *Node) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.chain.Hashes.ReadHashes(indexes)
 }
 
 // LocalBlobs implements api.Backend.
