@@ -220,7 +220,7 @@ func (n *Node) Answers(ctx context.Context, index uint64, without []string) ([]w
 		if err != nil {
 			return err
 		}
-		s, err := grantSharing(v, grant)
+		s, _, err := grant.InForce(v.Of(keys.Contract))
 		if err != nil {
 			return err
 		}

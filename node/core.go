@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
@@ -37,6 +36,7 @@ type core struct {
 
 	certified atomic.Uint64 // height of the newest certified checkpoint
 	fresh     atomic.Bool   // see fresh.go
+	announced atomic.Bool   // the chain has the transport key
 	news      *signal       // fires when certified or cursor moves
 	workers   chan struct{} // bounds what is computed for others at a time
 
@@ -79,7 +79,7 @@ func openCore(ctx context.Context, n *Node, passphrase []byte) (_ *core, err err
 	self := Self{Member: cfg.Member, Key: c.key, Consortium: c.replica.Consortium}
 	dial := cfg.Peers
 	if dial == nil {
-		return nil, errors.New("no way to reach the other members' nodes")
+		dial = newHTTPSPeers
 	}
 	if c.peers, err = dial(self); err != nil {
 		return nil, err
@@ -293,8 +293,6 @@ func (c *core) work(ctx context.Context, do func() error) error {
 	defer func() { <-c.workers }()
 	return do()
 }
-
-var _ crypto.Signer = ed25519.PrivateKey(nil)
 
 // translate gives the errors of the replica the names that clients know.
 func (c *core) translate(err error) error {

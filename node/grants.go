@@ -98,14 +98,15 @@ func (g *grantKeeper) announce(ctx context.Context) {
 		var have []byte
 		err := g.replica.Read(ctx, func(v *replica.View) (err error) {
 			have, err = keys.Transport(v.Of(keys.Contract), g.cfg.Member)
+			have = slices.Clone(have)
 			return err
 		})
 		if err == nil {
-			if slices.Equal(have, g.transport.Public()) {
-				return
+			if !slices.Equal(have, g.transport.Public()) {
+				_, err = g.submit(ctx, keys.Contract, keys.MethodAnnounce, keys.AnnounceArgs{Transport: g.transport.Public()})
 			}
-			_, err = g.submit(ctx, keys.Contract, keys.MethodAnnounce, keys.AnnounceArgs{Transport: g.transport.Public()})
 			if err == nil {
+				g.announced.Store(true)
 				return
 			}
 		}
@@ -171,17 +172,8 @@ func (g *grantKeeper) settle(ctx context.Context, ids []consent.GrantID) error {
 	}
 	_, err = g.submit(ctx, consent.Contract, consent.MethodAccept, consent.AcceptArgs{Accepts: accepts})
 	var code chain.Code
-	if errors.As(err, &code) && len(accepts) > 1 {
-		// One of them changed meanwhile: say it one by one.
-		for _, a := range accepts {
-			_, err := g.submit(ctx, consent.Contract, consent.MethodAccept, consent.AcceptArgs{Accepts: []consent.Accept{a}})
-			if err != nil && !errors.As(err, &code) {
-				return err
-			}
-		}
-		return nil
-	}
-	if code == consent.ErrRevoked || code == consent.ErrUnknown || code == consent.ErrExpired {
+	if errors.As(err, &code) {
+		g.log.Debug("no word on a grant counted", "code", code) // they ended meanwhile
 		return nil
 	}
 	return err
@@ -280,7 +272,7 @@ func (g *grantKeeper) sweep(ctx context.Context) error {
 			return err
 		}
 		index := authority.Index(g.cfg.Member)
-		return consent.Live(v.Of(consent.Contract), 0, "", func(l keys.LiveGrant) bool {
+		return consent.Live(v.Of(consent.Contract), v.Header().Time, "", func(l keys.LiveGrant) bool {
 			if !slices.Contains(l.Holders, index) {
 				ids = append(ids, consent.GrantID(l.ID))
 			}

@@ -98,7 +98,7 @@ func (n *Node) AnswerAccess(ctx context.Context, index uint64) (ward.Part, error
 		if grant, err = consent.Lookup(v.Of(consent.Contract), a.Grant); err != nil {
 			return err
 		}
-		t.sharing, err = grantSharing(v, grant)
+		t.sharing, _, err = grant.InForce(v.Of(keys.Contract))
 		return err
 	})
 	if err != nil {
@@ -140,24 +140,6 @@ func accessed(v *replica.View, a *consent.Access) ([]*record.Record, error) {
 		}
 	}
 	return records, nil
-}
-
-// grantSharing returns the sharing in force for a grant.
-func grantSharing(v *replica.View, g *consent.Grant) (*pre.Sharing, error) {
-	moved, _, lost, err := keys.Moved(v.Of(keys.Contract), string(g.ID))
-	switch {
-	case err != nil:
-		return nil, err
-	case lost:
-		return nil, consent.ErrLost
-	case moved != nil:
-		return moved, nil
-	}
-	parsed, err := pre.ParseGrant(g.Raw)
-	if err != nil {
-		return nil, err
-	}
-	return parsed.Sharing(), nil
 }
 
 // answer computes this member's answer to an access that a certified state

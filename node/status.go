@@ -37,6 +37,8 @@ func (n *Node) Ready() error {
 	switch {
 	case !c.fresh.Load():
 		return fmt.Errorf("catching up with the other members: %w", ward.ErrNotReady)
+	case !c.announced.Load():
+		return fmt.Errorf("the chain does not have the key for this member's shares yet: %w", ward.ErrNotReady)
 	case s.Leader == "":
 		return fmt.Errorf("no leader: %w", ward.ErrNoQuorum)
 	case s.ReadOnly:

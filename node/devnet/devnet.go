@@ -227,7 +227,7 @@ func (d *Devnet) start(ctx context.Context, m *member, l *listeners) (err error)
 				return err
 			}
 		}
-		cfg.API = l.api
+		cfg.API, cfg.Peers = l.api, nil
 		cfg.Network = func(self node.Self) (replica.Network, error) {
 			return replica.ListenTLS(l.peer, self.Key, self.Consortium, cfg.Log)
 		}
