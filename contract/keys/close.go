@@ -11,7 +11,7 @@ import (
 
 // closePhase runs the ceremony anew with this transaction as a tick and records
 // what became of it.
-func closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error) {
+func (c *contract) closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error) {
 	var args CloseArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
@@ -20,10 +20,15 @@ func closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	m, confirm, err := replay(call, cer, h)
-	if err != nil {
+	c.replay.mu.Lock()
+	defer c.replay.mu.Unlock()
+	if err := c.replay.forward(call.State, cer.Number, h); err != nil {
 		return nil, err
 	}
+	if err := c.replay.tick(call.State, cer.Number, h, at(call)); err != nil {
+		return nil, err
+	}
+	m := c.replay.machine
 	a, err := Current(call.State)
 	if err != nil {
 		return nil, err
@@ -39,13 +44,14 @@ func closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error)
 	if err := add(call, cer, message{At: at(call), Sender: by.Name}); err != nil {
 		return nil, err
 	}
-	h.Confirm = confirm
+	c.replay.keep(at(call))
+	h.Confirm = c.replay.confirm
 	switch m.Phase() {
 	case dkg.PhaseAborted:
 		cer.State, cer.Ended = Aborted, call.Index
 	case dkg.PhaseActive, dkg.PhaseComplete:
 		if cer.State == Running {
-			if done, err := settle(call, cer, h, m); err != nil {
+			if done, err := c.settle(call, cer, h, m); err != nil {
 				return nil, err
 			} else if !done {
 				return record(call, EventClosed, cer, h)
@@ -59,51 +65,16 @@ func closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error)
 	return record(call, EventClosed, cer, h)
 }
 
-// replay runs an auditor's machine over the ceremony's log and this point. It
-// returns the point too at which the confirm phase began, if it did.
-func replay(call *ledger.Call, cer *Ceremony, h *header) (m *dkg.Machine, confirm point, err error) {
-	d, err := describe(call.State, cer.Number, h)
-	if err != nil {
-		return nil, point{}, err
-	}
-	if m, err = dkg.New(d, nil, nil, nil); err != nil {
-		return nil, point{}, err
-	}
-	log, err := Messages(call.State, cer.Number, 0)
-	if err != nil {
-		return nil, point{}, err
-	}
-	for _, x := range append(log, Message{At: at(call).dkg()}) {
-		before := m.Phase()
-		if x.Raw == nil {
-			err = m.Tick(x.At)
-		} else {
-			_ = m.Step(x.At, x.Raw) // a message that does not count is still a point
-		}
-		if err != nil {
-			return nil, point{}, err
-		}
-		if before < dkg.PhaseConfirm && m.Phase() >= dkg.PhaseConfirm {
-			confirm = point{Position: x.At.Position, Time: x.At.Time}
-		}
-	}
-	return m, confirm, nil
-}
-
 // settle stores the sharings of the grants that the ceremony moved, as many as
 // one transaction can, and reports whether that was all.
-func settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) (done bool, err error) {
+func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) (done bool, err error) {
 	result, err := m.Result()
 	if err != nil {
 		return false, err
 	}
 	made := make(map[string]*threshold.Sharing)
-	d, err := describe(call.State, cer.Number, h)
-	if err != nil {
-		return false, err
-	}
-	for k, s := range d.Secrets {
-		made[s.Label] = result.Sharings[k]
+	for k, label := range c.replay.labels {
+		made[label] = result.Sharings[k]
 	}
 	var found []moved
 	size := 0
@@ -116,7 +87,7 @@ func settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) (done b
 		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
 			entry.Sharing = s.Bytes()
 		}
-		if size += movedSize(&entry); size > writesPerTx {
+		if size += movedSize(&entry); size > c.writes {
 			done = false
 			return false
 		}

@@ -10,10 +10,14 @@ import (
 	"github.com/ward-health/ward/pre"
 )
 
-type contract struct{ live Live }
+type contract struct {
+	live   Live
+	writes int // writesPerTx, unless a test says otherwise
+	replay replayer
+}
 
-// New returns the contract.
-func New(live Live) ledger.Contract { return &contract{live} }
+// New returns the contract. It is safe for concurrent use by several executors.
+func New(live Live) ledger.Contract { return &contract{live: live, writes: writesPerTx} }
 
 // Apply implements ledger.Contract.
 func (c *contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
@@ -26,7 +30,7 @@ func (c *contract) Apply(call *ledger.Call, method string, args []byte) ([]byte,
 	}
 	switch method {
 	case MethodPost:
-		return post(call, args)
+		return c.post(call, args)
 	case MethodRequest:
 		return request(call, caller.Identity, args)
 	case MethodAnnounce:
@@ -34,7 +38,7 @@ func (c *contract) Apply(call *ledger.Call, method string, args []byte) ([]byte,
 	case MethodOpen:
 		return c.open(call, args)
 	case MethodClose:
-		return closePhase(call, caller.Member, args)
+		return c.closePhase(call, caller.Member, args)
 	}
 	return nil, ErrDenied
 }

@@ -155,15 +155,16 @@ const (
 
 // Codes. Part of the format.
 const (
-	ErrMalformed chain.Code = "keys/malformed"
-	ErrDenied    chain.Code = "keys/denied"
-	ErrUnknown   chain.Code = "keys/unknown"   // no such ceremony
-	ErrRunning   chain.Code = "keys/running"   // a ceremony is under way
-	ErrNumber    chain.Code = "keys/number"    // not the next number
-	ErrRefused   chain.Code = "keys/refused"   // the message is not one that could count
-	ErrTooLarge  chain.Code = "keys/too-large" // more live grants than a ceremony can move
-	ErrNoKey     chain.Code = "keys/no-key"    // the consortium file in force holds no key, or not this one
-	ErrEpoch     chain.Code = "keys/epoch"     // the signer has not reached that epoch
+	ErrMalformed  chain.Code = "keys/malformed"
+	ErrDenied     chain.Code = "keys/denied"
+	ErrUnknown    chain.Code = "keys/unknown"    // no such ceremony
+	ErrRunning    chain.Code = "keys/running"    // a ceremony is under way
+	ErrNumber     chain.Code = "keys/number"     // not the next number
+	ErrRefused    chain.Code = "keys/refused"    // the message is not one that could count
+	ErrTooLarge   chain.Code = "keys/too-large"  // more live grants than a ceremony can move
+	ErrThresholds chain.Code = "keys/thresholds" // those of the consortium file are none that a ceremony can have
+	ErrNoKey      chain.Code = "keys/no-key"     // the consortium file in force holds no key, or not this one
+	ErrEpoch      chain.Code = "keys/epoch"      // the signer has not reached that epoch
 )
 
 // A Message is a posted message with its place in the log, or a tick: a close

@@ -169,7 +169,7 @@ func (c *contract) list(call *ledger.Call, cer *Ceremony, h *header) (done bool,
 		if entry, bad = inForce(call, a, g); bad != nil {
 			return false
 		}
-		if size += listedSize(&entry); size > writesPerTx {
+		if size += listedSize(&entry); size > c.writes {
 			done = false
 			return false
 		}
@@ -226,7 +226,7 @@ func start(call *ledger.Call, cer *Ceremony, h *header) error {
 	}
 	m, err := dkg.New(d, nil, nil, nil)
 	if err != nil {
-		return ErrMalformed // such as thresholds that no ceremony can have
+		return ErrThresholds // nothing else of it can be wrong
 	}
 	h.Hash = m.ID()
 	return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // post takes a part of a message from whoever takes part in the ceremony.
-func post(call *ledger.Call, raw []byte) ([]byte, error) {
+func (c *contract) post(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args PostArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
@@ -49,6 +49,12 @@ func post(call *ledger.Call, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	if err := store(call.State, key(keyCeremony, cer.Number), cer); err != nil {
+		return nil, err
+	}
+	// The machine takes the message now, so that closing need not wait for all.
+	c.replay.mu.Lock()
+	defer c.replay.mu.Unlock()
+	if err := c.replay.forward(call.State, args.Number, h); err != nil {
 		return nil, err
 	}
 	args.Data = nil

@@ -106,7 +106,12 @@ func (m *Members) OpenArgs() keys.OpenArgs {
 // Open opens a ceremony and starts the machines of all but the absent ones.
 func (m *Members) Open(absent ...string) *Run {
 	m.tb.Helper()
-	args := m.OpenArgs()
+	return m.Resume(m.OpenArgs(), absent...)
+}
+
+// Resume is Open for a ceremony that may be Preparing already.
+func (m *Members) Resume(args keys.OpenArgs, absent ...string) *Run {
+	m.tb.Helper()
 	for {
 		m.Must(m.Chain.Consortium.Members[0].Name, keys.Contract, keys.MethodOpen, args)
 		if m.latest().State == keys.Running {
