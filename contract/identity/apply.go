@@ -43,11 +43,17 @@ func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, er
 	return nil, ErrDenied
 }
 
+// arguments are a pointer to the arguments of a method.
+type arguments[A any] interface {
+	*A
+	check() error // what can be said of them alone
+}
+
 // run parses the arguments of a method, authorizes the signer, and stores the
 // identity that fn returns.
-func run[A any](call *ledger.Call, method string, args []byte, fn func(*ledger.Call, Caller, *A) (*Identity, error)) ([]byte, error) {
-	a := new(A)
-	if chain.Unmarshal(args, a) != nil {
+func run[A any, P arguments[A]](call *ledger.Call, method string, args []byte, fn func(*ledger.Call, Caller, P) (*Identity, error)) ([]byte, error) {
+	a := P(new(A))
+	if chain.Unmarshal(args, a) != nil || a.check() != nil {
 		return nil, ErrMalformed
 	}
 	by, err := Authorize(call, Contract, method)
@@ -71,12 +77,6 @@ func run[A any](call *ledger.Call, method string, args []byte, fn func(*ledger.C
 }
 
 func register(call *ledger.Call, by Caller, a *RegisterArgs) (*Identity, error) {
-	if _, err := ParseName(string(a.Name)); err != nil {
-		return nil, err
-	}
-	if err := checkAttributes(a.Attributes); err != nil {
-		return nil, err
-	}
 	if by.org() != a.Name.Org() || by.Member == nil && len(registrar(a.Attributes)) > 0 {
 		return nil, ErrDenied
 	}
@@ -94,12 +94,6 @@ func register(call *ledger.Call, by Caller, a *RegisterArgs) (*Identity, error) 
 }
 
 func attest(call *ledger.Call, by Caller, a *AttestArgs) (*Identity, error) {
-	if _, err := ParseName(string(a.Name)); err != nil {
-		return nil, err
-	}
-	if err := checkAttributes(a.Attributes); err != nil {
-		return nil, err
-	}
 	if by.org() != a.Name.Org() {
 		return nil, ErrDenied
 	}
@@ -199,6 +193,31 @@ func (c Caller) org() string {
 // registrar returns the entries of the attribute.
 func registrar(attributes []Attribute) []Attribute {
 	return slices.DeleteFunc(slices.Clone(attributes), func(a Attribute) bool { return a.Name != Registrar })
+}
+
+func (a *RegisterArgs) check() error {
+	return errors.Join(checkName(a.Name), checkAttributes(a.Attributes))
+}
+func (a *AttestArgs) check() error {
+	return errors.Join(checkName(a.Name), checkAttributes(a.Attributes))
+}
+func (a *HandOverArgs) check() error { return nil }
+func (a *RotateArgs) check() error   { return nil }
+func (a *EpochArgs) check() error    { return nil }
+func (a *CustodyArgs) check() error  { return nil }
+func (a *VetoArgs) check() error     { return nil }
+func (a *NameArgs) check() error     { return checkName(a.Name) }
+
+func (a *RecoverArgs) check() error {
+	if a.Wait < MinRecoveryWait || a.Wait > MaxRecoveryWait {
+		return ErrMalformed
+	}
+	return checkName(a.Name)
+}
+
+func checkName(n Name) error {
+	_, err := ParseName(string(n))
+	return err
 }
 
 func checkAttributes(attributes []Attribute) error {

@@ -9,10 +9,7 @@ import (
 )
 
 func openRecovery(call *ledger.Call, by Caller, a *RecoverArgs) (*Identity, error) {
-	if a.Wait < MinRecoveryWait || a.Wait > MaxRecoveryWait {
-		return nil, ErrMalformed
-	}
-	id, err := named(call, a.Name)
+	id, err := Lookup(call.State, a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +25,7 @@ func openRecovery(call *ledger.Call, by Caller, a *RecoverArgs) (*Identity, erro
 }
 
 func approve(call *ledger.Call, by Caller, a *NameArgs) (*Identity, error) {
-	id, err := named(call, a.Name)
+	id, err := Lookup(call.State, a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +44,7 @@ func approve(call *ledger.Call, by Caller, a *NameArgs) (*Identity, error) {
 }
 
 func finish(call *ledger.Call, _ Caller, a *NameArgs) (*Identity, error) {
-	id, err := named(call, a.Name)
+	id, err := Lookup(call.State, a.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -77,14 +74,6 @@ func veto(_ *ledger.Call, by Caller, _ *VetoArgs) (*Identity, error) {
 	}
 	id.Recoveries = nil
 	return id, nil
-}
-
-// named is Lookup for a name from outside.
-func named(call *ledger.Call, name Name) (*Identity, error) {
-	if _, err := ParseName(string(name)); err != nil {
-		return nil, err
-	}
-	return Lookup(call.State, name)
 }
 
 // recovery returns the one for a key, or nil.

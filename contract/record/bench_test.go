@@ -2,6 +2,7 @@ package record_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ func BenchmarkPut(b *testing.B) {
 }
 
 func benchmarkPut(b *testing.B, size int, contract ledger.Contract, batch bool) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // no processor helps the one or the other
 	w := newWorldWith(b, ledgertest.Consortium(b, 4), contract)
 	w.put(w.draft(alice, lab, "lab"))
 	var floor, apply time.Duration
