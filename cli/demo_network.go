@@ -3,9 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/node/devnet"
+	"github.com/ward-health/ward/node/remote"
 	"github.com/ward-health/ward/wallet"
 )
 
@@ -36,25 +38,36 @@ func (d *demo) open(ctx context.Context) (err error) {
 }
 
 // join gives a person a wallet and a client that speaks to the own hospital
-// first, and registers the name there.
+// first, over HTTPS as from a workstation, and registers the name there.
 func (d *demo) join(ctx context.Context, p *person) error {
 	w, err := wallet.Generate(demoChain, p.name)
 	if err != nil {
 		return err
 	}
+	k := d.net.Consortium()
+	for _, m := range k.Members {
+		n, err := remote.New(m.URL, remote.Options{Consortium: k, Member: m.Name, Signer: w.Signer()})
+		if err != nil {
+			return err
+		}
+		if m.Name == p.name.Org() {
+			p.nodes = slices.Insert(p.nodes, 0, ward.Node(n))
+		} else {
+			p.nodes = append(p.nodes, n)
+		}
+		p.close = append(p.close, n.Close)
+	}
+	if p.Client, err = ward.New(ward.Options{Consortium: k, Wallet: w, Nodes: p.nodes, Log: d.logger()}); err != nil {
+		return err
+	}
 	for i := range d.net.Len() {
-		if d.net.Name(i) != p.name.Org() {
-			continue
+		if d.net.Name(i) == p.name.Org() {
+			hospital, err := d.net.Key(i)
+			if err != nil {
+				return err
+			}
+			return p.Register(ctx, hospital, p.custodial, p.attributes...)
 		}
-		hospital, err := d.net.Key(i)
-		if err != nil {
-			return err
-		}
-		p.Client, err = ward.New(ward.Options{Consortium: d.net.Consortium(), Wallet: w, Nodes: d.net.Nodes(i), Log: d.logger()})
-		if err != nil {
-			return err
-		}
-		return p.Register(ctx, hospital, p.custodial, p.attributes...)
 	}
 	return fmt.Errorf("no hospital %q", p.name.Org())
 }

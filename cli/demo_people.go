@@ -15,6 +15,8 @@ type person struct {
 	who        string // in English
 	attributes []identity.Attribute
 	custodial  bool // the hospital keeps the wallet
+	nodes      []ward.Node
+	close      []func() error
 	*ward.Client
 }
 
@@ -36,7 +38,7 @@ func newCast() *cast {
 		lee:      &person{name: "dr.lee@east", who: "physician", attributes: has(identity.Author, identity.Emergency, "physician")},
 		okafor:   &person{name: "dr.okafor@south", who: "emergency physician", attributes: has(identity.Emergency, "physician")},
 		silva:    &person{name: "silva@west", who: "researcher", attributes: has("researcher")},
-		reviewer: &person{name: "privacy@north", who: "privacy officer", attributes: has(identity.Reviewer)},
+		reviewer: &person{name: "privacy@north", who: "privacy officer", attributes: has(identity.Auditor, identity.Reviewer)},
 	}
 }
 

@@ -33,8 +33,15 @@ func (d *demo) play(ctx context.Context) (err error) {
 	if err := d.open(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.net.Close()) }()
 	s := &story{demo: d, cast: newCast()}
+	defer func() {
+		for _, p := range s.all() {
+			for _, close := range p.close {
+				err = errors.Join(err, close())
+			}
+		}
+		err = errors.Join(err, d.net.Close())
+	}()
 	if err := d.enrol(ctx, s.cast); err != nil {
 		return err
 	}
@@ -235,7 +242,11 @@ func (s *story) trail(ctx context.Context) error {
 		row := trailRow{Index: e.Index, Time: e.Time.UTC(), Kind: e.Kind, By: string(e.By), Purpose: string(e.Purpose), Records: len(e.Records)}
 		s.report.Trail = append(s.report.Trail, row)
 		if row.Kind != "put" {
-			rows = append(rows, []string{fmt.Sprint(row.Index), e.Time.Format(time.TimeOnly), row.Kind, row.By, row.Purpose, fmt.Sprint(row.Records)})
+			number := fmt.Sprint(row.Index)
+			if row.Index == 0 {
+				number = "" // the state does not say which
+			}
+			rows = append(rows, []string{number, e.Time.Format(time.TimeOnly), row.Kind, row.By, row.Purpose, fmt.Sprint(row.Records)})
 		}
 	}
 	s.table([]string{"NUMBER", "TIME", "WHAT", "BY", "PURPOSE", "RECORDS"}, rows)
@@ -253,7 +264,7 @@ func (s *story) trail(ctx context.Context) error {
 // consortium file.
 func (s *story) verifyOffline(ctx context.Context) error {
 	var exported bytes.Buffer
-	if err := s.net.Nodes(0)[0].Export(ctx, &exported); err != nil {
+	if err := s.reviewer.nodes[0].Export(ctx, &exported); err != nil {
 		return fmt.Errorf("export: %w", err)
 	}
 	if s.report.Kept != "" {
