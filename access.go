@@ -1,6 +1,7 @@
 package ward
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func (c *Client) access(ctx context.Context, grant consent.GrantID, ids []record
 	keys, err := c.answers(ctx, draft, r, dm, func(access *pre.Access, answers []*pre.Answer) ([]*pre.RecordKey, error) {
 		return d.Open(sharing, access, answers)
 	})
-	return c.open(keys, r, ids, err)
+	return c.open(ctx, keys, r, ids, err)
 }
 
 // choose returns the grant with an id, or the first live one to the caller that
@@ -171,7 +172,7 @@ func (c *Client) emergency(ctx context.Context, owner identity.Name, ids []recor
 	keys, err := c.answers(ctx, draft, r, dm, func(access *pre.Access, answers []*pre.Answer) ([]*pre.RecordKey, error) {
 		return access.OpenDecapsulated(a.sharing, answers)
 	})
-	return c.open(keys, r, ids, err)
+	return c.open(ctx, keys, r, ids, err)
 }
 
 // A logged access is on the chain, and what the node gave for it fits the hash
@@ -269,7 +270,7 @@ func (c *Client) answers(ctx context.Context, d *Draft, r *logged, dm *demand, c
 
 // open opens the sealed indexes with the keys of an access, in the order of ids.
 // A key is nil if its author sealed the record wrongly, which failed says.
-func (c *Client) open(keys []*pre.RecordKey, r *logged, ids []record.ID, failed error) ([]*Opened, error) {
+func (c *Client) open(ctx context.Context, keys []*pre.RecordKey, r *logged, ids []record.ID, failed error) ([]*Opened, error) {
 	var author *pre.AuthorError
 	if failed != nil && !errors.As(failed, &author) {
 		return nil, failed
@@ -281,6 +282,9 @@ func (c *Client) open(keys []*pre.RecordKey, r *logged, ids []record.ID, failed 
 		}
 		s := &r.sealed[i]
 		o, err := c.openIndex(key, &s.Record, s.Index)
+		if err != nil { // it was altered or withheld: another node may have the true one
+			o, err = c.openElsewhere(ctx, key, r, i, err)
+		}
 		key.Erase()
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("record %s: %w", s.Record.ID, err))
@@ -296,6 +300,23 @@ func (c *Client) open(keys []*pre.RecordKey, r *logged, ids []record.ID, failed 
 		return nil, failed
 	}
 	return out, failed
+}
+
+// openElsewhere opens a record's sealed index as another node hands it out.
+func (c *Client) openElsewhere(ctx context.Context, key *pre.RecordKey, r *logged, i int, failed error) (out *Opened, err error) {
+	rec := &r.sealed[i].Record
+	err = c.try(ctx, func(n Node) error {
+		list, err := n.Accessed(ctx, r.index)
+		if err != nil {
+			return err
+		}
+		if len(list) != len(r.sealed) || list[i].Record.ID != rec.ID || bytes.Equal(list[i].Index, r.sealed[i].Index) {
+			return failed
+		}
+		out, err = c.openIndex(key, rec, list[i].Index)
+		return err
+	})
+	return out, err
 }
 
 // sorted returns the ids as the chain takes them: ascending, each once.

@@ -30,6 +30,7 @@ type people struct {
 	patient, author, reader *ward.Client
 	wallets                 map[identity.Name]*wallet.Wallet
 	log                     *logBuffer
+	requests                int
 }
 
 const (
@@ -41,7 +42,8 @@ const (
 func meet(t *testing.T) *people {
 	t.Helper()
 	w := wardtest.New(t, 4)
-	p := &people{World: w, t: t, ctx: t.Context(), wallets: make(map[identity.Name]*wallet.Wallet), log: new(logBuffer)}
+	// Without a Done channel, so that time passes in the bubbles of synctest.
+	p := &people{World: w, t: t, ctx: context.Background(), wallets: make(map[identity.Name]*wallet.Wallet), log: new(logBuffer)}
 	p.patient = p.join(patientName)
 	p.author = p.join(authorName, identity.Author)
 	p.reader = p.join(readerName)
@@ -575,7 +577,7 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	printed := p.log.String() + fmt.Sprintf("%v %+v %#v", opened[0], opened[0], *opened[0]) + fmt.Sprintf("%v %+v", p.wallets[readerName], p.wallets[readerName])
-	for _, s := range []string{"Secret title", "secret payload", string(id)[:0] + "a.txt"} {
+	for _, s := range []string{"Secret title", "secret payload", "a.txt"} {
 		if strings.Contains(printed, s) {
 			t.Errorf("%q was printed", s)
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,10 +73,20 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 	if ctx.Err() != nil {
 		tried = append(tried, context.Cause(ctx))
 	}
-	if doubt && !errors.Is(tried, ErrUnknown) {
-		tried = append(tried, ErrUnknown)
+	if doubt {
+		return nil, inDoubt(tried)
 	}
 	return nil, tried
+}
+
+// inDoubt makes an error match ErrUnknown, and ErrNotCommitted no more: one node
+// that says so does not undo the doubt about what another did.
+func inDoubt(tried triedError) error {
+	tried = slices.DeleteFunc(tried, func(err error) bool { return errors.Is(err, ErrNotCommitted) })
+	if !errors.Is(tried, ErrUnknown) {
+		tried = append(tried, ErrUnknown)
+	}
+	return tried
 }
 
 // unsent reports whether an error says that nothing reached the chain.

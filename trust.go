@@ -170,16 +170,23 @@ func (c *Client) receipt(ctx context.Context, n Node, r *chain.Receipt) (*chain.
 	return tx, c.observe(r.Checkpoint)
 }
 
-// extraction returns the consortium's extraction key P.
+// extraction returns the consortium's extraction key P. A node that hides the
+// change which brought it is not the last one asked.
 func (c *Client) extraction(ctx context.Context) (pre.PublicKey, error) {
-	if len(c.Consortium().ExtractionKey) == 0 {
-		if err := c.try(ctx, func(n Node) error { return c.follow(ctx, n) }); err != nil {
-			return pre.PublicKey{}, err
+	if k := c.Consortium(); len(k.ExtractionKey) > 0 {
+		return pre.ParsePublicKey(k.ExtractionKey)
+	}
+	err := c.try(ctx, func(n Node) error {
+		if err := c.follow(ctx, n); err != nil {
+			return err
 		}
+		if len(c.Consortium().ExtractionKey) == 0 {
+			return fmt.Errorf("%w: the consortium has no keys yet", ErrNotReady)
+		}
+		return nil
+	})
+	if err != nil {
+		return pre.PublicKey{}, err
 	}
-	k := c.Consortium()
-	if len(k.ExtractionKey) == 0 {
-		return pre.PublicKey{}, fmt.Errorf("%w: the consortium has no keys yet", ErrNotReady)
-	}
-	return pre.ParsePublicKey(k.ExtractionKey)
+	return pre.ParsePublicKey(c.Consortium().ExtractionKey)
 }
