@@ -154,9 +154,11 @@ var known = []struct {
 	{ward.ErrNotCommitted, "not-committed", exitNoQuorum, "", "nothing was changed; try again"},
 	{ward.ErrUnknown, "unknown-outcome", exitFailure, "", "look whether it happened before you repeat it"},
 	{ward.ErrNotFound, "not-found", exitNotFound, "", ""},
+	{ward.ErrNoGrant, "no-grant", exitDenied, "no grant covers these records", "ask the patient for one"},
 	{ward.ErrErased, "erased", exitNotFound, "the record was erased", ""},
 	{ward.ErrUnauthorized, "unauthorized", exitDenied, "", "is this identity registered, and its key the one in force?"},
 	{ward.ErrNotReady, "not-ready", exitNotReady, "", ""},
+	{ward.ErrStale, "stale", exitFailure, "", "the node is catching up: try again in a moment, or another node"},
 	{ward.ErrBusy, "busy", exitFailure, "", "try again in a moment"},
 	{context.DeadlineExceeded, "timeout", exitFailure, "it took too long", ""},
 }

@@ -51,6 +51,7 @@ func TestExitCodes(t *testing.T) {
 		{record.ErrErased, 4, "record/erased"},
 		{consent.ErrType, 5, "consent/type"},
 		{identity.ErrDenied, 5, "identity/denied"},
+		{fmt.Errorf("access: %w", ward.ErrNoGrant), 5, "no-grant"},
 		{ward.ErrUnauthorized, 5, "unauthorized"},
 		{fmt.Errorf("access: %w", consent.ErrRevoked), 6, "consent/revoked"},
 		{consent.ErrExpired, 6, "consent/expired"},

@@ -97,6 +97,10 @@ var inChinese = map[string]string{
 	"is this identity registered, and its key the one in force?":         "该身份是否已登记？其密钥是否现行有效？",
 	"it took too long":                                                   "用时过长",
 
+	"no grant covers these records":                                   "没有授权包括这些病历",
+	"ask the patient for one":                                         "请向患者申请授权",
+	"the node is catching up: try again in a moment, or another node": "该节点正在追赶：请稍后再试，或换一个节点",
+
 	// The demo.
 	"four hospitals, a patient, doctors and records, all on this machine": "在本机演示四家医院、一位患者、几位医生和病历",
 	`Starts four hospitals on this machine, lets them make a key that none of them
