@@ -39,6 +39,7 @@ type world struct {
 	writer  pre.Encapsulator
 	sealed  map[consent.GrantID][]*pre.Share // as dealt
 	custody map[identity.Name]*pre.CustodyKey
+	signers map[identity.Name]string // names of their keys, if they rotated
 }
 
 func newWorld(t *testing.T) *world {
