@@ -74,7 +74,7 @@ var mayImport = map[string][]string{
 	"cli/sniff":        {"./pre"},
 	"cli/ward":         {"./cli"},
 	"examples/records": {},
-	"examples/emr":     {"./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module},
+	"examples/emr":     {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module},
 
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.
