@@ -12,7 +12,7 @@ import (
 const module = "github.com/ward-health/ward"
 
 // mayImport says which packages outside the standard library each package may
-// import. A name that ends in "/" stands for everything below it, one that
+// import. A name that ends in "/" stands for it and everything below it, one that
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
@@ -159,7 +159,7 @@ func permitted(path string, allowed []string) bool {
 		if ours, ok := strings.CutPrefix(a, "./"); ok {
 			a = module + "/" + ours
 		}
-		return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path, a)
+		return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path+"/", a)
 	})
 }
 
