@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"slices"
 	"strings"
@@ -162,8 +163,7 @@ func TestStrangersKeyIsNotCaptured(t *testing.T) {
 			t.Errorf("proof %s gives %q", story, code)
 		}
 	}
-	otherChain := newWorldOf(t, func() *chain.Consortium { k := ledgertest.Consortium(t, 4); k.Chain = "other.example"; return k }())
-	otherChain.refuse(identity.ErrPossession, "north", "register", good)
+	otherChain(t).refuse(identity.ErrPossession, "north", "register", good)
 	w.must("north", "register", good)
 	w.refuse(identity.ErrPossession, string(alice), "rotate", identity.RotateArgs{Key: ledgertest.Public("mallory"), Possession: possession("mallory", "register", alice)})
 	w.refuse(identity.ErrPossession, "east", "recover", identity.RecoverArgs{Name: alice, Key: ledgertest.Public("mallory"), Possession: possession("mallory", "rotate", alice), Wait: identity.MinRecoveryWait})
@@ -321,6 +321,12 @@ func TestCustodyNeedsPossession(t *testing.T) {
 	}
 	w.must(string(alice), "custody", identity.CustodyArgs{Proof: good})
 	w.refuse(identity.ErrPossession, string(alice), "custody", identity.CustodyArgs{Proof: good})
+
+	other := otherChain(t)
+	a := registration(alice)
+	a.Possession = ed25519.Sign(ledgertest.Key(string(alice)), identity.PossessionStatement("other.example", "register", alice, a.Key))
+	other.must("north", "register", a)
+	other.refuse(identity.ErrPossession, string(alice), "custody", identity.CustodyArgs{Proof: good})
 }
 
 func TestHospitalTakesNoSelfCustody(t *testing.T) {
@@ -397,6 +403,12 @@ func TestMalformedArgumentsAreRefused(t *testing.T) {
 	}
 	w.must("south", "attest", attest(identity.Attribute{Name: "a", Value: "a"}, identity.Attribute{Name: "a", Value: "a.b-c_d0"},
 		identity.Attribute{Name: strings.Repeat("a", 48), Value: strings.Repeat("9", 48)}))
+}
+
+func otherChain(t *testing.T) *world {
+	k := ledgertest.Consortium(t, 4)
+	k.Chain = "other.example"
+	return newWorldOf(t, k)
 }
 
 func must[T any](v T, err error) T {

@@ -152,6 +152,23 @@ func TestAMemberHasOneWord(t *testing.T) {
 	w.refuse(identity.ErrRecovery, "west", "approve", meant(alice, "a"))
 }
 
+// Who opens a recovery takes the member's word back from where it was, and the
+// one that the member had opened before is gone with the words of others.
+func TestOpeningAgainStartsAnew(t *testing.T) {
+	w := newWorld(t)
+	w.register(alice)
+	w.must("north", "recover", recovery(alice, "north's"))
+	w.must("east", "approve", meant(alice, "north's"))
+	w.must("east", "recover", recovery(alice, "first"))
+	w.must("west", "approve", meant(alice, "first"))
+	w.must("east", "recover", recovery(alice, "second"))
+	id := w.lookup(alice)
+	if len(id.Recoveries) != 2 || id.Recoveries[0].Key != ledgertest.Public("second") || !slices.Equal(id.Recoveries[0].Approvals, []string{"east"}) ||
+		!slices.Equal(id.Recoveries[1].Approvals, []string{"north"}) {
+		t.Errorf("under way: %+v", id.Recoveries)
+	}
+}
+
 func TestRecoveryLapses(t *testing.T) {
 	w := newWorld(t)
 	w.register(alice)

@@ -76,6 +76,26 @@ func TestOnlyAuthorsWriteForOthers(t *testing.T) {
 	w.put(w.draft(lab, lab, "lab")) // about herself she may
 }
 
+func TestAuthorsOfAFormerMemberWriteForNobodyElse(t *testing.T) {
+	k := ledgertest.Consortium(t, 5)
+	w := newWorldOf(t, k)
+	w.register("lab@x5", "author")
+	w.put(w.draft(alice, "lab@x5", "lab"))
+	next := *k
+	next.Members = k.Members[:4]
+	next.Epoch, next.Founding = 1, must(k.FoundingHash())
+	next.KeyThreshold, next.CheckpointThreshold = 3, 3
+	var endorsements []chain.Endorsement
+	for _, m := range k.Members[:4] {
+		endorsements = append(endorsements, must(chain.Endorse(&next, m.Name, ledgertest.Key(m.Name))))
+	}
+	if r := w.Run(w.Tx("east", "chain", "consortium", must(chain.NextConsortium(&next, endorsements)))); r[0].Code != "" {
+		t.Fatal(r[0].Code)
+	}
+	w.refuse(record.ErrDenied, w.draft(alice, "lab@x5", "lab"))
+	w.put(w.draft("lab@x5", "lab@x5", "lab"))
+}
+
 func TestUnknownMethodsAreDenied(t *testing.T) {
 	w := newWorld(t)
 	for _, method := range []string{"puts", "pu", "get", "erase/all"} {
