@@ -114,7 +114,7 @@ func TestNoGrantBeforeTheConsortiumHasItsKeys(t *testing.T) {
 	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), map[string]ledger.Contract{
 		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
 	})
-	bare := &world{T: t, c: c, members: keystest.New(t, c), sealed: w.sealed}
+	bare := &world{TB: t, c: c, members: keystest.New(t, c), sealed: w.sealed}
 	bare.register(patient)
 	bare.register(reader, identity.Emergency)
 	o.w = bare

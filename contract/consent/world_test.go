@@ -33,7 +33,7 @@ const day = 24 * time.Hour
 
 // world is a consortium with its keys made, and people in it.
 type world struct {
-	*testing.T
+	testing.TB
 	c       *ledgertest.Chain
 	members *keystest.Members
 	writer  pre.Encapsulator
@@ -42,18 +42,13 @@ type world struct {
 	signers map[identity.Name]string // names of their keys, if they rotated
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
-	return newWorldOf(t, 4)
-}
-
-func newWorldOf(t *testing.T, n int) *world {
-	t.Helper()
-	c := ledgertest.NewFrom(t, keystest.Keyless(t, n), map[string]ledger.Contract{
+	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), map[string]ledger.Contract{
 		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
 	})
 	w := &world{
-		T: t, c: c, members: keystest.Found(t, c), sealed: make(map[consent.GrantID][]*pre.Share), custody: make(map[identity.Name]*pre.CustodyKey),
+		TB: t, c: c, members: keystest.Found(t, c), sealed: make(map[consent.GrantID][]*pre.Share), custody: make(map[identity.Name]*pre.CustodyKey),
 	}
 	w.register(patient)
 	w.register(other)

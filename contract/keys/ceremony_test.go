@@ -175,6 +175,20 @@ func TestAnAbsentMemberDelaysNoRefresh(t *testing.T) {
 	}
 }
 
+// TestWindowsThatNeverEndOrLastForYears are refused.
+func TestWindowsThatNeverEndOrLastForYears(t *testing.T) {
+	m := keystest.New(t, newChain(t, 4))
+	for _, w := range []keys.Window{{}, {Positions: 1<<32 + 1}, {Milliseconds: 31 * 24 * 3_600_000}} {
+		for i := range 4 {
+			args := m.OpenArgs()
+			args.Windows[i] = w
+			refused(t, run(m.Chain, "east", keys.MethodOpen, args), keys.ErrMalformed)
+		}
+	}
+	refused(t, run(m.Chain, "east", keys.MethodOpen, []byte{1}), keys.ErrMalformed)
+	refused(t, run(m.Chain, "east", keys.MethodClose, []byte{1}), keys.ErrMalformed)
+}
+
 func TestOneCeremonyAtATime(t *testing.T) {
 	m := keystest.New(t, newChain(t, 4))
 	args := m.OpenArgs()
