@@ -127,10 +127,11 @@ func (o *Opener) readPadding() error {
 	}
 }
 
-// isPadding reports whether b may be the next piece of the padding.
+// isPadding takes b for the next piece of the padding and reports whether it may
+// be.
 func (o *Opener) isPadding(b []byte) bool {
-	o.zero -= int64(len(b))
-	return o.zero >= 0 && len(bytes.TrimLeft(b, "\x00")) == 0
+	o.zero -= int64(len(b)) // too much of it shows at the end
+	return len(bytes.TrimLeft(b, "\x00")) == 0
 }
 
 // WriteTo implements io.WriterTo: it writes to w all that Read would give, and

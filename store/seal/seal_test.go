@@ -436,6 +436,9 @@ func TestOpenRefusesTheBlobOfAnotherPayload(t *testing.T) {
 		"zero reference, no store": {Key: a.Key, Size: a.Size},
 	} {
 		r, err := Open(t.Context(), s, p)
+		if sized, statErr := s.Stat(t.Context(), p.Ref); err == nil && (statErr != nil || sized.Size != SealedSize(p.Size)) {
+			t.Errorf("%s: only reading it fails", name)
+		}
 		if err == nil {
 			var got []byte
 			if got, err = io.ReadAll(r); len(got) > 0 {

@@ -95,7 +95,7 @@ func (s *spans) fill(buf []byte) []byte {
 
 		turn sync.Mutex // whoever has it takes the next span
 		next int        // guarded by turn
-		stop bool       // guarded by turn
+		stop bool       // guarded by turn; a span failed, and those behind it are of no use
 	)
 	work := func() {
 		for {
@@ -109,7 +109,7 @@ func (s *spans) fill(buf []byte) []byte {
 			off := s.off + int64(i)*spanSize
 			p := buf[i*spanSize : min(len(buf), (i+1)*spanSize)]
 			if s.stage != nil {
-				stop = !s.stage.load(off, len(p))
+				s.stage.load(off, len(p))
 			}
 			turn.Unlock()
 			if read[i], errs[i] = s.at.ReadAt(p, off); read[i] == len(p) {
@@ -164,9 +164,9 @@ type slot struct {
 
 const payloadStart = headerSize + nonceSize
 
-// load reads the sealed chunks of n bytes of plaintext from off, and reports
-// whether it got them.
-func (s *stage) load(off int64, n int) bool {
+// load reads the sealed chunks of n bytes of plaintext from off. If it gets only
+// some, whoever reads the rest is told why.
+func (s *stage) load(off int64, n int) {
 	index := off / spanSize
 	l := &s.slots[index%batchSpans]
 	if l.buf == nil {
@@ -175,7 +175,6 @@ func (s *stage) load(off int64, n int) bool {
 	want := n + (n+chunkSize-1)/chunkSize*tagSize
 	got, err := io.ReadFull(s.stream, l.buf[:want])
 	l.off, l.data, l.err = payloadStart+index*sealedSpan, l.buf[:got], err
-	return err == nil
 }
 
 // ReadAt implements io.ReaderAt.

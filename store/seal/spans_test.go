@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -229,7 +230,7 @@ func TestErrorsOfTheSourceAreHandedOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := read(o); !errors.Is(err, broken) || errors.Is(err, ErrOpen) || !bytes.Equal(got, plain[:chunk*chunkSize]) {
+			if got, err := read(o); err != broken || !bytes.Equal(got, plain[:chunk*chunkSize]) {
 				t.Fatalf("alone: %d bytes, %v, want %d and %v", len(got), err, chunk*chunkSize, broken)
 			}
 
@@ -414,6 +415,99 @@ func TestSpansAreReadAtTheSameTime(t *testing.T) {
 	}
 }
 
+// A countingAt counts the reads that begin at byte from or behind it.
+type countingAt struct {
+	brokenAt
+	reads *int
+}
+
+func (c countingAt) ReadAt(p []byte, off int64) (int, error) {
+	if off >= c.from {
+		*c.reads++
+	}
+	return c.brokenAt.ReadAt(p, off)
+}
+
+// TestNothingIsReadBehindAFailure lets the second span fail.
+func TestNothingIsReadBehindAFailure(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	blob, key := sealed(t, storetest.Bytes(1, largeSize))
+	for name, read := range ways {
+		reads := 0
+		src := countingAt{brokenAt{bytes.NewReader(blob), payloadStart + sealedSpan, errors.New("cable cut")}, &reads}
+		o, err := NewOpener(src, key, largeSize)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := reads
+		for range 3 {
+			if _, err := read(o); !errors.Is(err, src.err) {
+				t.Fatalf("%s: %v, want %v", name, err, src.err)
+			}
+		}
+		if reads != last+1 {
+			t.Errorf("%s: the source was read %d times from where it fails", name, reads-last)
+		}
+	}
+}
+
+type readerAtFunc func([]byte, int64) (int, error)
+
+func (f readerAtFunc) ReadAt(p []byte, off int64) (int, error) { return f(p, off) }
+
+func TestShortReadIsNotTheEnd(t *testing.T) {
+	s := &spans{at: readerAtFunc(func(p []byte, _ int64) (int, error) { return len(p) - 1, nil }), size: batchSize}
+	o := &Opener{r: s, left: batchSize}
+	if got, err := io.ReadAll(o); err != ErrOpen || len(got) != spanSize-1 {
+		t.Fatalf("%d bytes, %v, want ErrOpen", len(got), err)
+	}
+}
+
+// TestStageGivesEachSpanItsOwn asks for spans that lie in the stage, do not yet,
+// and do no longer.
+func TestStageGivesEachSpanItsOwn(t *testing.T) {
+	const n = batchSpans + 2
+	blob := storetest.Bytes(1, payloadStart+n*sealedSpan)
+	var fetched []int64
+	whole := readerAtFunc(func(p []byte, off int64) (int, error) {
+		fetched = append(fetched, off)
+		return copy(p, blob[off:]), nil
+	})
+	s := &stage{stream: bytes.NewReader(blob[payloadStart:]), whole: whole}
+	for i := range int64(batchSpans + 1) {
+		s.load(i*spanSize, spanSize)
+	}
+	for i := range int64(n) {
+		off := payloadStart + i*sealedSpan
+		got := make([]byte, sealedChunk)
+		if m, err := s.ReadAt(got, off); m != len(got) || err != nil || !bytes.Equal(got, blob[off:off+sealedChunk]) {
+			t.Errorf("span %d: %d bytes, %v", i, m, err)
+		}
+	}
+	if want := []int64{payloadStart, payloadStart + (n-1)*sealedSpan}; !slices.Equal(fetched, want) {
+		t.Errorf("read past the stage at %v, want %v", fetched, want)
+	}
+}
+
+func TestSmallPayloadIsFetchedOnce(t *testing.T) {
+	s := &countingStore{Store: mem.New()}
+	p, err := Put(t.Context(), s, bytes.NewReader(make([]byte, store.LeafSize+1)), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(t.Context(), s, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := r.WriteTo(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if s.read.Load() != SealedSize(p.Size) {
+		t.Errorf("read %d bytes of a blob of %d", s.read.Load(), SealedSize(p.Size))
+	}
+}
+
 // TestWriteToEndsWhenTheContextDoes cancels an opening whose writer is slow.
 func TestWriteToEndsWhenTheContextDoes(t *testing.T) {
 	s := mem.New()
@@ -448,7 +542,7 @@ func TestClosedReaderGivesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, before := range []int{0, 100} {
-		r, err := Open(t.Context(), s, p)
+		r, err := Open(context.Background(), s, p) // so that only Close ends its goroutines
 		if err != nil {
 			t.Fatal(err)
 		}
