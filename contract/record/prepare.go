@@ -164,16 +164,28 @@ func suspicion(authority pre.PublicKey, identities ledger.Reader, tx *chain.Tx) 
 	return suspect{key: key, header: header, raw: a.Envelope}, err == nil
 }
 
-// parallel calls f(0) to f(n-1) on all processors and waits.
+// parallel calls f(0) to f(n-1) on all processors and waits. A panic of f is one
+// of parallel: in a goroutine of its own it would end the process.
 func parallel(n int, f func(i int)) {
 	workers := min(runtime.GOMAXPROCS(0), n)
+	panics := make(chan any, workers)
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					panics <- p
+				}
+			}()
 			for i := w; i < n; i += workers {
 				f(i)
 			}
 		})
 	}
 	wg.Wait()
+	select {
+	case p := <-panics:
+		panic(p)
+	default:
+	}
 }

@@ -20,6 +20,7 @@ type unprepared struct{ ledger.Contract }
 // out the same whether the capsules were verified together or one by one.
 func TestBatchesDecideAsSingleVerificationDoes(t *testing.T) {
 	with, without := newWorld(t), newWorldWith(t, ledgertest.Consortium(t, 4), unprepared{record.New()})
+	with.register("lab2@south", "author")
 	with.put(with.draft(carol, lab, "lab"))
 	for range 2 {
 		with.mixedBlock()
@@ -44,7 +45,7 @@ func TestBatchesDecideAsSingleVerificationDoes(t *testing.T) {
 	}
 }
 
-// mixedBlock appends a block in which a third of the puts are good, and checks
+// mixedBlock appends a block in which some of the puts are good, and checks
 // its results.
 func (w *world) mixedBlock() {
 	w.t.Helper()
@@ -60,7 +61,14 @@ func (w *world) mixedBlock() {
 	unread := w.draft(alice, lab, "lab")
 	unread.Envelope = unread.Envelope[:100]
 
-	drafts := []*draft{good, another, bad, copied, early, nil, late, fresh, denied, unread}
+	// What differs in one thing only from a record that is put in the same block.
+	othersEnvelope, othersName, othersOwner, othersID := *good, *good, *good, *good
+	othersEnvelope.Envelope = flip(good.Envelope, len(good.Envelope)-1)
+	othersName.signer = "lab2@south"
+	othersID.ID = must(record.GenerateID())
+	othersOwner.Owner, othersOwner.Epoch = carol, epoch
+
+	drafts := []*draft{&othersEnvelope, &othersName, &othersOwner, &othersID, good, another, bad, copied, early, nil, late, fresh, denied, unread}
 	var txs []*chain.Tx
 	sidecars := make([][]byte, len(drafts))
 	for i, d := range drafts {
@@ -74,7 +82,7 @@ func (w *world) mixedBlock() {
 	for _, r := range w.Apply(w.Entry(txs, sidecars)).Block.Results {
 		got = append(got, r.Code)
 	}
-	want := []chain.Code{"", "", record.ErrCapsule, record.ErrCapsule, "", "", record.ErrStale, "", record.ErrDenied, record.ErrCapsule}
+	want := []chain.Code{record.ErrCapsule, record.ErrCapsule, record.ErrCapsule, record.ErrCapsule, "", "", record.ErrCapsule, record.ErrCapsule, "", "", record.ErrStale, "", record.ErrDenied, record.ErrCapsule}
 	if !slices.Equal(got, want) {
 		w.t.Fatalf("results %q, want %q", got, want)
 	}
