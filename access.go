@@ -79,7 +79,8 @@ func (c *Client) access(ctx context.Context, grant consent.GrantID, ids []record
 }
 
 // choose returns the grant with an id, or the first live one to the caller that
-// covers the records.
+// covers the records. Without one the error is ErrNoGrant, with the code that
+// says why if there was one once.
 func (c *Client) choose(ctx context.Context, grant consent.GrantID, ids []record.ID, p consent.Purpose) (*query.GrantState, error) {
 	if grant != "" {
 		g, err := c.ShowGrant(ctx, grant)
@@ -99,15 +100,29 @@ func (c *Client) choose(ctx context.Context, grant consent.GrantID, ids []record
 		}
 		records = append(records, r)
 	}
+	missing := ErrNoGrant
 	for g, err := range c.Grants(ctx, "", c.wallet.Name()) {
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		if (g.Status == consent.StatusActive || g.Status == consent.StatusStale) && !g.Lost && allows(&g.Grant, records, p) {
+		case !allows(&g.Grant, records, p):
+		case g.Lost:
+			missing = also{consent.ErrLost, ErrNoGrant}
+		case g.Status == consent.StatusActive, g.Status == consent.StatusStale:
 			return g, nil
+		default:
+			if code, ok := notLive[g.Status]; ok {
+				missing = also{code, ErrNoGrant}
+			}
 		}
 	}
-	return nil, ErrNoGrant
+	return nil, missing
+}
+
+// notLive says why a grant with a status cannot be used.
+var notLive = map[consent.Status]chain.Code{
+	consent.StatusPending: consent.ErrPending, consent.StatusEarly: consent.ErrEarly, consent.StatusExpired: consent.ErrExpired,
+	consent.StatusUsedUp: consent.ErrUsedUp, consent.StatusRevoked: consent.ErrRevoked, consent.StatusLost: consent.ErrLost,
 }
 
 // allows reports whether an access for the records would be within the terms of
@@ -237,6 +252,7 @@ func (c *Client) checkAccessed(d *Draft, out *outcome, sealed []Sealed, want [32
 		return nil, fmt.Errorf("%w: records are not those of the access", ErrIntegrity)
 	}
 	for i, r := range records {
+		r.Replaced = "" // the hash does not cover it
 		var err error
 		if headers[i], err = r.Header(c.wallet.Chain()); err != nil {
 			return nil, fmt.Errorf("%w: record %s: %w", ErrIntegrity, r.ID, err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ward-health/ward"
@@ -179,6 +180,7 @@ func TestTheWholeStory(t *testing.T) {
 	var late bytes.Buffer
 	_, err = p.reader.Get(p.ctx, id, treat, &late)
 	p.wants(err, ward.ErrNoGrant)
+	p.wants(err, consent.ErrRevoked) // which says why
 	_, err = p.reader.Access(p.ctx, grant, []record.ID{id}, treat)
 	p.wants(err, consent.ErrRevoked)
 
@@ -547,21 +549,21 @@ func TestClaimSurvivesACrash(t *testing.T) {
 }
 
 func TestGrantSaysWhenMembersDoNotAccept(t *testing.T) {
-	p := meet(t)
-	for _, m := range p.Members()[:2] {
-		p.Tardy[m] = true
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, 200*time.Millisecond)
-	defer cancel()
-	id, err := p.patient.Grant(ctx, ward.Terms{To: readerName, Type: "clinical"})
-	p.wants(err, consent.ErrPending)
-	if id == "" {
-		t.Fatal("the grant is on the chain, and its id was not returned")
-	}
-	p.Accept()
-	if g, err := p.patient.ShowGrant(p.ctx, id); err != nil || g.Status != consent.StatusActive {
-		t.Errorf("%v, %v", g, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := meet(t)
+		for _, m := range p.Members()[:2] {
+			p.Tardy[m] = true
+		}
+		id, err := p.patient.Grant(p.ctx, ward.Terms{To: readerName, Type: "clinical"})
+		p.wants(err, consent.ErrPending)
+		if id == "" {
+			t.Fatal("the grant is on the chain, and its id was not returned")
+		}
+		p.Accept()
+		if g, err := p.patient.ShowGrant(p.ctx, id); err != nil || g.Status != consent.StatusActive {
+			t.Errorf("%v, %v", g, err)
+		}
+	})
 }
 
 // TestNothingSecretIsLogged looks for what nobody may see in the log and in

@@ -22,7 +22,7 @@ type Entry struct {
 	Dated    time.Time
 	Put      time.Time // block time
 	Replaces record.ID
-	Replaced record.ID
+	Replaced record.ID // what superseded it; not said of a record that an access opened
 	Erased   bool
 
 	// The rest is sealed: zero in what Find returns.

@@ -167,17 +167,14 @@ func (c *Client) activated(ctx context.Context, id consent.GrantID) error {
 	}
 }
 
-// statusError returns why a new grant does not stand.
+// statusError returns why a new grant does not stand. One that is early, or used
+// already, does.
 func statusError(s consent.Status) error {
 	switch s {
-	case consent.StatusRevoked:
-		return consent.ErrRevoked
-	case consent.StatusExpired:
-		return consent.ErrExpired
-	case consent.StatusLost:
-		return consent.ErrLost
+	case consent.StatusRevoked, consent.StatusExpired, consent.StatusLost:
+		return notLive[s]
 	}
-	return nil // active, or early, or used already
+	return nil
 }
 
 // RevokeOptions say what else a revocation does.

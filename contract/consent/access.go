@@ -19,12 +19,16 @@ const (
 	approvalTag = "WARD-V1-APPROVAL"
 )
 
-// RecordsHash returns the hash over the encodings of records.
+// RecordsHash returns the hash over the encodings of records without what
+// superseded them: that may change between the access and its answers, and is
+// nothing to the reader.
 func RecordsHash(records []*record.Record) ([32]byte, error) {
 	h := sha256.New()
 	h.Write([]byte(recordsTag))
 	for _, r := range records {
-		b, err := chain.Marshal(r)
+		fixed := *r
+		fixed.Replaced = ""
+		b, err := chain.Marshal(&fixed)
 		if err != nil {
 			return [32]byte{}, err
 		}
@@ -66,13 +70,17 @@ func ApprovalStatement(chainID string, reader identity.Name, method string, args
 	return append(b, body...), nil
 }
 
-func access(call *ledger.Call, reader *identity.Identity, raw []byte) ([]byte, error) {
+func access(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args AccessArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
 	}
 	if !args.Purpose.Valid() || !wellFormed(args.Records, args.Transport, args.Approvals) {
 		return nil, ErrMalformed
+	}
+	reader, err := person(call, MethodAccess)
+	if err != nil {
+		return nil, err
 	}
 	g, err := lean(call.State, args.Grant)
 	if err != nil {
@@ -111,6 +119,7 @@ func access(call *ledger.Call, reader *identity.Identity, raw []byte) ([]byte, e
 		return nil, ErrApproval
 	}
 	g.Uses++
+	g.Used = call.Time
 	if err := saveGrant(call.State, g); err != nil {
 		return nil, err
 	}
@@ -122,13 +131,17 @@ func access(call *ledger.Call, reader *identity.Identity, raw []byte) ([]byte, e
 // another is the rule for emergencies: the signature of another clinician.
 var another = CoSigners{Count: 1, Attribute: identity.Emergency}
 
-func emergency(call *ledger.Call, reader *identity.Identity, raw []byte) ([]byte, error) {
+func emergency(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args EmergencyArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
 	}
 	if !wellFormed(args.Records, args.Transport, args.Approvals) {
 		return nil, ErrMalformed
+	}
+	reader, err := person(call, MethodEmergency)
+	if err != nil {
+		return nil, err
 	}
 	owner, err := lookup(call, args.Owner, ErrUnknown)
 	if err != nil {
@@ -291,13 +304,17 @@ const (
 	OutcomeAbuse     = "abuse" // members stop answering
 )
 
-func review(call *ledger.Call, reviewer *identity.Identity, raw []byte) error {
+func review(call *ledger.Call, raw []byte) error {
 	var args ReviewArgs
 	if err := parse(raw, &args); err != nil {
 		return err
 	}
 	if args.Outcome != OutcomeJustified && args.Outcome != OutcomeAbuse {
 		return ErrMalformed
+	}
+	reviewer, err := person(call, MethodReview)
+	if err != nil {
+		return err
 	}
 	a, err := LookupAccess(call.State, args.Access)
 	switch {
