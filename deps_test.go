@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"contract/query":         {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
 
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
-	"internal/wardtest": {"./chain", "./chain/audit", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/pairing", "./pre", "./store", "./store/mem", "./wallet", "./pre/insecuretrusteddealer"}, // for tests only
+	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
 
 	"node":          {"./"},
 	"node/devnet":   {"./"},
@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"node/api/apitest": {"./", "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/api", "./store", "./store/mem", "golang.org/x/mod/sumdb/tlog"}, // for tests only
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
-	"cli":              {"./chain", "./chain/audit", "./cli/sniff", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},
+	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},
 	"cli/sniff":        {"./pre"},
 	"cli/ward":         {"./cli"},
 	"examples/records": {},
@@ -88,6 +88,7 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 var testsAlsoImport = map[string][]string{
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
+	"node":           {"github.com/anishathalye/porcupine"},
 	"cli":            {"github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
 	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},

@@ -37,7 +37,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // commands returns what Ward can do.
 func (s *session) commands() []*urfave.Command {
-	return []*urfave.Command{s.demo(), s.version()}
+	return []*urfave.Command{s.demo(), s.audit(), s.chain(), s.version()}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, commands func(*session) []*urfave.Command) (exit int) {
@@ -91,7 +91,7 @@ func (s *session) run(ctx context.Context, args []string) (data any, name string
 		return s.data, "", nil
 	case line.version:
 		line.choose(app.Command("version"))
-	case len(line.path) == 0:
+	case len(line.commands()) > 0:
 		return nil, "", s.noCommand(line)
 	}
 	if err := line.checkVariables(); err != nil {
@@ -173,7 +173,10 @@ func (s *session) noCommand(line *commandLine) error {
 	if !s.json {
 		s.helpTo(s.stderr, line)
 	}
-	return usagef("no command given").withHint("try `ward demo`")
+	if len(line.path) == 0 {
+		return usagef("no command given").withHint("try `ward demo`")
+	}
+	return usagef("%s what?", line.name()).withHint("`ward %s` lists the commands", line.name()+" --help")
 }
 
 // ExitCodes returns the exit codes with what they mean, in ascending order. A

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +120,7 @@ func (s *story) readBack(ctx context.Context, t pre.Type, group []*item, bar *ba
 func (s *story) typesTable() {
 	rows := [][]string{}
 	for _, t := range slices.Sorted(maps.Keys(s.report.Types)) {
-		rows = append(rows, []string{t, strings.Repeat(" ", max(0, 5-len(fmt.Sprint(s.report.Types[t])))) + fmt.Sprint(s.report.Types[t])})
+		rows = append(rows, []string{t, fmt.Sprint(s.report.Types[t])})
 	}
 	s.table([]string{"TYPE", "FILES"}, rows)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/cli/sniff"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -101,6 +103,24 @@ func TestMismatchesAreAFailure(t *testing.T) {
 		if err := d.verdict(); err == nil || explain(err).exit != exitIntegrity {
 			t.Errorf("%+v: %v", r, err)
 		}
+	}
+}
+
+// TestWhatIsNotRefusedIsAFailure: the demo does not say so when it is not so.
+func TestWhatIsNotRefusedIsAFailure(t *testing.T) {
+	s := &story{demo: &demo{session: &session{ui: newUI(io.Discard, io.Discard)}, report: new(demoReport)}}
+	who := &person{name: "dr.lee@east"}
+	if err := s.refused(who, "reads", nil, consent.ErrRevoked); err == nil || explain(err).exit != exitIntegrity {
+		t.Errorf("not refused at all: %v", err)
+	}
+	if err := s.refused(who, "reads", consent.ErrType, consent.ErrRevoked); !errors.Is(err, consent.ErrType) {
+		t.Errorf("refused for another reason: %v", err)
+	}
+	if s.report.Refusals != 0 || len(s.report.Refused) != 0 {
+		t.Errorf("counted: %+v", s.report)
+	}
+	if err := s.refused(who, "reads", fmt.Errorf("access: %w", consent.ErrRevoked), consent.ErrRevoked); err != nil || s.report.Refusals != 1 {
+		t.Errorf("refused: %v, %+v", err, s.report)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/ward-health/ward"
@@ -160,6 +161,7 @@ var known = []struct {
 	{ward.ErrNotReady, "not-ready", exitNotReady, "", ""},
 	{ward.ErrStale, "stale", exitFailure, "", "the node is catching up: try again in a moment, or another node"},
 	{ward.ErrBusy, "busy", exitFailure, "", "try again in a moment"},
+	{fs.ErrNotExist, "not-found", exitNotFound, "", ""},
 	{context.DeadlineExceeded, "timeout", exitFailure, "it took too long", ""},
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -37,6 +38,21 @@ func fit(head table.Row, rows [][]string, width int) []table.Row {
 	room = max(room, 8)
 	for _, row := range out {
 		row[last] = text.Snip(row[last].(string), room, "…")
+	}
+	return out
+}
+
+// alignment puts numbers to the right.
+func alignment(columns int, rows [][]string) (out []table.ColumnConfig) {
+	for j := range columns {
+		numbers := len(rows) > 0
+		for _, row := range rows {
+			_, err := strconv.ParseInt(row[j], 10, 64)
+			numbers = numbers && (err == nil || row[j] == "")
+		}
+		if numbers {
+			out = append(out, table.ColumnConfig{Number: j + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		}
 	}
 	return out
 }

@@ -94,6 +94,7 @@ func (u *ui) table(headings []string, rows [][]string) {
 	for i, h := range headings {
 		head[i] = u.tr(h)
 	}
+	t.SetColumnConfigs(alignment(len(head), rows))
 	t.AppendHeader(head)
 	t.AppendRows(fit(head, rows, u.width()))
 	for _, line := range splitLines(t.Render()) {

@@ -24,7 +24,13 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
-			"json":  jsonField,
+			"flip": func(ts *testscript.TestScript, _ bool, args []string) {
+				rewrite(ts, args, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+			},
+			"truncate": func(ts *testscript.TestScript, _ bool, args []string) {
+				rewrite(ts, args, func(b []byte) []byte { return b[:len(b)/2] })
+			},
+			"json": jsonField,
 		},
 		Condition: func(cond string) (bool, error) { return cond == "long" && !testing.Short(), nil },
 		Setup: func(env *testscript.Env) error {
@@ -101,4 +107,14 @@ func jsonField(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s is %s, want %s", args[0], got, want)
 		}
 	}
+}
+
+// rewrite changes a file: flip FILE, truncate FILE.
+func rewrite(ts *testscript.TestScript, args []string, change func([]byte) []byte) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: flip FILE, or truncate FILE")
+	}
+	b, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), change(b), 0o600))
 }

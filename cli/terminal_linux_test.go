@@ -83,8 +83,8 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	seen := shows(t, 40, func(tty *os.File) { newUI(tty, io.Discard).table([]string{"TYPE", "BYTES", "TITLE"}, rows) })
 	want := "" +
 		"  TYPE               BYTES  TITLE\r\n" +
-		"  clinical/exam/lab  1258   糖化血红蛋…\r\n" +
-		"  clinical/allergy   887    Penicillin\r\n"
+		"  clinical/exam/lab   1258  糖化血红蛋…\r\n" +
+		"  clinical/allergy     887  Penicillin\r\n"
 	if seen != want {
 		t.Errorf("a narrow terminal shows\n%s\nwant\n%s", seen, want)
 	}

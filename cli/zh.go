@@ -35,6 +35,8 @@ var inChinese = map[string]string{
 	"flag %s is on or off: %q is neither true nor false":                       "选项 %s 只能开或关：%q 既不是 true 也不是 false",
 	"unexpected argument %q":                                                   "多余的参数 %q",
 	"unknown language %q: choose en or zh":                                     "未知语言 %q：请选 en 或 zh",
+	"%s what?":                                                                 "%s 什么？",
+	"`ward %s` lists the commands":                                             "`ward %s` 列出全部命令",
 	"no command given":                                                         "没有给出命令",
 	"try `ward demo`":                                                          "试试 `ward demo`",
 	"interrupted":                                                              "已中断",
@@ -100,6 +102,43 @@ var inChinese = map[string]string{
 	"no grant covers these records":                                   "没有授权包括这些病历",
 	"ask the patient for one":                                         "请向患者申请授权",
 	"the node is catching up: try again in a moment, or another node": "该节点正在追赶：请稍后再试，或换一个节点",
+
+	// Verifying.
+	"the log of the consortium": "联盟的日志",
+	"check an exported chain offline: links, trees, signatures, certificates": "离线检查导出的链：链接、哈希树、签名、证书",
+	"FILE": "文件",
+	`Reads an exported chain from a file, or from stdin if FILE is "-", and names the
+first broken link if there is one. Needs nothing but the consortium file.
+
+Examples:
+  ward chain verify chain.export --consortium consortium.json`: `从文件（"-" 表示标准输入）读取导出的链，若有断裂则指出第一处。只需要联盟文件。
+
+示例：
+  ward chain verify chain.export --consortium consortium.json`,
+	"who did what, and whether it was right":                                        "谁做了什么，以及是否合规",
+	"check an exported chain offline, and that every result follows from the rules": "离线检查导出的链，并确认每个结果都符合规则",
+	`Does what chain verify does, and runs every transaction again under the rules of
+this version of Ward: so it finds a false result even if the members certified it
+together.
+
+Examples:
+  ward audit verify chain.export --consortium consortium.json`: `在 chain verify 的基础上，按本版本 Ward 的规则重新执行每笔交易：即使成员们共同认证了
+错误的结果也能发现。
+
+示例：
+  ward audit verify chain.export --consortium consortium.json`,
+	"the consortium file that you trust":     "您所信任的联盟文件",
+	"which file?":                            "哪个文件？",
+	"give an exported chain, or - for stdin": "请给出导出的链，或用 - 表示标准输入",
+	"WARD_CONSORTIUM names the file, too":    "也可用 WARD_CONSORTIUM 指定该文件",
+	"checking":                               "检查",
+	"TRANSACTION":                            "交易",
+	"DONE":                                   "成功",
+	"REFUSED":                                "拒绝",
+	"chain %s: %d transactions in %d blocks until %s":         "链 %s：%d 笔交易，%d 个区块，截至 %s",
+	"every signature, link, tree and certificate is in order": "每个签名、链接、哈希树和证书都无误",
+	"every result follows from the rules":                     "每个结果都符合规则",
+	"and every result follows from the rules;":                "每个结果都符合规则；",
 
 	// The demo.
 	"four hospitals, a patient, doctors and records, all on this machine": "在本机演示四家医院、一位患者、几位医生和病历",
@@ -171,9 +210,9 @@ Examples:
 	"reads with Dr Lee's grant": "使用李医生的授权读取",
 	"reads for treatment":       "以治疗为由读取",
 	"reads an exam again":       "再次读取检查",
-	"%.0f ms until no hospital answers for the grant any more":                              "%.0f 毫秒后，再没有医院为该授权作答",
-	"%d transactions in %d blocks: every signature, link, tree and certificate is in order": "%d 笔交易，%d 个区块：每个签名、链接、哈希树和证书都无误",
-	"checked with nothing but consortium.json and the exported chain of %d bytes":           "只用 consortium.json 和导出的 %d 字节链数据即可验证",
+	"%.0f ms until no hospital answers for the grant any more":                               "%.0f 毫秒后，再没有医院为该授权作答",
+	"%d transactions in %d blocks: every signature, link, tree and certificate is in order,": "%d 笔交易，%d 个区块：每个签名、链接、哈希树和证书都无误，",
+	"checked with nothing but consortium.json and the exported chain of %d bytes":            "只用 consortium.json 和导出的 %d 字节链数据即可验证",
 	"putting":   "写入",
 	"comparing": "比对",
 	"%d records, %d bytes put: %.0f records/s": "写入 %d 份病历，%d 字节：每秒 %.0f 份",
