@@ -20,6 +20,14 @@ func (w *world) access(args consent.AccessArgs) chain.Result {
 	return w.do(reader, consent.MethodAccess, args)
 }
 
+// numbered returns ascending ids of no records.
+func numbered(n int) (ids []record.ID) {
+	for i := range n {
+		ids = append(ids, record.ID(fmt.Sprintf("r-%026d", i)))
+	}
+	return ids
+}
+
 func TestAccessIsRefused(t *testing.T) {
 	w := newWorld(t)
 	before := w.put(patient, "clinical/exam", 1)
@@ -49,7 +57,8 @@ func TestAccessIsRefused(t *testing.T) {
 		"no records":                  {consent.ErrMalformed, of()},
 		"a record twice":              {consent.ErrMalformed, of(id, id)},
 		"records out of order":        {consent.ErrMalformed, func(a *consent.AccessArgs) { of(id, second)(a); slices.Reverse(a.Records) }},
-		"too many records":            {consent.ErrMalformed, func(a *consent.AccessArgs) { a.Records = make([]record.ID, consent.MaxRecords+1) }},
+		"too many records":            {consent.ErrMalformed, func(a *consent.AccessArgs) { a.Records = numbered(consent.MaxRecords + 1) }},
+		"as many as one may ask":      {consent.ErrRecord, func(a *consent.AccessArgs) { a.Records = numbered(consent.MaxRecords) }},
 		"a purpose that is none":      {consent.ErrMalformed, purpose("FUN")},
 		"no purpose":                  {consent.ErrMalformed, purpose("")},
 		"answers for everybody":       {consent.ErrMalformed, func(a *consent.AccessArgs) { a.Transport = make([]byte, 32) }},

@@ -77,6 +77,7 @@ type Grant struct {
 	Renews     GrantID // the grant that it replaces, or ""
 	Ended      int64   // block time at which it was revoked or replaced; 0 if it is not
 	EndedBy    uint64  // leaf index of what ended it
+	Used       int64   // block time of the last access; 0 if there was none
 }
 
 // Status says where a grant stands.

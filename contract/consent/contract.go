@@ -17,32 +17,43 @@ func New() ledger.Contract { return contract{} }
 
 // Apply implements ledger.Contract.
 func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
-	caller, err := identity.Authorize(call, Contract, method)
-	if errors.Is(err, identity.ErrDenied) {
-		return nil, ErrDenied
-	}
-	if err != nil {
-		return nil, err
-	}
 	switch method {
 	case MethodGrant:
-		return nil, grant(call, caller.Identity, args)
+		return nil, grant(call, args)
 	case MethodAccept:
-		return nil, accept(call, caller.Member, args)
+		return nil, accept(call, args)
 	case MethodRevoke:
-		return nil, revoke(call, caller.Identity, args)
+		return nil, revoke(call, args)
 	case MethodAccess:
-		return access(call, caller.Identity, args)
+		return access(call, args)
 	case MethodEmergency:
-		return emergency(call, caller.Identity, args)
+		return emergency(call, args)
 	case MethodReview:
-		return nil, review(call, caller.Identity, args)
+		return nil, review(call, args)
 	case MethodRequest:
-		return nil, request(call, caller.Identity, args)
+		return nil, request(call, args)
 	case MethodDeny:
-		return nil, deny(call, caller.Identity, args)
+		return nil, deny(call, args)
 	}
 	return nil, ErrDenied
+}
+
+// authorize returns who signed, or ErrDenied.
+func authorize(call *ledger.Call, method string) (identity.Caller, error) {
+	caller, err := identity.Authorize(call, Contract, method)
+	if errors.Is(err, identity.ErrDenied) {
+		return caller, ErrDenied
+	}
+	return caller, err
+}
+
+// person is authorize for methods that only identities call.
+func person(call *ledger.Call, method string) (*identity.Identity, error) {
+	caller, err := authorize(call, method)
+	if err == nil && caller.Identity == nil {
+		err = ErrDenied
+	}
+	return caller.Identity, err
 }
 
 func parse(args []byte, v any) error {
@@ -61,12 +72,11 @@ func lookup(call *ledger.Call, name identity.Name, unknown chain.Code) (*identit
 	return id, err
 }
 
-// authority returns the consortium's extraction key with the authority that
-// holds it, or ErrNoKey.
-func authority(call *ledger.Call) (pre.PublicKey, *keys.Authority, error) {
-	p, a, err := keys.InForce(call.Of(keys.Contract), call.Consortium)
+// authority returns the authority in force and its sharing, or ErrNoKey.
+func authority(call *ledger.Call) (*keys.Authority, *pre.Sharing, error) {
+	a, s, err := keys.InForce(call.Of(keys.Contract), call.Consortium)
 	if errors.Is(err, keys.ErrNoKey) {
-		return p, nil, ErrNoKey
+		return nil, nil, ErrNoKey
 	}
-	return p, a, err
+	return a, s, err
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/ward-health/ward/pre"
 )
 
-func grant(call *ledger.Call, owner *identity.Identity, raw []byte) error {
+func grant(call *ledger.Call, raw []byte) error {
 	var args GrantArgs
 	if err := parse(raw, &args); err != nil {
 		return err
@@ -23,6 +23,10 @@ func grant(call *ledger.Call, owner *identity.Identity, raw []byte) error {
 	id, err := ParseID(dealt.ID())
 	if err != nil {
 		return ErrMalformed
+	}
+	owner, err := person(call, MethodGrant)
+	if err != nil {
+		return err
 	}
 	if known, err := call.State.Get([]byte(keyGrant + string(id))); err != nil {
 		return err
@@ -71,7 +75,7 @@ func checkTerms(args *GrantArgs, dealt *pre.Grant, call *ledger.Call) error {
 // checkParties checks that the grant is what owner, recipient and members make
 // of each other now. It returns the authority that it is dealt to.
 func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, dealt *pre.Grant) (*keys.Authority, error) {
-	p, a, err := authority(call)
+	a, sharing, err := authority(call)
 	if err != nil {
 		return nil, err
 	}
@@ -82,16 +86,12 @@ func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, 
 	if last.Moving() {
 		return nil, ErrMoving
 	}
-	from, err := owner.Recipient(call.Chain, p)
+	from, err := owner.Recipient(call.Chain, sharing.Key())
 	if err != nil {
 		return nil, err
 	}
 	if dealt.Owner().Name != from.Name || dealt.Owner().Chain != from.Chain {
 		return nil, ErrDenied
-	}
-	sharing, err := a.Sharing()
-	if err != nil {
-		return nil, err
 	}
 	if !bytes.Equal(dealt.Owner().Description(), from.Description()) || dealt.Sharing().Generation() != sharing.Generation() {
 		return nil, ErrStale
@@ -103,7 +103,7 @@ func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, 
 	if err != nil {
 		return nil, err
 	}
-	to, err := recipient.Recipient(call.Chain, p)
+	to, err := recipient.Recipient(call.Chain, sharing.Key())
 	if err != nil {
 		return nil, err
 	}
@@ -178,9 +178,13 @@ func end(call *ledger.Call, g *Grant) error {
 	return emit(call, EventRevoke, g)
 }
 
-func revoke(call *ledger.Call, owner *identity.Identity, raw []byte) error {
+func revoke(call *ledger.Call, raw []byte) error {
 	var args RevokeArgs
 	if err := parse(raw, &args); err != nil {
+		return err
+	}
+	owner, err := person(call, MethodRevoke)
+	if err != nil {
 		return err
 	}
 	g, err := Lookup(call.State, args.Grant)
@@ -195,7 +199,7 @@ func revoke(call *ledger.Call, owner *identity.Identity, raw []byte) error {
 	return end(call, g)
 }
 
-func accept(call *ledger.Call, member *chain.Member, raw []byte) error {
+func accept(call *ledger.Call, raw []byte) error {
 	var args AcceptArgs
 	if err := parse(raw, &args); err != nil {
 		return err
@@ -208,6 +212,13 @@ func accept(call *ledger.Call, member *chain.Member, raw []byte) error {
 			return ErrMalformed
 		}
 	}
+	caller, err := authorize(call, MethodAccept)
+	if err != nil {
+		return err
+	}
+	if caller.Member == nil {
+		return ErrDenied
+	}
 	a, err := keys.Current(call.Of(keys.Contract))
 	if err != nil {
 		return err
@@ -215,7 +226,7 @@ func accept(call *ledger.Call, member *chain.Member, raw []byte) error {
 	var counted []Accept
 	var refused error
 	for _, x := range args.Accepts {
-		err := acceptOne(call, member, a, x)
+		err := acceptOne(call, caller.Member, a, x)
 		switch code, ok := err.(chain.Code); {
 		case err == nil:
 			counted = append(counted, x)

@@ -1,6 +1,7 @@
 package consent_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -11,7 +12,6 @@ import (
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/keys/keystest"
-	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -111,9 +111,7 @@ func TestSelfCustodyIsNotUndoneByAGrant(t *testing.T) {
 func TestNoGrantBeforeTheConsortiumHasItsKeys(t *testing.T) {
 	w := newWorld(t)
 	o := w.offer(patient, reader, "clinical", terms{})
-	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), map[string]ledger.Contract{
-		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
-	})
+	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), contracts())
 	bare := &world{TB: t, c: c, members: keystest.New(t, c), sealed: w.sealed}
 	bare.register(patient)
 	bare.register(reader, identity.Emergency)
@@ -203,7 +201,13 @@ func TestAcceptIsRefused(t *testing.T) {
 		return w.run(who, consent.Contract, consent.MethodAccept, args, nil)
 	}
 	w.refused(send("east", consent.AcceptArgs{}), consent.ErrMalformed)
-	w.refused(send("east", consent.AcceptArgs{Accepts: make([]consent.Accept, consent.MaxAccepts+1)}), consent.ErrMalformed)
+	var many consent.AcceptArgs
+	for i := range consent.MaxAccepts + 1 {
+		many.Accepts = append(many.Accepts, consent.Accept{Grant: consent.GrantID(fmt.Sprintf("g-%026d", i)), OK: true})
+	}
+	w.refused(send("east", many), consent.ErrMalformed)
+	many.Accepts = many.Accepts[1:]
+	w.refused(send("east", many), consent.ErrUnknown)
 	w.refused(send("east", consent.AcceptArgs{Accepts: []consent.Accept{both.Accepts[1], both.Accepts[0]}}), consent.ErrMalformed)
 	w.refused(send("east", consent.AcceptArgs{Accepts: []consent.Accept{both.Accepts[0], both.Accepts[0]}}), consent.ErrMalformed)
 	w.refused(send("east", consent.AcceptArgs{Accepts: []consent.Accept{{Grant: "g-aaaaaaaaaaaaaaaaaaaaaaaaaa", OK: true}}}), consent.ErrUnknown)

@@ -2,7 +2,6 @@ package consent
 
 import (
 	"github.com/ward-health/ward/chain/ledger"
-	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -14,13 +13,17 @@ const (
 	RequestWithdrawn = "withdrawn"
 )
 
-func request(call *ledger.Call, from *identity.Identity, raw []byte) error {
+func request(call *ledger.Call, raw []byte) error {
 	var args RequestArgs
 	if err := parse(raw, &args); err != nil {
 		return err
 	}
 	if _, err := pre.ParseType(string(args.Type)); err != nil || !args.Purpose.Valid() || args.NotAfter < 0 {
 		return ErrMalformed
+	}
+	from, err := person(call, MethodRequest)
+	if err != nil {
+		return err
 	}
 	if args.NotAfter != 0 && args.NotAfter <= call.Time {
 		return ErrExpired
@@ -66,9 +69,13 @@ func settle(call *ledger.Call, q *Request, state string) error {
 	return saveRequest(call, q)
 }
 
-func deny(call *ledger.Call, by *identity.Identity, raw []byte) error {
+func deny(call *ledger.Call, raw []byte) error {
 	var args DenyArgs
 	if err := parse(raw, &args); err != nil {
+		return err
+	}
+	by, err := person(call, MethodDeny)
+	if err != nil {
 		return err
 	}
 	q, err := LookupRequest(call.State, args.Request)

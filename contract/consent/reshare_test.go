@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/keys"
@@ -74,6 +75,48 @@ func TestGrantsSurviveReshareToFiveMembersAndBack(t *testing.T) {
 		if err != nil || lost || sharing.Generation() != 3 || len(holders) != 4 {
 			t.Errorf("grant %s: %v, %v, %v, %v", x, sharing, holders, lost, err)
 		}
+	}
+	w.replay()
+}
+
+// replay executes the whole chain again, with contracts that remember nothing.
+func (w *world) replay() {
+	w.Helper()
+	x, err := ledger.NewExecutor(contracts())
+	if err != nil {
+		w.Fatal(err)
+	}
+	head, writes, err := ledger.Genesis(w.c.Founding)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var state ledgertest.State
+	state.Apply(writes)
+	for _, b := range w.c.Blocks {
+		out, err := x.Replay(head, &state, b)
+		if err != nil {
+			w.Fatal(err)
+		}
+		state.Apply(out.Writes)
+		head = out.Head
+	}
+}
+
+// TestTheLastUseIsAnsweredAfterACeremony: a grant that is used up moves as long
+// as somebody may wait for an answer, and no longer.
+func TestTheLastUseIsAnsweredAfterACeremony(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(patient, reader, "clinical", terms{Conditions: consent.Conditions{MaxUses: 1}})
+	w.must(w.access(w.ask(g, w.put(patient, "clinical", 1))))
+	index := w.last()
+	w.members.Open().Finish()
+	if err := w.serveable(index, w.now()); err != nil {
+		t.Errorf("members refuse: %v", err)
+	}
+	w.wait(consent.AnswerWindow)
+	r := w.members.Open()
+	if len(r.Description.Secrets) != 2 {
+		t.Errorf("the ceremony moves %d grants", len(r.Description.Secrets)-2)
 	}
 }
 

@@ -242,7 +242,7 @@ func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) boo
 			if err != nil {
 				return err
 			}
-			if g.Ended != 0 || g.expired(time) || g.usedUp() {
+			if g.Ended != 0 || g.expired(time) || g.usedUp() && time-g.Used > AnswerWindow.Milliseconds() {
 				continue
 			}
 			b, err := load[body](r, []byte(keyBody+id))

@@ -42,11 +42,16 @@ type world struct {
 	signers map[identity.Name]string // names of their keys, if they rotated
 }
 
+// contracts are fresh ones.
+func contracts() map[string]ledger.Contract {
+	return map[string]ledger.Contract{
+		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
+	}
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), map[string]ledger.Contract{
-		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
-	})
+	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), contracts())
 	w := &world{
 		TB: t, c: c, members: keystest.Found(t, c), sealed: make(map[consent.GrantID][]*pre.Share), custody: make(map[identity.Name]*pre.CustodyKey),
 	}
@@ -378,3 +383,5 @@ func (w *world) serveable(index uint64, at int64) error {
 	}
 	return consent.Serveable(w.of(consent.Contract), w.of(record.Contract), w.of(identity.Contract), w.of(keys.Contract), a, at)
 }
+
+func idsOf(ids ...record.ID) []record.ID { return ids }

@@ -3,7 +3,6 @@ package keys
 import (
 	"slices"
 
-	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/dkg"
 	"github.com/ward-health/ward/dkg/threshold"
@@ -11,9 +10,13 @@ import (
 
 // closePhase runs the ceremony anew with this transaction as a tick and records
 // what became of it.
-func (c *contract) closePhase(call *ledger.Call, by *chain.Member, raw []byte) ([]byte, error) {
+func (c *contract) closePhase(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args CloseArgs
 	if err := parse(raw, &args); err != nil {
+		return nil, err
+	}
+	by, err := member(call, MethodClose)
+	if err != nil {
 		return nil, err
 	}
 	cer, h, err := open(call.State, args.Number)

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"errors"
 
@@ -21,26 +22,37 @@ func New(live Live) ledger.Contract { return &contract{live: live, writes: write
 
 // Apply implements ledger.Contract.
 func (c *contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
-	caller, err := identity.Authorize(call, Contract, method)
-	if errors.Is(err, identity.ErrDenied) {
-		return nil, ErrDenied
-	}
-	if err != nil {
-		return nil, err
-	}
 	switch method {
 	case MethodPost:
 		return c.post(call, args)
 	case MethodRequest:
-		return request(call, caller.Identity, args)
+		return request(call, args)
 	case MethodAnnounce:
-		return announce(call, caller.Member, args)
+		return announce(call, args)
 	case MethodOpen:
 		return c.open(call, args)
 	case MethodClose:
-		return c.closePhase(call, caller.Member, args)
+		return c.closePhase(call, args)
 	}
 	return nil, ErrDenied
+}
+
+// authorize returns who signed, or ErrDenied.
+func authorize(call *ledger.Call, method string) (identity.Caller, error) {
+	caller, err := identity.Authorize(call, Contract, method)
+	if errors.Is(err, identity.ErrDenied) {
+		return caller, ErrDenied
+	}
+	return caller, err
+}
+
+// member is authorize for methods that only members call.
+func member(call *ledger.Call, method string) (*chain.Member, error) {
+	caller, err := authorize(call, method)
+	if err == nil && caller.Member == nil {
+		err = ErrDenied
+	}
+	return caller.Member, err
 }
 
 func parse(args []byte, v any) error {
@@ -52,7 +64,7 @@ func parse(args []byte, v any) error {
 
 func decode(b []byte, v any) error { return chain.Unmarshal(b, v) }
 
-func announce(call *ledger.Call, member *chain.Member, raw []byte) ([]byte, error) {
+func announce(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args AnnounceArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
@@ -60,7 +72,11 @@ func announce(call *ledger.Call, member *chain.Member, raw []byte) ([]byte, erro
 	if !ValidTransport(args.Transport) {
 		return nil, ErrMalformed
 	}
-	return nil, call.State.Set([]byte(keyTransport+member.Name), args.Transport)
+	m, err := member(call, MethodAnnounce)
+	if err != nil {
+		return nil, err
+	}
+	return nil, call.State.Set([]byte(keyTransport+m.Name), args.Transport)
 }
 
 // ValidTransport reports whether a public transport key is the canonical
@@ -94,7 +110,7 @@ func allOnes(b []byte) bool {
 	return true
 }
 
-func request(call *ledger.Call, who *identity.Identity, raw []byte) ([]byte, error) {
+func request(call *ledger.Call, raw []byte) ([]byte, error) {
 	var args RequestArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
@@ -102,11 +118,18 @@ func request(call *ledger.Call, who *identity.Identity, raw []byte) ([]byte, err
 	if _, err := pre.ParseType(string(args.Type)); err != nil || args.Inbox && args.Type != "" || !ValidTransport(args.Transport) {
 		return nil, ErrMalformed
 	}
-	p, _, err := InForce(call.State, call.Consortium)
+	caller, err := authorize(call, MethodRequest)
 	if err != nil {
 		return nil, err
 	}
-	id, err := who.Recipient(call.Chain, p)
+	if caller.Identity == nil {
+		return nil, ErrDenied
+	}
+	_, s, err := InForce(call.State, call.Consortium)
+	if err != nil {
+		return nil, err
+	}
+	id, err := caller.Identity.Recipient(call.Chain, s.Key())
 	if err != nil {
 		return nil, err
 	}
@@ -117,26 +140,22 @@ func request(call *ledger.Call, who *identity.Identity, raw []byte) ([]byte, err
 	return chain.Marshal(RequestResult{Identity: id.Description()})
 }
 
-// InForce returns the consortium's extraction key and the authority that holds
-// its shares, or ErrNoKey unless there are both and they are of one key.
-func InForce(r ledger.Reader, k *chain.Consortium) (pre.PublicKey, *Authority, error) {
+// InForce returns the authority in force and its sharing of the identity key,
+// or ErrNoKey unless its key is the extraction key of the consortium file.
+func InForce(r ledger.Reader, k *chain.Consortium) (*Authority, *pre.Sharing, error) {
 	a, err := Current(r)
 	if err != nil {
-		return pre.PublicKey{}, nil, err
+		return nil, nil, err
 	}
 	if a == nil || len(k.ExtractionKey) == 0 {
-		return pre.PublicKey{}, nil, ErrNoKey
-	}
-	p, err := pre.ParsePublicKey(k.ExtractionKey)
-	if err != nil {
-		return pre.PublicKey{}, nil, err
+		return nil, nil, ErrNoKey
 	}
 	s, err := a.Sharing()
 	if err != nil {
-		return pre.PublicKey{}, nil, err
+		return nil, nil, err
 	}
-	if !s.Key().Equal(p) {
-		return pre.PublicKey{}, nil, ErrNoKey
+	if !bytes.Equal(s.Key().Bytes(), k.ExtractionKey) {
+		return nil, nil, ErrNoKey
 	}
-	return p, a, nil
+	return a, s, nil
 }

@@ -68,7 +68,7 @@ func FuzzApply(f *testing.F) {
 		switch code := out.Block.Results[0].Code; {
 		case code == chain.ErrFault, code == chain.ErrFailed:
 			t.Fatalf("%s panics or runs over a limit: %x", method.name, args)
-		case !parsed && code != keys.ErrMalformed && code != keys.ErrDenied:
+		case !parsed && code != keys.ErrMalformed:
 			t.Fatalf("%s takes %x: %q", method.name, args, code)
 		}
 	})

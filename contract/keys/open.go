@@ -35,6 +35,9 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 			return nil, ErrMalformed
 		}
 	}
+	if _, err := member(call, MethodOpen); err != nil {
+		return nil, err
+	}
 	last, err := Latest(call.State)
 	if err != nil {
 		return nil, err

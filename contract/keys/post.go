@@ -20,6 +20,9 @@ func (c *contract) post(call *ledger.Call, raw []byte) ([]byte, error) {
 		args.Parts > 1 && phase != dkg.PhaseDeal || (args.About != 0) != (phase == dkg.PhaseComplain) {
 		return nil, ErrMalformed
 	}
+	if _, err := authorize(call, MethodPost); err != nil { // the ceremony says who
+		return nil, err
+	}
 	cer, h, err := open(call.State, args.Number)
 	if err != nil {
 		return nil, err

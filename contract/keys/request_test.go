@@ -123,9 +123,11 @@ func TestRequestNamesTheIdentityThatTheKeysAreFor(t *testing.T) {
 			t.Errorf("%s: code is %q, want %q", what, got, c.want)
 		}
 	}
-	for _, method := range []string{keys.MethodOpen, keys.MethodClose, keys.MethodAnnounce, keys.MethodPost} {
-		got := run(m.Chain, who, method, keys.PostArgs{Number: 1, Phase: 4, Parts: 1, Data: []byte{1}})
-		if got != keys.ErrDenied {
+	for method, args := range map[string]any{
+		keys.MethodOpen: m.OpenArgs(), keys.MethodClose: keys.CloseArgs{Number: 1}, keys.MethodAnnounce: keys.AnnounceArgs{Transport: transport(t)},
+		keys.MethodPost: keys.PostArgs{Number: 1, Phase: 4, Parts: 1, Data: []byte{1}},
+	} {
+		if got := run(m.Chain, who, method, args); got != keys.ErrDenied {
 			t.Errorf("%s by an identity: %q", method, got)
 		}
 	}

@@ -121,7 +121,7 @@ func (Authority) run(s state) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &AuthorityState{Moving: last != nil && last.State == keys.Running}
+	out := &AuthorityState{Moving: last != nil && last.Moving()}
 	if a == nil {
 		return out, nil
 	}
