@@ -215,7 +215,18 @@ func (c *core) propose(ctx context.Context, next *chain.Consortium) (*chain.Rece
 	if _, err := k.Next(args); err != nil {
 		return nil, fmt.Errorf("propose consortium file: %w", err)
 	}
-	return c.submit(ctx, chain.SystemContract, chain.ConsortiumMethod, args)
+	r, err := c.submit(ctx, chain.SystemContract, chain.ConsortiumMethod, args)
+	if err != nil {
+		return nil, err
+	}
+	// The block of the change is the last that the old file's members certify.
+	// Who has the new file already can check nothing until there is a block of
+	// its own: so let there be one.
+	_, err = c.submit(ctx, keys.Contract, keys.MethodAnnounce, keys.AnnounceArgs{Transport: c.transport.Public()})
+	if err != nil {
+		c.log.Warn("no block follows the new consortium file yet", "error", err)
+	}
+	return r, nil
 }
 
 // peer returns a member's node, this one's own for its own name.

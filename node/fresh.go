@@ -84,12 +84,19 @@ func (c *core) vouchOf(ctx context.Context, k *chain.Consortium, name string) (u
 	if err != nil {
 		return 0, err
 	}
-	// A checkpoint certified under a later consortium file does not verify
-	// until this node has caught up with the change: it asks again.
-	if err := k.Verify(cp); err != nil {
+	// A checkpoint under a later consortium file, or at the end of an earlier
+	// one, verifies when this node has caught up with it: it asks again.
+	if err := k.Verify(cp); err != nil && !c.hasCertified(cp) {
 		return 0, err
 	}
 	return cp.Height, nil
+}
+
+// hasCertified reports whether a checkpoint is what this replica holds a
+// certificate for itself.
+func (c *core) hasCertified(cp *chain.Checkpoint) bool {
+	head, err := c.certifiedHead(cp.Height)
+	return err == nil && head == cp.TreeHead
 }
 
 // reach waits until the own certified height is at least height.

@@ -3,7 +3,6 @@ package node_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -14,10 +13,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
-	"github.com/ward-health/ward/node"
 	"github.com/ward-health/ward/node/devnet"
 	"github.com/ward-health/ward/pre"
 	"github.com/ward-health/ward/wallet"
@@ -37,7 +36,7 @@ func inWorld(t *testing.T, n int, tune func(*devnet.Options), test func(*world))
 	t.Helper()
 	dir := tempDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Minute)
 		defer cancel()
 		opt := devnet.Options{Members: n, Dir: dir, Log: testLog(t)}
 		if tune != nil {
@@ -79,17 +78,20 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// person registers somebody at a member and returns the client that acts for
-// her, which asks that member's node first.
-func (w *world) person(name string, attributes ...string) *ward.Client {
+// A person has a wallet, and a client that acts for her.
+type person struct {
+	*ward.Client
+	wallet *wallet.Wallet
+}
+
+// person registers somebody at a member, whose node her client asks first.
+func (w *world) person(name string, attributes ...string) *person {
 	w.t.Helper()
-	local, org, _ := strings.Cut(name, "@")
-	_ = local
 	wal, err := wallet.Generate(w.Founding().Chain, identity.Name(name))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	at := w.member(org)
+	at := w.member(identity.Name(name).Org())
 	c, err := ward.New(ward.Options{Consortium: w.Consortium(), Wallet: wal, Nodes: w.Nodes(at)})
 	if err != nil {
 		w.t.Fatal(err)
@@ -105,7 +107,70 @@ func (w *world) person(name string, attributes ...string) *ward.Client {
 	if err := c.Register(w.ctx, by, false, list...); err != nil {
 		w.t.Fatalf("register %s: %v", name, err)
 	}
-	return c
+	return &person{c, wal}
+}
+
+// now returns a client for the same person that asks the nodes that run now,
+// beginning with a member's.
+func (w *world) now(p *person, i int) *person {
+	w.t.Helper()
+	c, err := ward.New(ward.Options{Consortium: w.Consortium(), Wallet: p.wallet, Nodes: w.Nodes(i)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &person{c, p.wallet}
+}
+
+// tx signs a transaction of hers.
+func (p *person) tx(t testing.TB, contract, method string, args any) *chain.Tx {
+	t.Helper()
+	b, err := chain.Marshal(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := chain.SignTx(chain.TxBody{
+		Chain: p.wallet.Chain(), Contract: contract, Method: method, Args: b,
+		NotAfter: time.Now().Add(10 * time.Minute).UnixMilli(),
+	}, p.wallet.Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tx
+}
+
+// accessArgs asks for one record under a grant.
+func accessArgs(t testing.TB, g consent.GrantID, id record.ID) consent.AccessArgs {
+	t.Helper()
+	key, err := pre.GenerateTransportKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consent.AccessArgs{Grant: g, Records: []record.ID{id}, Purpose: consent.Treatment, Transport: key.Public()}
+}
+
+// access puts an access on the chain and returns its leaf index.
+func (w *world) access(reader *person, g consent.GrantID, id record.ID) uint64 {
+	w.t.Helper()
+	r, err := w.Nodes(0)[0].Submit(w.ctx, reader.tx(w.t, consent.Contract, consent.MethodAccess, accessArgs(w.t, g, id)), nil)
+	if err == nil {
+		err = r.Result.Err()
+	}
+	if err != nil {
+		w.t.Fatalf("access: %v", err)
+	}
+	return r.Index
+}
+
+// leader returns the number of the member that leads.
+func (w *world) leader() int {
+	w.t.Helper()
+	for i := range w.Len() {
+		if n := w.Node(i); n != nil && n.Status().Leader == w.Name(i) {
+			return i
+		}
+	}
+	w.t.Fatal("nobody leads")
+	return -1
 }
 
 func (w *world) member(name string) int {
@@ -120,9 +185,9 @@ func (w *world) member(name string) int {
 }
 
 // put writes a record for an owner.
-func (w *world) put(author *ward.Client, owner identity.Name, typ pre.Type, payload string) record.ID {
+func (w *world) put(author *person, owner identity.Name, typ pre.Type, payload string) record.ID {
 	w.t.Helper()
-	id, err := author.Put(w.ctx, ward.Record{Owner: owner, Type: typ, Title: "title of " + payload, MediaType: "text/plain"}, strings.NewReader(payload))
+	id, err := author.Put(w.ctx, ward.Record{Owner: owner, Type: typ, Title: "a title", MediaType: "text/plain"}, strings.NewReader(payload))
 	if err != nil {
 		w.t.Fatalf("put: %v", err)
 	}
@@ -130,7 +195,7 @@ func (w *world) put(author *ward.Client, owner identity.Name, typ pre.Type, payl
 }
 
 // grant grants a type for treatment.
-func (w *world) grant(owner *ward.Client, to identity.Name, typ pre.Type) consent.GrantID {
+func (w *world) grant(owner *person, to identity.Name, typ pre.Type) consent.GrantID {
 	w.t.Helper()
 	id, err := owner.Grant(w.ctx, ward.Terms{To: to, Type: typ})
 	if err != nil {
@@ -142,13 +207,13 @@ func (w *world) grant(owner *ward.Client, to identity.Name, typ pre.Type) consen
 var treatment = ward.Purpose{Code: consent.Treatment, Reason: "follow-up"}
 
 // read gets a record and returns its payload.
-func (w *world) read(reader *ward.Client, id record.ID) (string, error) {
+func (w *world) read(reader *person, id record.ID) (string, error) {
 	var out bytes.Buffer
 	_, err := reader.Get(w.ctx, id, treatment, &out)
 	return out.String(), err
 }
 
-func (w *world) mustRead(reader *ward.Client, id record.ID, want string) {
+func (w *world) mustRead(reader *person, id record.ID, want string) {
 	w.t.Helper()
 	got, err := w.read(reader, id)
 	if err != nil {
@@ -189,7 +254,7 @@ func (w *world) settle() {
 
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(w.ctx, 2*time.Minute)
 	defer cancel()
 	if err := w.Wait(ctx, ok); err != nil {
 		for i := range w.Len() {
@@ -201,5 +266,13 @@ func (w *world) until(what string, ok func() bool) {
 	}
 }
 
-var _ = fmt.Sprint
-var _ node.Config
+// submit puts a transaction on the chain through one member.
+func (w *world) submit(i int, tx *chain.Tx) error { return w.submitIn(w.ctx, i, tx) }
+
+func (w *world) submitIn(ctx context.Context, i int, tx *chain.Tx) error {
+	r, err := w.Node(i).Submit(ctx, tx, nil)
+	if err != nil {
+		return err
+	}
+	return r.Result.Err()
+}

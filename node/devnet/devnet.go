@@ -50,6 +50,9 @@ type Options struct {
 	Log *slog.Logger
 	// Node changes the configuration of a node before it is opened.
 	Node func(*node.Config)
+	// Latency is asked for every message between replicas how long it is on its
+	// way. nil means no time. Without HTTP only.
+	Latency func() time.Duration
 }
 
 // Windows are the phases of a devnet's key ceremonies. Only the one for
@@ -68,6 +71,7 @@ type Devnet struct {
 	mu      sync.Mutex
 	members []*member // guarded by mu; in the order of the consortium file
 	known   *chain.Consortium
+	silent  map[string]bool // guarded by mu; see Silence
 }
 
 // member is one member's node, running or not.
@@ -93,7 +97,7 @@ func New(ctx context.Context, opt Options) (_ *Devnet, err error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Devnet{opt: opt, dir: opt.Dir, net: newMemNet()}
+	d := &Devnet{opt: opt, dir: opt.Dir, net: newMemNet(opt.Latency), silent: map[string]bool{}}
 	if d.dir == "" {
 		if d.dir, err = os.MkdirTemp("", "ward-devnet-"); err != nil {
 			return nil, fmt.Errorf("devnet: %w", err)
@@ -425,15 +429,29 @@ func (d *Devnet) Restart(ctx context.Context, i int) error {
 	return d.start(ctx, d.at(i), nil)
 }
 
-// Isolate cuts a member's replica off from the others, or brings it back. It
-// needs a devnet without HTTP.
+// Isolate cuts a member's node off from the others, or brings it back. It needs a
+// devnet without HTTP.
 func (d *Devnet) Isolate(i int, cut bool) { d.net.isolate(d.Name(i), cut) }
+
+// Silence keeps a member's node and the others from asking each other for
+// anything, while their replicas go on, or ends that. It needs a devnet without
+// HTTP.
+func (d *Devnet) Silence(i int, silent bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.silent[d.members[i].name] = silent
+}
+
+// MuteLane cuts one lane between all replicas, or opens it again. Without the
+// peer lane, what Raft commits is executed and never certified. It needs a devnet
+// without HTTP.
+func (d *Devnet) MuteLane(lane replica.Lane, mute bool) { d.net.muteLane(lane, mute) }
 
 // Close stops all nodes.
 func (d *Devnet) Close() error {
-	errs := make([]error, len(d.members))
+	errs := make([]error, d.Len())
 	var wg sync.WaitGroup
-	for i := range d.members {
+	for i := range errs {
 		wg.Go(func() { errs[i] = d.Stop(i) })
 	}
 	wg.Wait()
@@ -457,7 +475,7 @@ func (p *peers) Peer(name string) (node.Peer, error) {
 		if m.name != name {
 			continue
 		}
-		if m.node == nil || p.d.net.isCut(name, p.self) {
+		if m.node == nil || p.d.silent[name] || p.d.silent[p.self] || p.d.net.isCut(name, p.self) {
 			return nil, fmt.Errorf("%s: %w", name, ward.ErrUnavailable)
 		}
 		return m.node, nil

@@ -12,17 +12,23 @@ import (
 	"github.com/ward-health/ward/chain/replica"
 )
 
-// memNet connects the replicas of members in one process. A member can be cut
-// off from the others. It works in real and in virtual time.
+// memNet connects the replicas of members in one process. Members can be cut off
+// from the others, lanes can be cut for all. It works in real and in virtual time.
 type memNet struct {
+	latency func() time.Duration // of what is sent next; nil for none
+
 	mu    sync.Mutex
-	nodes map[string]*memNode // guarded by mu; who listens now
-	cut   map[string]bool     // guarded by mu; members nobody reaches
-	conns map[*memConn]bool   // guarded by mu; open ends
+	nodes map[string]*memNode   // guarded by mu; who listens now
+	cut   map[string]bool       // guarded by mu; members nobody reaches
+	mute  map[replica.Lane]bool // guarded by mu; lanes nobody gets through on
+	conns map[*memConn]bool     // guarded by mu; open ends
 }
 
-func newMemNet() *memNet {
-	return &memNet{nodes: map[string]*memNode{}, cut: map[string]bool{}, conns: map[*memConn]bool{}}
+func newMemNet(latency func() time.Duration) *memNet {
+	return &memNet{
+		latency: latency, nodes: map[string]*memNode{}, cut: map[string]bool{},
+		mute: map[replica.Lane]bool{}, conns: map[*memConn]bool{},
+	}
 }
 
 // memNode is one member's network while it runs. It implements replica.Network.
@@ -52,9 +58,28 @@ func (m *memNet) node(name string) *memNode {
 func (m *memNet) isolate(name string, cut bool) {
 	m.mu.Lock()
 	m.cut[name] = cut
+	m.mu.Unlock()
+	if cut {
+		m.breakAll(func(c *memConn) bool { return c.from == name || c.to == name })
+	}
+}
+
+// muteLane cuts a lane between all members, or opens it again.
+func (m *memNet) muteLane(lane replica.Lane, mute bool) {
+	m.mu.Lock()
+	m.mute[lane] = mute
+	m.mu.Unlock()
+	if mute {
+		m.breakAll(func(c *memConn) bool { return c.lane == lane })
+	}
+}
+
+// breakAll closes the connections that match.
+func (m *memNet) breakAll(match func(*memConn) bool) {
+	m.mu.Lock()
 	var ends []*memConn
 	for c := range m.conns {
-		if cut && (c.from == name || c.to == name) {
+		if match(c) {
 			ends = append(ends, c)
 		}
 	}
@@ -77,7 +102,7 @@ func (n *memNode) Dial(_ context.Context, member string, lane replica.Lane) (net
 	n.net.mu.Lock()
 	defer n.net.mu.Unlock()
 	peer := n.net.nodes[member]
-	if peer == nil || n.net.cut[n.name] || n.net.cut[member] {
+	if peer == nil || n.net.cut[n.name] || n.net.cut[member] || n.net.mute[lane] {
 		return nil, errUnreachable
 	}
 	select {
@@ -87,7 +112,7 @@ func (n *memNode) Dial(_ context.Context, member string, lane replica.Lane) (net
 		return nil, net.ErrClosed
 	default:
 	}
-	a, b := n.net.pipe(n.name, member)
+	a, b := n.net.pipe(n.name, member, lane)
 	select {
 	case peer.accept <- accepted{b, n.name, lane}:
 		return a, nil
@@ -121,16 +146,8 @@ func (n *memNode) Close() error {
 		if n.net.nodes[n.name] == n {
 			delete(n.net.nodes, n.name)
 		}
-		var ends []*memConn
-		for c := range n.net.conns {
-			if c.from == n.name {
-				ends = append(ends, c)
-			}
-		}
 		n.net.mu.Unlock()
-		for _, c := range ends {
-			c.Close()
-		}
+		n.net.breakAll(func(c *memConn) bool { return c.from == n.name })
 	})
 	return nil
 }
@@ -139,20 +156,27 @@ func (n *memNode) Close() error {
 type memConn struct {
 	net      *memNet
 	from, to string
+	lane     replica.Lane
 	peer     *memConn
 
 	mu       sync.Mutex
 	cond     *sync.Cond
-	in       []byte    // guarded by mu, as all below; on the way to this end
+	in       []chunk   // guarded by mu, as all below; on the way to this end
 	closed   bool      // this end
 	eof      bool      // the other end
 	deadline time.Time // of reads
 	timer    *time.Timer
 }
 
+// A chunk arrives at a time.
+type chunk struct {
+	at   time.Time
+	data []byte
+}
+
 // pipe returns the two ends of a new connection. The caller holds mu.
-func (m *memNet) pipe(from, to string) (a, b *memConn) {
-	a, b = &memConn{net: m, from: from, to: to}, &memConn{net: m, from: to, to: from}
+func (m *memNet) pipe(from, to string, lane replica.Lane) (a, b *memConn) {
+	a, b = &memConn{net: m, from: from, to: to, lane: lane}, &memConn{net: m, from: to, to: from, lane: lane}
 	a.peer, b.peer = b, a
 	a.cond, b.cond = sync.NewCond(&a.mu), sync.NewCond(&b.mu)
 	m.conns[a], m.conns[b] = true, true
@@ -167,12 +191,33 @@ func (c *memConn) Write(p []byte) (int, error) {
 	if closed {
 		return 0, io.ErrClosedPipe
 	}
+	at := time.Now()
+	if c.net.latency != nil {
+		at = at.Add(c.net.latency())
+	}
 	d := c.peer
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.in = append(d.in, p...)
-	d.cond.Broadcast()
+	if n := len(d.in); n > 0 && d.in[n-1].at.After(at) {
+		at = d.in[n-1].at // bytes stay in order
+	}
+	d.in = append(d.in, chunk{at, append([]byte(nil), p...)})
+	d.wakeAt(at)
 	return len(p), nil
+}
+
+// wakeAt makes a reader look again at a time. The caller holds mu.
+func (c *memConn) wakeAt(at time.Time) {
+	wait := time.Until(at)
+	if wait <= 0 {
+		c.cond.Broadcast()
+		return
+	}
+	time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.cond.Broadcast()
+	})
 }
 
 // Read implements net.Conn.
@@ -185,13 +230,13 @@ func (c *memConn) Read(p []byte) (int, error) {
 			return 0, net.ErrClosed
 		case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
 			return 0, os.ErrDeadlineExceeded
-		case len(c.in) > 0:
-			n := copy(p, c.in)
-			if c.in = c.in[n:]; len(c.in) == 0 {
-				c.in = nil
+		case len(c.in) > 0 && !time.Now().Before(c.in[0].at):
+			n := copy(p, c.in[0].data)
+			if c.in[0].data = c.in[0].data[n:]; len(c.in[0].data) == 0 {
+				c.in = c.in[1:]
 			}
 			return n, nil
-		case c.eof:
+		case c.eof && len(c.in) == 0:
 			return 0, io.EOF
 		}
 		c.cond.Wait()
