@@ -273,3 +273,22 @@ func Payload(seed string, size int) []byte {
 	}
 	return out[:size]
 }
+
+// Again puts a transaction that was executed on the chain once more, as a
+// dishonest leader could, and returns the receipt of the second leaf.
+func (w *World) Again(tx *chain.Tx, sidecar []byte) *chain.Receipt {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	index := w.chain.Head.Header.Size
+	w.chain.Apply(w.chain.Entry([]*chain.Tx{tx}, [][]byte{sidecar}))
+	return w.chain.Receipt(index, w.chain.Checkpoint())
+}
+
+// Uncertified is the newest checkpoint with too few cosignatures.
+func (w *World) Uncertified() *chain.Checkpoint {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	cp := *w.chain.Checkpoint()
+	cp.Signatures = cp.Signatures[:1]
+	return &cp
+}
