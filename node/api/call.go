@@ -84,14 +84,6 @@ func add[I any](s *Server, rt route, fn func(c *call, in *I) error) {
 // admit finds out who calls and whether it may, before a byte of the body is
 // read.
 func (s *Server) admit(rt route, w http.ResponseWriter, r *http.Request) (c *call, done func(), err error) {
-	control := http.NewResponseController(w)
-	if rt.takes != "" || r.ContentLength != 0 {
-		// It also bounds how long the server waits for the rest of a body that
-		// nobody wants, after the response.
-		if err := control.SetReadDeadline(time.Now().Add(s.opt.Limits.Body)); err != nil {
-			return nil, nil, err
-		}
-	}
 	who, err := s.authenticate(rt.access, r)
 	if err != nil {
 		return nil, nil, err

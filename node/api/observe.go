@@ -72,8 +72,15 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				panic(broken)
 			}
 		}()
+		control := http.NewResponseController(w)
 		// A deadline that the last request on this connection left.
-		if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		err := control.SetWriteDeadline(time.Time{})
+		if r.ContentLength != 0 {
+			// It also bounds how long the server waits for the rest of a body that
+			// nobody wants, after the response.
+			err = errors.Join(err, control.SetReadDeadline(time.Now().Add(s.opt.Limits.Body)))
+		}
+		if err != nil {
 			return // the connection has gone
 		}
 		next.ServeHTTP(o, r)

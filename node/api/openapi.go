@@ -123,6 +123,9 @@ func (s *Server) serveOpenAPI() error {
 	}
 	var doc []byte
 	add(s, rt, func(c *call, _ *none) error { return c.bytes("application/openapi+json", doc) })
+	for _, unused := range []string{"ErrorModel", "ErrorDetail"} { // of huma
+		delete(s.doc.OpenAPI().Components.Schemas.Map(), unused)
+	}
 	raw, err := json.Marshal(s.doc.OpenAPI())
 	if err != nil {
 		return err

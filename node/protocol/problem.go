@@ -35,7 +35,6 @@ const (
 	CodeTooLarge  = "node/too-large"
 	CodeTimeout   = "node/timeout" // the request took too long to arrive, or to answer
 	CodeNoRoute   = "node/no-such-path"
-	CodeMethod    = "node/method"
 
 	CodeTokenMissing   = "auth/missing"
 	CodeTokenMalformed = "auth/malformed"
@@ -101,8 +100,7 @@ func kinds() []kind {
 		{CodeMalformed, http.StatusBadRequest, ErrMalformed, "the request cannot be read"},
 		{CodeTooLarge, http.StatusRequestEntityTooLarge, ErrTooLarge, "the body is over the limit"},
 		{CodeTimeout, http.StatusGatewayTimeout, nil, "the request took too long"},
-		{CodeNoRoute, http.StatusNotFound, nil, "there is no such path"},
-		{CodeMethod, http.StatusMethodNotAllowed, nil, "the path does not take this method"},
+		{CodeNoRoute, http.StatusNotFound, nil, "there is no such path, or it does not take the method"},
 		{CodeInternal, http.StatusInternalServerError, nil, "the node failed; its log says more under the request's id"},
 
 		{CodeTokenMissing, http.StatusUnauthorized, nil, "the request carries no token"},
@@ -123,6 +121,15 @@ func kindOf(code string) (kind, bool) {
 		}
 	}
 	return kind{}, false
+}
+
+// Codes returns the codes of the protocol itself.
+func Codes() []string {
+	var codes []string
+	for _, k := range kinds() {
+		codes = append(codes, k.code)
+	}
+	return codes
 }
 
 // NewProblem returns the problem with a code of the protocol.

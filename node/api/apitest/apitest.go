@@ -116,6 +116,9 @@ func New(tb testing.TB, name string, clock func() time.Time) *Node {
 	return n
 }
 
+// Now returns the time of the node's clock.
+func (n *Node) Now() time.Time { return n.clock() }
+
 // Set changes the state.
 func (n *Node) Set(change func(*World)) {
 	n.mu.Lock()

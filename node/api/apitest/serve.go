@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
@@ -11,18 +12,18 @@ import (
 	"github.com/ward-health/ward/node/api"
 )
 
-// Serve serves the node on a port of this machine until the test ends, and
+// Serve serves a node on a port of this machine until the test ends, and
 // returns its URL and what stops it before that. The key in the options, if
 // there is none, is the member's.
-func Serve(tb testing.TB, n *Node, opt api.Options) (url string, stop func()) {
+func Serve(tb testing.TB, b api.Backend, opt api.Options) (url string, stop func()) {
 	tb.Helper()
 	if opt.Key == nil {
-		opt.Key = ledgertest.Key(n.name)
+		opt.Key = ledgertest.Key(b.Member())
 	}
-	if opt.Clock == nil {
-		opt.Clock = n.clock
+	if timed, ok := b.(interface{ Now() time.Time }); ok && opt.Clock == nil {
+		opt.Clock = timed.Now
 	}
-	s, err := api.New(n, opt)
+	s, err := api.New(b, opt)
 	if err != nil {
 		tb.Fatal(err)
 	}

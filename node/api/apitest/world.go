@@ -26,8 +26,13 @@ func (w *World) answer(q query.Question) ([]byte, chain.Code, error) {
 	case query.Grant:
 		return first(w.Grants, consent.ErrUnknown, func(g query.GrantState) bool { return g.Grant.ID == q.ID })
 	case query.Grants:
+		n := 0
 		return all(w.Grants, func(g query.GrantState) bool {
-			return (g.Grant.Owner == q.Owner || g.Grant.Recipient == q.Recipient) && g.Grant.Index > q.After
+			if g.Grant.Owner != q.Owner && g.Grant.Recipient != q.Recipient || g.Grant.Index <= q.After {
+				return false
+			}
+			n++
+			return q.Limit == 0 || n <= q.Limit
 		})
 	case query.Requests:
 		return all(w.Requests, func(r consent.Request) bool { return r.Owner == q.Owner || r.From == q.From })
