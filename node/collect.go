@@ -49,11 +49,15 @@ func (c *core) order(members, without []string) []string {
 	return list
 }
 
+// askPatience bounds what one question to a member may take, whatever the
+// caller's patience is.
+const askPatience = 30 * time.Second
+
 // hedge asks members in order, at first as many as are needed, and one more
 // whenever one fails or time passes. It calls take with every reply until take
 // returns true, all have replied, or ctx is done.
 func hedge[T any](ctx context.Context, c *core, members []string, first int, ask func(ctx context.Context, p Peer) (T, error), take func(reply[T]) bool) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	replies := make(chan reply[T], len(members))
 	asked := 0

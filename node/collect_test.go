@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -202,10 +203,22 @@ func TestLyingMemberCannotForgeAnAnswer(t *testing.T) {
 	})
 }
 
+// A clock is that of all members, ahead of the world's.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) set(o *devnet.Options) {
+	o.Node = func(cfg *node.Config) {
+		cfg.Clock = func() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+	}
+}
+
+func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
+
 // TestKeysGoToWhoSignsNow asks for keys with transactions that are no reason to
 // give them.
 func TestKeysGoToWhoSignsNow(t *testing.T) {
-	inWorld(t, 4, nil, func(w *world) {
+	var clocks clock
+	inWorld(t, 4, clocks.set, func(w *world) {
 		owner := w.person("p-1@north")
 		transport, err := pre.GenerateTransportKey()
 		if err != nil {
@@ -265,11 +278,11 @@ func TestKeysGoToWhoSignsNow(t *testing.T) {
 		refused("the key was replaced since", index, keys.ErrDenied)
 
 		index = request()
-		<-time.After(consent.AnswerWindow - time.Minute)
+		clocks.pass(consent.AnswerWindow - time.Minute)
 		if _, err := w.Node(0).PartialKey(w.ctx, index); err != nil {
 			t.Errorf("within the window: %v", err)
 		}
-		<-time.After(2 * time.Minute)
+		clocks.pass(2 * time.Minute)
 		refused("the window is over", index, consent.ErrExpired)
 	})
 }
@@ -277,7 +290,8 @@ func TestKeysGoToWhoSignsNow(t *testing.T) {
 // TestAnswersEndWithTheWindow lets time pass on a chain on which nothing
 // happens: the block time stands still, the members' clocks do not.
 func TestAnswersEndWithTheWindow(t *testing.T) {
-	inWorld(t, 4, nil, func(w *world) {
+	var clocks clock
+	inWorld(t, 4, clocks.set, func(w *world) {
 		author, owner, reader := w.person("dr.chen@east", "author"), w.person("p-1@north"), w.person("dr.lee@south")
 		id := w.put(author, owner.Name(), "lab", "glucose 5.4")
 		g, err := owner.Grant(w.ctx, ward.Terms{To: reader.Name(), Type: "lab", NotAfter: time.Now().Add(30 * time.Minute)})
@@ -286,13 +300,13 @@ func TestAnswersEndWithTheWindow(t *testing.T) {
 		}
 		forever := w.grant(owner, reader.Name(), "lab")
 		short, long := w.access(reader, g, id), w.access(reader, forever, id)
-		<-time.After(29 * time.Minute)
+		clocks.pass(29 * time.Minute)
 		for i := range w.Len() {
 			if _, err := w.Node(i).AnswerAccess(w.ctx, short); err != nil {
 				t.Errorf("%s while the grant lives: %v", w.Name(i), err)
 			}
 		}
-		<-time.After(2 * time.Minute)
+		clocks.pass(2 * time.Minute)
 		for i := range w.Len() {
 			if _, err := w.Node(i).AnswerAccess(w.ctx, short); !errors.Is(err, consent.ErrExpired) {
 				t.Errorf("%s after the grant expired: %v", w.Name(i), err)
@@ -304,7 +318,7 @@ func TestAnswersEndWithTheWindow(t *testing.T) {
 		if _, err := w.Node(0).Answers(w.ctx, short, nil); !errors.Is(err, consent.ErrExpired) {
 			t.Errorf("gathered: %v", err)
 		}
-		<-time.After(30 * time.Minute)
+		clocks.pass(30 * time.Minute)
 		if _, err := w.Node(0).AnswerAccess(w.ctx, long); !errors.Is(err, consent.ErrExpired) {
 			t.Errorf("after the window: %v", err)
 		}
