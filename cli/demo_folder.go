@@ -7,7 +7,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -96,7 +95,6 @@ func (s *story) readBack(ctx context.Context, t pre.Type, group []*item, bar *ba
 		for _, o := range opened {
 			contents[byID[o.ID]] = o
 		}
-		var mu sync.Mutex
 		if err := each(ctx, some, putters, func(ctx context.Context, it *item) error {
 			defer bar.add(it.size)
 			o := contents[it]
@@ -105,9 +103,7 @@ func (s *story) readBack(ctx context.Context, t pre.Type, group []*item, bar *ba
 			}
 			same, err := it.compareOpened(ctx, o)
 			if err == nil && !same {
-				mu.Lock()
-				defer mu.Unlock()
-				s.report.Mismatches++
+				s.mismatch()
 			}
 			return err
 		}); err != nil {

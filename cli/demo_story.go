@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/ward-health/ward"
@@ -25,6 +26,8 @@ type story struct {
 	records  []*item
 	grant    consent.GrantID // of the exams to Dr Lee
 	research consent.GrantID // of the laboratory results to the researcher
+
+	mu sync.Mutex // guards report.Mismatches
 }
 
 // play plays the whole story.
@@ -79,7 +82,7 @@ func (s *story) put(ctx context.Context) (err error) {
 			return err
 		})
 		if err == nil && !same {
-			s.report.Mismatches++
+			s.mismatch()
 		}
 		return err
 	})
@@ -89,6 +92,13 @@ func (s *story) put(ctx context.Context) (err error) {
 
 // putters is how many records are put at the same time.
 const putters = 16
+
+// mismatch counts a record that came back changed. It is safe for concurrent use.
+func (s *story) mismatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Mismatches++
+}
 
 func (s *story) count(it *item) {
 	s.report.Records++
@@ -161,7 +171,7 @@ func (s *story) compareAll(ctx context.Context, opened []*ward.Opened) error {
 				return err
 			}
 			if !same || o.Title != it.Title {
-				s.report.Mismatches++
+				s.mismatch()
 			}
 		}
 	}
