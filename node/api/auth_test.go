@@ -194,6 +194,20 @@ func TestOnlyTheOperatorDeletes(t *testing.T) {
 }
 
 // TestMemberThatLeft keeps its connection, and is nobody.
+func TestMemberThatLeft(t *testing.T) {
+	h := open(t, api.Options{})
+	n := h.as(t, west)
+	if _, err := n.SignHead(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	without := *h.k
+	without.Members = without.Members[:3]
+	h.SetMembers(&without)
+	if _, err := n.SignHead(t.Context(), 1); !errors.Is(err, ward.ErrUnauthorized) {
+		t.Fatalf("%v, want ErrUnauthorized", err)
+	}
+}
+
 func TestCertificateOfAStrangerIsWorthNothing(t *testing.T) {
 	h := open(t, api.Options{})
 	c := h.raw(t, ledgertest.Key("mallory"))

@@ -12,7 +12,8 @@ import (
 	"github.com/ward-health/ward/store"
 )
 
-// A Backend is the node behind the API. Package node has it.
+// A Backend is the node behind the API. Package node has it. One that is a
+// tlog.HashReader too, of the tree of its chain, has its tiles served.
 type Backend interface {
 	ward.Node
 

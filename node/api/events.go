@@ -19,9 +19,6 @@ import (
 const (
 	// lookEvery is how often a stream looks whether the chain has grown.
 	lookEvery = 200 * time.Millisecond
-	// beatEvery is how often a stream says that it is alive, and looks whether
-	// its caller is still who it was.
-	beatEvery = 10 * time.Second
 	// atOnce is how many transactions a stream that is behind goes through
 	// before it lets others do something.
 	atOnce = 256
@@ -94,7 +91,7 @@ func (s *Server) follow(c *call, in *after) error {
 	s.meter.streams.Inc()
 	defer s.meter.streams.Dec()
 	st := &stream{call: c, out: c.w, next: next, control: http.NewResponseController(c.w)}
-	look, beat := time.NewTicker(lookEvery), time.NewTicker(beatEvery)
+	look, beat := time.NewTicker(lookEvery), time.NewTicker(s.opt.Limits.Beat)
 	defer look.Stop()
 	defer beat.Stop()
 	for err := st.beat(); ; {

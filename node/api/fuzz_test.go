@@ -25,11 +25,16 @@ type recorder struct{ *httptest.ResponseRecorder }
 func (recorder) SetReadDeadline(time.Time) error  { return nil }
 func (recorder) SetWriteDeadline(time.Time) error { return nil }
 
+// quiet is an f whose Helper may be called while fuzzing.
+type quiet struct{ *testing.F }
+
+func (quiet) Helper() {}
+
 // handler returns what serves the node east without a connection, and a state
 // of one that a member made.
 func handler(f *testing.F) (*apitest.Node, http.Handler, *tls.ConnectionState) {
 	f.Helper()
-	n := apitest.New(f, "east", time.Now)
+	n := apitest.New(quiet{f}, "east", time.Now)
 	s, err := api.New(n, api.Options{Key: ledgertest.Key("east")})
 	if err != nil {
 		f.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/node/protocol"
 )
 
@@ -23,6 +24,9 @@ func (s *Server) memberRoutes() {
 		question, err := c.body(protocol.MaxQuestion)
 		if err != nil {
 			return err
+		}
+		if _, err := query.Parse(question); err != nil {
+			return errors.Join(protocol.ErrMalformed, err)
 		}
 		var a protocol.Attested
 		if a.Value, a.Code, a.Attestation, err = s.b.Attest(c.ctx, question); err != nil {

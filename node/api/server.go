@@ -60,6 +60,9 @@ type Limits struct {
 	// Pace is the least bytes per second of a stream, after the first Body
 	// seconds. Default 16 KiB.
 	Pace int64
+	// Beat is how often an event stream says that it is alive, and looks whether
+	// its caller is still who it was. Default 10 seconds.
+	Beat time.Duration
 	// Grace is how long requests that are under way may take to end when the
 	// server stops. Default 15 seconds.
 	Grace time.Duration
@@ -83,6 +86,7 @@ func (l *Limits) fill() {
 	or(&l.Body, 30*time.Second)
 	or(&l.Answer, 75*time.Second)
 	or(&l.Pace, 16<<10)
+	or(&l.Beat, 10*time.Second)
 	or(&l.Grace, 15*time.Second)
 }
 

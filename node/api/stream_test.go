@@ -138,6 +138,39 @@ func TestEventsGoOnAfterTheServerWasGone(t *testing.T) {
 	}
 }
 
+// TestEventsEndWithTheRightToSeeThem: a stream does not outlive its caller's
+// key, or membership, or attribute.
+func TestEventsEndWithTheRightToSeeThem(t *testing.T) {
+	h := open(t, api.Options{Limits: api.Limits{Beat: 20 * time.Millisecond}})
+	world(h)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ended := make(chan error)
+	listen := func(who string) {
+		n := h.as(t, who)
+		go func() {
+			var last error
+			for _, err := range n.Events(ctx, -2) {
+				last = err
+			}
+			ended <- last
+		}()
+	}
+	listen(owner)
+	listen(west)
+	await(t, h, "ward_event_streams 2")
+	h.Set(func(w *apitest.World) { w.Identities[0].Key = ledgertest.Public("next") })
+	if err := <-ended; !errors.Is(err, ward.ErrUnauthorized) {
+		t.Errorf("rotated key: %v", err)
+	}
+	without := *h.k
+	without.Members = without.Members[:3]
+	h.SetMembers(&without)
+	if err := <-ended; !errors.Is(err, ward.ErrUnauthorized) {
+		t.Errorf("member that left: %v", err)
+	}
+}
+
 // through puts a wire between the callers and the node that can be cut: cut
 // breaks the connections that there are.
 func (h *house) through(t *testing.T) (cut func()) {

@@ -126,6 +126,14 @@ func (n *Node) Set(change func(*World)) {
 	change(&n.world)
 }
 
+// SetMembers puts another consortium in force, which the chain knows nothing
+// of.
+func (n *Node) SetMembers(k *chain.Consortium) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.chain.Consortium = k
+}
+
 // Fail makes a method of the node return err, until that is nil again.
 func (n *Node) Fail(method string, err error) {
 	n.mu.Lock()
