@@ -137,6 +137,13 @@ func TestOldRecordsStayInReachOfAStaleGrant(t *testing.T) {
 		t.Errorf("status is %s, %v", s, err)
 	}
 	w.refused(w.access(w.ask(g, w.put(patient, "clinical", 0))), consent.ErrEpoch)
+}
+
+// TestAGrantDoesNotReachIntoSelfCustody that its owner took on later, in the
+// same epoch.
+func TestAGrantDoesNotReachIntoSelfCustody(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(patient, reader, "clinical", terms{})
 	w.takeCustody(patient)
 	w.refused(w.access(w.ask(g, w.put(patient, "clinical", 0))), consent.ErrEpoch)
 }

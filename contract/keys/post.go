@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"crypto/sha256"
 	"slices"
 
 	"github.com/ward-health/ward/chain"
@@ -48,7 +49,7 @@ func (c *contract) post(call *ledger.Call, raw []byte) ([]byte, error) {
 	if err != nil || m.Ceremony() != h.Hash || m.Phase() != phase || int(m.Sender()) != sender || m.About() != args.About {
 		return nil, ErrRefused
 	}
-	if err := add(call, cer, message{At: at(call), Sender: names[sender-1], Slot: slot, Parts: args.Parts}); err != nil {
+	if err := add(call, cer, message{At: at(call), Sender: names[sender-1], Slot: slot, Parts: args.Parts, Hash: sha256.Sum256(whole)}); err != nil {
 		return nil, err
 	}
 	if err := store(call.State, key(keyCeremony, cer.Number), cer); err != nil {
@@ -104,17 +105,6 @@ func take(v *ledger.View, args *PostArgs, slot []byte) (complete bool, err error
 		return false, err
 	}
 	return p.Next == p.Parts, store(v, key(keySlot, args.Number, slot...), p)
-}
-
-func assemble(r ledger.Reader, number uint64, slot []byte, parts uint32) (whole []byte, err error) {
-	for part := range parts {
-		data, err := r.Get(partKey(number, slot, part))
-		if err != nil {
-			return nil, err
-		}
-		whole = append(whole, data...)
-	}
-	return whole, nil
 }
 
 // add appends a message or a tick to the ceremony's log.

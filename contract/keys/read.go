@@ -52,9 +52,24 @@ func Description(r ledger.Reader, number uint64) (*dkg.Ceremony, error) {
 // with the contract if they take exactly these: Step for a message, Tick for a
 // tick, and nothing for any other transaction or block.
 func Messages(r ledger.Reader, number, from uint64) ([]Message, error) {
-	var list []message
+	list, err := messages(r, number, from)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Message, len(list))
+	for i, m := range list {
+		out[i] = Message{At: m.At.dkg(), Sender: m.Sender}
+		if out[i].Raw, err = assemble(r, number, m.Slot, m.Parts); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// messages returns what is kept of messages besides their parts.
+func messages(r ledger.Reader, number, from uint64) (list []message, err error) {
 	var bad error
-	err := r.Scan(key(keyMessage, number), messageKey(number, from), func(_, value []byte) bool {
+	err = r.Scan(key(keyMessage, number), messageKey(number, from), func(_, value []byte) bool {
 		var m message
 		if bad = decode(value, &m); bad != nil {
 			return false
@@ -65,24 +80,22 @@ func Messages(r ledger.Reader, number, from uint64) ([]Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if bad != nil {
-		return nil, bad
-	}
-	out := make([]Message, len(list))
-	for i, m := range list {
-		out[i] = Message{At: m.At.dkg(), Sender: m.Sender}
-		for part := range m.Parts {
-			data, err := r.Get(partKey(number, m.Slot, part))
-			if err != nil {
-				return nil, err
-			}
-			if data == nil {
-				return nil, fmt.Errorf("message %d of ceremony %d lacks part %d", from+uint64(i), number, part)
-			}
-			out[i].Raw = append(out[i].Raw, data...)
+	return list, bad
+}
+
+// assemble puts the parts of a message together; those of a tick are none.
+func assemble(r ledger.Reader, number uint64, slot []byte, parts uint32) (whole []byte, err error) {
+	for part := range parts {
+		data, err := r.Get(partKey(number, slot, part))
+		if err != nil {
+			return nil, err
 		}
+		if data == nil {
+			return nil, fmt.Errorf("a message of ceremony %d lacks part %d", number, part)
+		}
+		whole = append(whole, data...)
 	}
-	return out, nil
+	return whole, nil
 }
 
 // Moved returns the sharing of a grant in force if a ceremony moved it, with

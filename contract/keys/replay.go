@@ -1,10 +1,6 @@
 package keys
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"slices"
 	"sync"
 
 	"github.com/ward-health/ward/chain/ledger"
@@ -20,33 +16,43 @@ type replayer struct {
 	mu      sync.Mutex
 	hash    [32]byte // of the description; guarded by mu, as is the rest
 	machine *dkg.Machine
-	labels  []string   // of the secrets
-	taken   [][32]byte // digests of what the machine has taken
-	at      point      // last point that the machine has passed
-	confirm point      // where the confirm phase began
+	labels  []string // of the secrets
+	taken   []mark   // what the machine has taken
+	at      point    // last point that the machine has passed
+	confirm point    // where the confirm phase began
+}
+
+// A mark stands for a message or a tick.
+type mark struct {
+	at   point
+	hash [32]byte
 }
 
 // forward brings the machine to the end of the log.
 func (p *replayer) forward(r ledger.Reader, number uint64, h *header) error {
-	log, err := Messages(r, number, 0)
+	log, err := messages(r, number, 0)
 	if err != nil {
 		return err
 	}
-	digests := make([][32]byte, len(log))
-	for i, x := range log {
-		digests[i] = digest(&x)
+	same := p.machine != nil && p.hash == h.Hash && len(p.taken) <= len(log)
+	for i := 0; same && i < len(p.taken); i++ {
+		same = p.taken[i] == mark{log[i].At, log[i].Hash}
 	}
-	if p.machine == nil || p.hash != h.Hash || len(p.taken) > len(digests) || !slices.Equal(p.taken, digests[:len(p.taken)]) {
+	if !same {
 		if err := p.restart(r, number, h); err != nil {
 			return err
 		}
 	}
-	for i := len(p.taken); i < len(log); i++ {
-		if err := p.take(&log[i]); err != nil {
+	for _, m := range log[len(p.taken):] {
+		raw, err := assemble(r, number, m.Slot, m.Parts)
+		if err == nil {
+			err = p.take(m.At, raw)
+		}
+		if err != nil {
 			p.machine = nil
 			return err
 		}
-		p.taken = append(p.taken, digests[i])
+		p.taken = append(p.taken, mark{m.At, m.Hash})
 	}
 	return nil
 }
@@ -67,19 +73,19 @@ func (p *replayer) restart(r ledger.Reader, number uint64, h *header) error {
 	return nil
 }
 
-// take passes a point of the log.
-func (p *replayer) take(x *Message) error {
+// take passes a point of the log, with a message or none.
+func (p *replayer) take(at point, raw []byte) error {
 	before := p.machine.Phase()
-	if x.Raw == nil {
-		if err := p.machine.Tick(x.At); err != nil {
+	if raw == nil {
+		if err := p.machine.Tick(at.dkg()); err != nil {
 			return err
 		}
 	} else {
-		_ = p.machine.Step(x.At, x.Raw) // a message that does not count is a point all the same
+		_ = p.machine.Step(at.dkg(), raw) // a message that does not count is a point all the same
 	}
-	p.at = point{Position: x.At.Position, Time: x.At.Time}
+	p.at = at
 	if before < dkg.PhaseConfirm && p.machine.Phase() >= dkg.PhaseConfirm {
-		p.confirm = p.at
+		p.confirm = at
 	}
 	return nil
 }
@@ -93,15 +99,8 @@ func (p *replayer) tick(r ledger.Reader, number uint64, h *header, now point) er
 			return err
 		}
 	}
-	return p.take(&Message{At: now.dkg()})
+	return p.take(now, nil)
 }
 
 // keep notes that the log has the tick.
-func (p *replayer) keep(now point) { p.taken = append(p.taken, digest(&Message{At: now.dkg()})) }
-
-func digest(x *Message) [32]byte {
-	var b bytes.Buffer
-	b.Write(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, x.At.Position), x.At.Time))
-	b.Write(x.Raw)
-	return sha256.Sum256(b.Bytes())
-}
+func (p *replayer) keep(now point) { p.taken = append(p.taken, mark{at: now}) }

@@ -93,6 +93,7 @@ type message struct {
 	Sender string
 	Slot   []byte // where its parts are; empty for a tick
 	Parts  uint32
+	Hash   [32]byte // SHA-256 of the parts together; zero for a tick
 }
 
 // progress says how much of a message was posted.
