@@ -31,6 +31,9 @@ type Purpose struct {
 // with an error that wraps a *pre.AuthorError; the entries of those are nil.
 func (c *Client) Access(ctx context.Context, grant consent.GrantID, ids []record.ID, p Purpose) ([]*Opened, error) {
 	out, err := c.access(ctx, grant, ids, p)
+	if errors.Is(err, consent.ErrMoving) {
+		out, err = c.access(ctx, grant, ids, p)
+	}
 	if err != nil {
 		return out, fmt.Errorf("access: %w", err)
 	}
@@ -62,6 +65,9 @@ func (c *Client) access(ctx context.Context, grant consent.GrantID, ids []record
 	a, err := c.authority(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if a.Generation != sharing.Generation() { // a ceremony ended between the two questions
+		return nil, consent.ErrMoving
 	}
 	draft, err := c.drafted(p.Draft, Draft{Reader: c.wallet.Name(), Grant: g.Grant.ID, Records: sorted(ids), Purpose: p.Code})
 	if err != nil {

@@ -109,6 +109,11 @@ func request(p *people, c *ward.Client) error {
 	return err
 }
 
+func receiptOf(s *scene, c *ward.Client, w io.Writer) error {
+	_, _, err := c.Receipt(s.ctx, s.access)
+	return err
+}
+
 func checkpoint(s *scene, c *ward.Client, w io.Writer) error {
 	_, err := c.Checkpoint(s.ctx)
 	return err
