@@ -107,6 +107,10 @@ func (s *ceremonies) step(ctx context.Context) (time.Duration, error) {
 	wait := idle
 	if l.about != nil {
 		if s.at == nil || s.at.number != l.latest.Number {
+			if ok, err := s.agreed(l.latest, l.about); err != nil || !ok {
+				s.at = nil // a later word of the operator wakes this task
+				return idle, err
+			}
 			if err := s.begin(l); err != nil {
 				return idle, err
 			}

@@ -29,6 +29,15 @@ type liar struct {
 	attest  func(value []byte, code chain.Code, a query.Attestation) ([]byte, chain.Code, query.Attestation)
 	head    func([]byte) []byte
 	endorse func(chain.Endorsement) chain.Endorsement
+	newest  func(*chain.Checkpoint) *chain.Checkpoint
+}
+
+func (l *liar) Checkpoint(ctx context.Context) (*chain.Checkpoint, error) {
+	cp, err := l.Peer.Checkpoint(ctx)
+	if err == nil && l.newest != nil {
+		cp = l.newest(cp)
+	}
+	return cp, err
 }
 
 func (l *liar) AnswerAccess(ctx context.Context, index uint64) (ward.Part, error) {
@@ -468,5 +477,22 @@ func TestFirstKeysAreThoseOfTheCeremony(t *testing.T) {
 		if k := w.Consortium(); bytes.Equal(k.ExtractionKey, g1) || len(k.ExtractionKey) != 48 {
 			t.Errorf("extraction key %x", k.ExtractionKey)
 		}
+	})
+}
+
+// TestForgedCheckpointHoldsNobodyUp lets a member vouch for a height that the
+// chain will never reach, and for one with nobody's signature.
+func TestForgedCheckpointHoldsNobodyUp(t *testing.T) {
+	lie := &liar{}
+	inWorld(t, 4, withLiar("east", lie), func(w *world) {
+		lie.newest = func(cp *chain.Checkpoint) *chain.Checkpoint {
+			forged := *cp
+			forged.Height = 1 << 40
+			return &forged
+		}
+		w.quiet()
+		w.stop(1)
+		w.restart(1)
+		w.settle()
 	})
 }

@@ -68,6 +68,9 @@ type Config struct {
 	// Patience is how long a member may take to answer before the others are
 	// asked too. 0 means 150 ms.
 	Patience time.Duration
+	// AskCeremony keeps the node out of a key ceremony that begins until its
+	// operator has looked at it: see AcceptCeremony.
+	AskCeremony bool
 	// Turn is how long a member waits for the one before it to do what one of
 	// them must do for all. 0 means two seconds.
 	Turn time.Duration

@@ -10,6 +10,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain/replica"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/keys"
@@ -71,6 +72,9 @@ func TestNoFragmentBeforeTheAccessIsCertified(t *testing.T) {
 					t.Errorf("%s: %s answered before it was certified", c.name, w.Name(i))
 				}
 				cancel()
+				if _, err := w.Node(i).SignHead(w.ctx, w.Node(i).Status().Height); !errors.Is(err, ward.ErrNotFound) {
+					t.Errorf("%s: %s signs a block that is not certified: %v", c.name, w.Name(i), err)
+				}
 			}
 			w.MuteLane(replica.LanePeer, false)
 			if err := <-submitted; err != nil {

@@ -128,8 +128,18 @@ func (p *person) tx(t testing.TB, contract, method string, args any) *chain.Tx {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p.txWith(t, contract, method, b, nil)
+}
+
+// txWith signs a transaction of hers with a sidecar.
+func (p *person) txWith(t testing.TB, contract, method string, args, sidecar []byte) *chain.Tx {
+	t.Helper()
+	commitment, err := chain.NewSidecar(sidecar)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tx, err := chain.SignTx(chain.TxBody{
-		Chain: p.wallet.Chain(), Contract: contract, Method: method, Args: b,
+		Chain: p.wallet.Chain(), Contract: contract, Method: method, Args: args, Sidecar: commitment,
 		NotAfter: time.Now().Add(10 * time.Minute).UnixMilli(),
 	}, p.wallet.Signer())
 	if err != nil {
