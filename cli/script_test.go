@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +27,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
+			"holds": holds,
 			"flip": func(ts *testscript.TestScript, _ bool, args []string) {
 				rewrite(ts, args, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 			},
@@ -117,4 +121,25 @@ func rewrite(ts *testscript.TestScript, args []string, change func([]byte) []byt
 	b, err := os.ReadFile(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), change(b), 0o600))
+}
+
+// holds searches all files below a folder for a text: ! holds FOLDER TEXT.
+func holds(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: holds FOLDER TEXT")
+	}
+	found := ""
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte(args[1])) || strings.Contains(d.Name(), args[1]) {
+			found = path
+		}
+		return err
+	}))
+	if (found == "") != neg {
+		ts.Fatalf("%q in %s: %q", args[1], args[0], found)
+	}
 }
