@@ -126,6 +126,20 @@ func TestAccessOnlyWithinItsTimeAndUses(t *testing.T) {
 	}
 }
 
+// TestAGrantForAnyPurposeDoesNotBreakTheGlass: that takes a grant that says so.
+func TestAGrantForAnyPurposeDoesNotBreakTheGlass(t *testing.T) {
+	w := newWorld(t)
+	id := w.put(patient, "clinical", 1)
+	for _, c := range []struct {
+		purposes []consent.Purpose
+		want     chain.Code
+	}{{nil, consent.ErrPurpose}, {[]consent.Purpose{"TREAT"}, consent.ErrPurpose}, {[]consent.Purpose{"BTG"}, ""}} {
+		args := w.ask(w.grant(patient, reader, "clinical", terms{Conditions: consent.Conditions{Purposes: c.purposes}}), id)
+		args.Purpose = consent.BreakGlass
+		w.refused(w.access(args), c.want)
+	}
+}
+
 // TestOldRecordsStayInReachOfAStaleGrant, and new ones do not come into it.
 func TestOldRecordsStayInReachOfAStaleGrant(t *testing.T) {
 	w := newWorld(t)

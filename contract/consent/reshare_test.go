@@ -3,6 +3,7 @@ package consent_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -117,6 +118,23 @@ func TestTheLastUseIsAnsweredAfterACeremony(t *testing.T) {
 	r := w.members.Open()
 	if len(r.Description.Secrets) != 2 {
 		t.Errorf("the ceremony moves %d grants", len(r.Description.Secrets)-2)
+	}
+}
+
+func TestAGrantThatExpiredDoesNotMove(t *testing.T) {
+	w := newWorld(t)
+	g := w.grant(patient, reader, "clinical", terms{Conditions: consent.Conditions{NotAfter: w.now() + 1000}})
+	w.wait(time.Second + time.Millisecond)
+	r := w.members.Open()
+	if len(r.Description.Secrets) != 2 {
+		t.Errorf("the ceremony moves %d grants", len(r.Description.Secrets)-2)
+	}
+	r.Finish()
+	if _, _, err := w.lookup(g).InForce(w.of(keys.Contract)); err != consent.ErrLost {
+		t.Errorf("its sharing: %v", err)
+	}
+	if s, err := consent.Standing(w.lookup(g), w.of("identity"), w.of(keys.Contract), w.now()); s != consent.StatusExpired || err != nil {
+		t.Errorf("status is %s, %v", s, err)
 	}
 }
 

@@ -135,6 +135,20 @@ func TestTheLeaverMayPostThoughItIsNoMember(t *testing.T) {
 	refused(t, run(m.Chain, "east", keys.MethodClose, keys.CloseArgs{Number: r.Number}), keys.ErrDenied)
 }
 
+// TestAMemberWhoseNodeHasANewKeyStillDeals its old shares.
+func TestAMemberWhoseNodeHasANewKeyStillDeals(t *testing.T) {
+	m := keystest.Found(t, newChain(t, 4))
+	m.Change(func(k *chain.Consortium) { k.Members[1].NodeKey = ledgertest.Public("north's new node") })
+	m.Renamed = map[string]string{"north": "north's new node"}
+	r := m.Open()
+	if s := r.Finish(); s != keys.Completed {
+		t.Fatalf("ends in state %d", s)
+	}
+	if q := r.Machines["east"].Qualified(); !slices.Equal(q, []uint8{1, 2, 3, 4}) {
+		t.Errorf("%v qualify", q)
+	}
+}
+
 func TestAnAbsentMemberAbortsTheFirstCeremony(t *testing.T) {
 	m := keystest.New(t, newChain(t, 4))
 	if s := m.Open("west").Finish(); s != keys.Aborted {

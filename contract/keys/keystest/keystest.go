@@ -35,6 +35,7 @@ type Members struct {
 	Checkpoint map[string]*threshold.Share // by member
 	Identity   map[string]*pre.Share
 	Grants     map[string]map[string]*pre.Share // by grant, then by member
+	Renamed    map[string]string                // names of node keys, as ledgertest.Key knows them, of members whose key is not their name's
 
 	tb testing.TB
 }
@@ -45,6 +46,14 @@ func New(tb testing.TB, c *ledgertest.Chain) *Members {
 		Chain: c, tb: tb, Checkpoint: make(map[string]*threshold.Share), Identity: make(map[string]*pre.Share),
 		Grants: make(map[string]map[string]*pre.Share),
 	}
+}
+
+// signer returns the name of a member's node key.
+func (m *Members) signer(name string) string {
+	if s := m.Renamed[name]; s != "" {
+		return s
+	}
+	return name
 }
 
 // namespace reads a contract's part of the chain's state.
@@ -113,7 +122,7 @@ func (m *Members) Open(absent ...string) *Run {
 func (m *Members) Resume(args keys.OpenArgs, absent ...string) *Run {
 	m.tb.Helper()
 	for {
-		m.Must(m.Chain.Consortium.Members[0].Name, keys.Contract, keys.MethodOpen, args)
+		m.Must(m.signer(m.Chain.Consortium.Members[0].Name), keys.Contract, keys.MethodOpen, args)
 		if m.latest().State == keys.Running {
 			break
 		}
@@ -154,7 +163,7 @@ func (r *Run) start(name string, before *keys.Authority) {
 			old = append(old, r.share(name, &s))
 		}
 	}
-	key := ledgertest.Key(name).Public().(ed25519.PublicKey)
+	key := ledgertest.Key(r.signer(name)).Public().(ed25519.PublicKey)
 	machine, err := dkg.New(r.Description, key, old, nil)
 	if err != nil {
 		r.tb.Fatalf("%s: %v", name, err)
@@ -219,7 +228,7 @@ func (r *Run) Post(except ...string) {
 			continue
 		}
 		for _, msg := range m.Pending() {
-			r.Send(name, msg.Phase(), 0, msg.Sign(ledgertest.Key(name)))
+			r.Send(name, msg.Phase(), 0, msg.Sign(ledgertest.Key(r.signer(name))))
 		}
 		r.Follow()
 	}
@@ -229,7 +238,7 @@ func (r *Run) Post(except ...string) {
 func (r *Run) Send(name string, phase dkg.Phase, about uint8, raw []byte) {
 	r.tb.Helper()
 	for _, args := range Parts(r.Number, phase, about, raw) {
-		r.Must(name, keys.Contract, keys.MethodPost, args)
+		r.Must(r.signer(name), keys.Contract, keys.MethodPost, args)
 	}
 }
 
@@ -248,7 +257,7 @@ func Parts(number uint64, phase dkg.Phase, about uint8, raw []byte) (list []keys
 func (r *Run) Close() chain.Code {
 	r.tb.Helper()
 	c := r.Chain
-	code := c.Run(c.Tx(c.Consortium.Members[0].Name, keys.Contract, keys.MethodClose, keys.CloseArgs{Number: r.Number}))[0].Code
+	code := c.Run(c.Tx(r.signer(c.Consortium.Members[0].Name), keys.Contract, keys.MethodClose, keys.CloseArgs{Number: r.Number}))[0].Code
 	r.Follow()
 	return code
 }
