@@ -107,11 +107,15 @@ func (s *ceremonies) step(ctx context.Context) (time.Duration, error) {
 	wait := idle
 	if l.about != nil {
 		if s.at == nil || s.at.number != l.latest.Number {
-			if ok, err := s.agreed(l.latest, l.about); err != nil || !ok {
-				s.at = nil // a later word of the operator wakes this task
+			ok, err := s.agreed(l.latest, l.about)
+			if err != nil {
 				return idle, err
 			}
-			if err := s.begin(l); err != nil {
+			s.at = nil // AcceptCeremony wakes this task
+			if ok {
+				err = s.begin(l)
+			}
+			if err != nil {
 				return idle, err
 			}
 		}
