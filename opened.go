@@ -124,6 +124,56 @@ func (r *payloadReader) Read(p []byte) (int, error) {
 	}
 }
 
+// WriteTo implements io.WriterTo: package seal opens a payload on several
+// processors when it may write.
+func (r *payloadReader) WriteTo(w io.Writer) (int64, error) {
+	out := &payloadWriter{r: r, w: w}
+	for r.err == nil && r.seq {
+		_, err := r.cur.WriteTo(out)
+		switch {
+		case out.err != nil:
+			return out.n, out.err
+		case err == nil:
+			r.err = r.finish()
+		default:
+			if err = r.next(blobError(err)); err != nil {
+				r.err = fmt.Errorf("read payload of %s: %w", r.o.ID, err)
+			}
+		}
+	}
+	if r.err == nil { // another node goes on from the middle
+		if _, err := io.Copy(out, readerOnly{r}); err != nil {
+			return out.n, err
+		}
+	}
+	if errors.Is(r.err, io.EOF) {
+		return out.n, nil
+	}
+	return out.n, r.err
+}
+
+// A payloadWriter counts and hashes what w took.
+type payloadWriter struct {
+	r   *payloadReader
+	w   io.Writer
+	n   int64
+	err error // of w
+}
+
+func (o *payloadWriter) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	o.n += int64(n)
+	if o.r.seq {
+		o.r.off += int64(n)
+		o.r.hash.Write(p[:n])
+	}
+	o.err = err
+	return n, err
+}
+
+// readerOnly hides WriteTo.
+type readerOnly struct{ io.Reader }
+
 // read reads on where the last node stopped.
 func (r *payloadReader) read(p []byte) (int, error) {
 	if r.seq {
