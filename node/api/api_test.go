@@ -47,11 +47,14 @@ type house struct {
 	k     *chain.Consortium
 	clock *watch
 	stop  func()
+
+	mu    sync.Mutex
+	nodes map[string]*remote.Node // guarded by mu; by URL and name
 }
 
 func open(t testing.TB, opt api.Options) *house {
 	t.Helper()
-	h := &house{clock: &watch{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, k: apitest.Founding(t)}
+	h := &house{clock: &watch{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, k: apitest.Founding(t), nodes: make(map[string]*remote.Node)}
 	h.Node = apitest.New(t, "east", h.clock.Now)
 	h.url, h.stop = apitest.Serve(t, h.Node, opt)
 	return h
@@ -60,6 +63,11 @@ func open(t testing.TB, opt api.Options) *house {
 // as returns the node as the holder of a key has it.
 func (h *house) as(t testing.TB, name string) *remote.Node {
 	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := h.nodes[h.url+name]; n != nil {
+		return n
+	}
 	opt := remote.Options{Consortium: h.k, Member: "east", Clock: h.clock.Now}
 	if name != "" {
 		opt.Signer = ledgertest.Key(name)
@@ -69,6 +77,7 @@ func (h *house) as(t testing.TB, name string) *remote.Node {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = n.Close() })
+	h.nodes[h.url+name] = n
 	return n
 }
 

@@ -85,6 +85,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"the records of a type below", query.Records{Owner: owner, Type: "clinical/exam/lab"}, []string{owner, grantee, medic}},
 		{"the records of a type above", query.Records{Owner: owner, Type: "clinical"}, []string{owner, medic}},
 		{"the records of a type beside", query.Records{Owner: owner, Type: "clinical/note"}, []string{owner, medic}},
+		{"the records of a type of which there are none", query.Records{Owner: owner, Type: "clinical/imaging"}, []string{owner, medic}},
 		{"the records that somebody wrote", query.Records{Owner: owner, Author: author}, []string{owner, author, medic}},
 		{"another patient's records", query.Records{Owner: other, Type: "clinical/exam"}, []string{other, medic}},
 

@@ -221,11 +221,7 @@ func (h *house) through(t *testing.T) (cut func()) {
 // TestExportThatBreaksIsAnError: half a chain must not look like one.
 func TestExportThatBreaksIsAnError(t *testing.T) {
 	h := open(t, api.Options{})
-	for range 100 { // more than a buffer holds
-		if _, err := h.Submit(t.Context(), h.Tx(west, identity.Contract, "x", apitest.Script{}, nil), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.Grow(100) // more than a buffer holds
 	h.Fail("Export", errors.New("disk"))
 	var b bytes.Buffer
 	err := h.as(t, west).Export(t.Context(), &b)
@@ -252,11 +248,7 @@ func TestTiles(t *testing.T) {
 	h := open(t, api.Options{Limits: api.Limits{Anonymous: api.Rate{PerSecond: 1e6, Burst: 1e6}}})
 	h.Register(auditor, identity.Auditor)
 	h.Register(stranger)
-	for range 300 {
-		if _, err := h.Submit(t.Context(), h.Tx(west, identity.Contract, "x", apitest.Script{}, nil), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
+	h.Grow(300)
 	cp, err := h.as(t, "").Checkpoint(t.Context())
 	if err != nil || h.k.Verify(cp) != nil {
 		t.Fatal(err)
@@ -377,7 +369,11 @@ func TestShutdownLetsAnswersBeFinished(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Errorf("answer under way: %v", err)
 	}
-	<-stopped
+	select {
+	case <-stopped:
+	case <-time.After(10 * time.Second): // the grace is longer
+		t.Error("the server waits for the stream")
+	}
 	if _, err := n.Checkpoint(t.Context()); !errors.Is(err, ward.ErrUnavailable) {
 		t.Errorf("afterwards: %v", err)
 	}

@@ -182,6 +182,18 @@ func (n *Node) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*chain
 	return n.receipt(index)
 }
 
+// Grow adds a block of transactions that do nothing.
+func (n *Node) Grow(transactions int) {
+	var txs []*chain.Tx
+	for range transactions {
+		txs = append(txs, n.Tx(n.name, keys.Contract, keys.MethodAnnounce, Script{}, nil))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.chain.Run(txs...)
+	n.chain.Checkpoint()
+}
+
 // newest is called with mu held.
 func (n *Node) newest() *chain.Checkpoint {
 	return n.chain.Checkpoints[n.chain.Head.Header.Height]
