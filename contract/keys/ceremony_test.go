@@ -297,6 +297,50 @@ func TestEveryReplicaComesToTheSameState(t *testing.T) {
 	replay(t, m.Chain, used) // what it remembers is of a later time
 }
 
+// TestACloseThatWasNeverCommittedLeavesNoTrace in what the contract remembers,
+// as when a block is executed and then another in its place.
+func TestACloseThatWasNeverCommittedLeavesNoTrace(t *testing.T) {
+	m := keystest.New(t, newChain(t, 4))
+	c := m.Chain
+	r := m.Open()
+	r.Post()
+	r.Post()
+	c.Now = c.Now.Add(keystest.Window)
+	e := c.Entry([]*chain.Tx{c.Tx("east", keys.Contract, keys.MethodClose, keys.CloseArgs{Number: 1})}, nil)
+	if out, err := c.Executor.Apply(c.Head, &c.State, e); err != nil || out.Block.Results[0].Code != "" {
+		t.Fatal(out.Block.Results[0].Code, err)
+	}
+	c.Now = c.Now.Add(keystest.Window)
+	m.Must("east", keys.Contract, keys.MethodAnnounce, keys.AnnounceArgs{Transport: transport(t)})
+	refused(t, r.Close(), "")
+	r.Post()
+	refused(t, r.Close(), "")
+	if l := latest(t, m); l.State != keys.Completed {
+		t.Fatalf("ends in state %d", l.State)
+	}
+	replay(t, c, map[string]ledger.Contract{keys.Contract: keys.New(noGrants), identity.Contract: identity.New()})
+}
+
+// TestACloseThatFailedElsewhereLeavesNoTrace: a machine that has seen a later
+// point must not overlook a message before it.
+func TestACloseThatFailedElsewhereLeavesNoTrace(t *testing.T) {
+	m := keystest.New(t, newChain(t, 4))
+	c := m.Chain
+	r := m.Open()
+	r.Post("south", "west")
+	begin := c.Now
+	c.Now = c.Now.Add(keystest.Window / 2)
+	e := c.Entry([]*chain.Tx{c.Tx("east", keys.Contract, keys.MethodClose, keys.CloseArgs{Number: 1})}, nil)
+	if out, err := c.Executor.Apply(c.Head, &c.State, e); err != nil || out.Block.Results[0].Code != keys.ErrRunning {
+		t.Fatal(out.Block.Results[0].Code, err)
+	}
+	c.Now = begin
+	if s := r.Finish(); s != keys.Completed {
+		t.Fatalf("ends in state %d", s)
+	}
+	replay(t, c, map[string]ledger.Contract{keys.Contract: keys.New(noGrants), identity.Contract: identity.New()})
+}
+
 func replay(t *testing.T, c *ledgertest.Chain, contracts map[string]ledger.Contract) {
 	t.Helper()
 	x, err := ledger.NewExecutor(contracts)

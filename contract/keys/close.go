@@ -44,10 +44,10 @@ func (c *contract) closePhase(call *ledger.Call, raw []byte) ([]byte, error) {
 	if m.Phase() == dkg.Phase(h.Phase) && !late {
 		return nil, ErrRunning
 	}
+	c.replay.keep(at(call)) // even if this transaction fails yet: then the log lacks it, and the machine begins anew
 	if err := add(call, cer, message{At: at(call), Sender: by.Name}); err != nil {
 		return nil, err
 	}
-	c.replay.keep(at(call))
 	h.Confirm = c.replay.confirm
 	switch m.Phase() {
 	case dkg.PhaseAborted:

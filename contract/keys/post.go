@@ -94,7 +94,7 @@ func take(v *ledger.View, args *PostArgs, slot []byte) (complete bool, err error
 	if p == nil || args.Part == 0 && p.Next < p.Parts {
 		p = &progress{Parts: args.Parts}
 	}
-	if p.Next == p.Parts || args.Part != p.Next || args.Parts != p.Parts {
+	if args.Part != p.Next || args.Parts != p.Parts {
 		return false, ErrRefused
 	}
 	p.Next++

@@ -10,6 +10,8 @@ import (
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/keys/keystest"
 	"github.com/ward-health/ward/dkg"
+	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/wire"
 )
 
 // join returns a member's join in an open ceremony, ready to post.
@@ -123,4 +125,27 @@ func TestAForgedDealOnlyCostsItsSender(t *testing.T) {
 			t.Errorf("%s qualifies %v, blames %v", name, q, x.Faults())
 		}
 	}
+}
+
+// TestAComplaintIsAboutWhomItNames, so that a member has one place in the log
+// for a complaint about each dealer.
+func TestAComplaintIsAboutWhomItNames(t *testing.T) {
+	m := keystest.New(t, newChain(t, 4))
+	r := m.Open()
+	payload := wire.NewWriter("ward/dkg/complaint/v1")
+	payload.Uint8(2)
+	payload.Raw(make([]byte, 32))
+	pairing.WriteG1(payload, pairing.GeneratorG1())
+	payload.Raw(make([]byte, 64))
+	id := r.Machines["east"].ID()
+	w := wire.NewWriter("ward/dkg/message/v1")
+	w.Raw(id[:])
+	w.Uint8(uint8(dkg.PhaseComplain))
+	w.Uint8(1)
+	w.Bytes(payload.Sum())
+	w.Raw(make([]byte, 64)) // a signature is for the machines to check
+	for about, want := range map[uint8]chain.Code{3: keys.ErrRefused, 1: keys.ErrRefused} {
+		refused(t, run(m.Chain, "east", keys.MethodPost, keystest.Parts(1, dkg.PhaseComplain, about, w.Sum())[0]), want)
+	}
+	refused(t, run(m.Chain, "east", keys.MethodPost, keystest.Parts(1, dkg.PhaseComplain, 2, w.Sum())[0]), "")
 }

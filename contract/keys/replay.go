@@ -38,6 +38,9 @@ func (p *replayer) forward(r ledger.Reader, number uint64, h *header) error {
 	for i := 0; same && i < len(p.taken); i++ {
 		same = p.taken[i] == mark{log[i].At, log[i].Hash}
 	}
+	if same && len(p.taken) < len(log) {
+		same = p.before(log[len(p.taken)].At) // not beyond it by a tick that the log lacks
+	}
 	if !same {
 		if err := p.restart(r, number, h); err != nil {
 			return err
@@ -73,6 +76,9 @@ func (p *replayer) restart(r ledger.Reader, number uint64, h *header) error {
 	return nil
 }
 
+// before reports whether the machine can pass a point.
+func (p *replayer) before(at point) bool { return p.at.Position < at.Position && p.at.Time <= at.Time }
+
 // take passes a point of the log, with a message or none.
 func (p *replayer) take(at point, raw []byte) error {
 	before := p.machine.Phase()
@@ -93,7 +99,7 @@ func (p *replayer) take(at point, raw []byte) error {
 // tick passes a point that is not in the log, or not yet. A machine that is
 // beyond it already begins anew.
 func (p *replayer) tick(r ledger.Reader, number uint64, h *header, now point) error {
-	if p.at.Position >= now.Position || p.at.Time > now.Time {
+	if !p.before(now) {
 		p.machine = nil
 		if err := p.forward(r, number, h); err != nil {
 			return err
