@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 	"node/api": {"./", "./chain", "./chain/tile", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/protocol", "./pre", "./store",
 		"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/adapters/humago", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/mod/sumdb/tlog"},
 	"node/api/apitest": {"./", "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/api", "./store", "./store/mem", "golang.org/x/mod/sumdb/tlog"}, // for tests only
+	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
 	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},

@@ -80,6 +80,20 @@ func (n *Node) AcceptCeremony(ctx context.Context, h chain.Hash) error {
 	return nil
 }
 
+// Authority returns the consortium's keys as they are shared now, as this node's
+// copy of the chain has it, or nil before the first ceremony is done.
+func (n *Node) Authority(ctx context.Context) (a *keys.Authority, err error) {
+	c, err := n.core()
+	if err != nil {
+		return nil, err
+	}
+	err = c.replica.ReadLocal(ctx, func(v *replica.View) (err error) {
+		a, err = keys.Current(v.Of(keys.Contract))
+		return err
+	})
+	return a, c.translate(err)
+}
+
 func descriptionHash(about *dkg.Ceremony) chain.Hash { return sha256.Sum256(about.Bytes()) }
 
 // involved reports whether a ceremony needs this member.
