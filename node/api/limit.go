@@ -1,15 +1,12 @@
 package api
 
 import (
-	"crypto/tls"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/ward-health/ward"
 )
-
-type tlsConn = tls.Conn
 
 // maxBuckets bounds what is remembered of callers.
 const maxBuckets = 1 << 16

@@ -179,6 +179,24 @@ func (h *house) dial(t *testing.T) *tls.Conn {
 	return conn
 }
 
+// TestNoHTTP2: deadlines and limits per connection are those of one request.
+func TestNoHTTP2(t *testing.T) {
+	h := open(t, api.Options{})
+	config, err := protocol.ClientTLS(ledgertest.Public("east"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.NextProtos = []string{"h2", "http/1.1"}
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(h.url, "https://"), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if p := conn.ConnectionState().NegotiatedProtocol; p != "http/1.1" {
+		t.Fatalf("the server speaks %q", p)
+	}
+}
+
 // hurry lets no test wait long.
 var hurry = api.Limits{Header: 300 * time.Millisecond, Body: 300 * time.Millisecond, Pace: 64 << 20, Grace: time.Second}
 

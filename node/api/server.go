@@ -168,6 +168,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // and nothing else: see docs/adr
 	server := &http.Server{
 		Handler:           s.Handler(),
 		TLSConfig:         config,
@@ -175,9 +177,9 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    8 << 10,
 		// net/http logs addresses, and what a client sent that is no HTTP.
-		ErrorLog:     slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
-		BaseContext:  func(net.Listener) context.Context { return base },
-		TLSNextProto: map[string]func(*http.Server, *tlsConn, http.Handler){}, // no HTTP/2
+		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
+		BaseContext: func(net.Listener) context.Context { return base },
+		Protocols:   protocols,
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.ServeTLS(newLimitedListener(l, s.opt.Limits.Connections), "", "") }()
