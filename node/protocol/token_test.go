@@ -75,32 +75,49 @@ func TestTokenIsRefused(t *testing.T) {
 }
 
 func TestTokenHasOneForm(t *testing.T) {
-	text, err := sign(t).Text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, s := range map[string]string{
-		"empty": "", "padded": text + "=", "cut": text[:len(text)-1], "longer": text + "A", "with a line break": text[:9] + "\n" + text[9:],
-		"in the other alphabet":      base64.RawStdEncoding.EncodeToString(append(raw, 0xff, 0xfe)),
-		"with bytes behind it":       base64.RawURLEncoding.EncodeToString(append(raw, 0)),
-		"too long":                   strings.Repeat("A", protocol.MaxToken+1),
-		"with bits that nobody uses": text[:len(text)-1] + next(text[len(text)-1]),
-	} {
-		if got, err := protocol.ParseToken(s); err == nil {
-			again, _ := got.Text()
-			if again != s {
+	for _, member := range []string{"east", "easte", "easter"} { // every length of the last group
+		text, err := protocol.SignToken(chainID, member, noon, ledgertest.Key("dr.lee@south"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := protocol.ParseToken(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok.Name = "ward/v2/token"
+		later, err := tok.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok.Name, tok.Signature = "ward/v1/token", tok.Signature[:63]
+		short, err := tok.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, s := range map[string]string{
+			"empty": "", "padded": text + "=", "cut": text[:len(text)-1], "longer": text + "A", "with a line break": text[:9] + "\n" + text[9:],
+			"with bytes behind it": base64.RawURLEncoding.EncodeToString(append(raw, 0)),
+			"too long":             strings.Repeat("A", protocol.MaxToken+1),
+			"of another version":   later, "with a short signature": short,
+		} {
+			if _, err := protocol.ParseToken(s); err == nil {
 				t.Errorf("token %s is taken", what)
+			}
+		}
+		// Another last character may be another signature, or bits that nobody
+		// uses.
+		other := text[:len(text)-1] + string(rune(text[len(text)-1]+1))
+		if got, err := protocol.ParseToken(other); err == nil {
+			if again, _ := got.Text(); again != other {
+				t.Errorf("token with bits that nobody uses is taken")
 			}
 		}
 	}
 }
-
-// next returns the character of the alphabet that follows.
-func next(c byte) string { return string(rune(c + 1)) }
 
 func FuzzParseToken(f *testing.F) {
 	text, err := sign(f).Text()
