@@ -3,9 +3,11 @@ package ward_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
@@ -134,64 +136,104 @@ func (brokenStore) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
 	return store.Ref{}, errBroken
 }
 
-// TestIndexOfAnotherPayloadIsRefused has a dishonest author name one payload on
-// the chain and another in the sealed index: the erasure would miss it.
-func TestIndexOfAnotherPayloadIsRefused(t *testing.T) {
-	p := meet(t)
-	shown, err := seal.Put(p.ctx, p.Blobs, bytes.NewReader([]byte("shown")), seal.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hidden, err := seal.Put(p.ctx, p.Blobs, bytes.NewReader([]byte("hidden")), seal.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	index, err := chain.Marshal([]any{"ward/v1/index", "", "", "", int64(0), hidden.Size, [32]byte{}, hidden.Ref.Bytes(), hidden.Key[:]})
-	if err != nil {
-		t.Fatal(err)
-	}
+// forge has a dishonest author put a record whose sealed index, behind a good
+// proof, is what he likes.
+func (p *people) forge(index []any, payload seal.Payload) record.ID {
+	p.t.Helper()
 	id, err := record.GenerateID()
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	p0, err := pre.ParsePublicKey(p.Current().ExtractionKey)
+	raw, err := chain.Marshal(index)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
+	}
+	extraction, err := pre.ParsePublicKey(p.Current().ExtractionKey)
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	var enc pre.Encapsulator
-	envelope, sealed, err := enc.Encapsulate(pre.Header{
-		Record: string(id), Owner: pre.Identity{Chain: p.Founding().Chain, Name: string(patientName), Key: p0}, Type: "lab", Author: string(authorName),
-	}, index)
+	owner := pre.Identity{Chain: p.Founding().Chain, Name: string(patientName), Key: extraction}
+	envelope, sealed, err := enc.Encapsulate(pre.Header{Record: string(id), Owner: owner, Type: "lab", Author: string(authorName)}, raw)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	args, err := chain.Marshal(record.PutArgs{
-		ID: id, Owner: patientName, Type: "lab", Envelope: envelope.Bytes(), Payload: shown.Ref.Bytes(), Size: uint64(seal.SealedSize(shown.Size)),
+		ID: id, Owner: patientName, Type: "lab", Envelope: envelope.Bytes(), Payload: payload.Ref.Bytes(), Size: uint64(seal.SealedSize(payload.Size)),
 	})
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	sidecar, err := chain.NewSidecar(sealed)
 	if err != nil {
-		t.Fatal(err)
+		p.t.Fatal(err)
 	}
 	tx, err := chain.SignTx(chain.TxBody{
 		Chain: p.Founding().Chain, Contract: record.Contract, Method: record.MethodPut, Args: args,
 		NotAfter: p.Now().Add(time.Minute).UnixMilli(), Sidecar: sidecar,
 	}, p.wallets[authorName].Signer())
 	if err != nil {
+		p.t.Fatal(err)
+	}
+	if r, err := p.Node("north").Submit(p.ctx, tx, sealed); err != nil || r.Result.Code != "" {
+		p.t.Fatal(err, r)
+	}
+	return id
+}
+
+func indexOf(payload seal.Payload, hash [32]byte) []any {
+	return []any{"ward/v1/index", "", "", "", int64(0), payload.Size, hash, payload.Ref.Bytes(), payload.Key[:]}
+}
+
+// TestIndexOfAnotherPayloadIsRefused has a dishonest author name one payload on
+// the chain and another in the sealed index: the erasure would miss it.
+func TestIndexOfAnotherPayloadIsRefused(t *testing.T) {
+	p := meet(t)
+	shown, err := seal.Put(p.ctx, p.Blobs, strings.NewReader("shown"), seal.Options{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := p.Node("north").Submit(p.ctx, tx, sealed)
-	if err != nil || r.Result.Code != "" {
-		t.Fatal(err, r)
+	hidden, err := seal.Put(p.ctx, p.Blobs, strings.NewReader("hidden"), seal.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	id := p.forge(indexOf(hidden, sha256.Sum256([]byte("hidden"))), shown)
 	var out bytes.Buffer
 	_, err = p.patient.Get(p.ctx, id, treat, &out)
 	p.wants(err, ward.ErrIntegrity)
 	if out.Len() > 0 {
 		t.Error("bytes were written")
 	}
+}
+
+// TestPayloadHashIsChecked has an author describe a payload with another's hash.
+func TestPayloadHashIsChecked(t *testing.T) {
+	p := meet(t)
+	payload, err := seal.Put(p.ctx, p.Blobs, strings.NewReader("payload"), seal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.patient.Get(p.ctx, p.forge(indexOf(payload, sha256.Sum256([]byte("payload"))), payload), treat, io.Discard)
+	if err != nil {
+		t.Error(err)
+	}
+	// The same through Read instead of WriteTo.
+	id := p.forge(indexOf(payload, [32]byte{1}), payload)
+	_, err = p.patient.Get(p.ctx, id, treat, io.Discard)
+	p.wants(err, ward.ErrIntegrity)
+	o, err := p.patient.Open(p.ctx, id, treat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := o.Open(p.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for buf := make([]byte, 3); err == nil; {
+		_, err = r.Read(buf)
+	}
+	p.wants(err, ward.ErrIntegrity)
 }
 
 // TestRecordSupersededDuringAnAccessStillOpens supersedes a record when the

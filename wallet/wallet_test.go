@@ -600,6 +600,20 @@ func TestCustodialWalletsCannotBeSwapped(t *testing.T) {
 	if _, err := f.Open("b@north"); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("error is %v", err)
 	}
+	// Not even whoever holds the folder's key puts one body in another's file.
+	w, err := f.Open("a@north")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = b.seal(w.get()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(b.path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Open("b@north"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("body of another: %v", err)
+	}
 	if err := os.Chmod(a.path, 0o640); err != nil {
 		t.Fatal(err)
 	}
