@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"store/storetest":          {"./store"},
 	"store/internal/faulthttp": {}, // for tests only
 
+	"abe":                       {"./internal/wire", "github.com/cloudflare/circl/abe/cpabe/tkn20", "golang.org/x/crypto/chacha20poly1305"},
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
 
@@ -61,8 +62,9 @@ var mayImport = map[string][]string{
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
 
-	"node":          {"./"},
-	"node/devnet":   {"./"},
+	"node": {module, "./chain", "./chain/ledger", "./chain/replica", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/durable",
+		"./node/api", "./node/protocol", "./node/remote", "./node/vault", "./pre", "./store", "./store/fs", "./store/replicated", "./store/storeurl"},
+	"node/devnet":   {module, "./chain", "./chain/replica", "./contract/identity", "./contract/keys", "./internal/durable", "./node", "./node/vault"},
 	"node/protocol": {"./", "./chain", "./contract/identity", "./contract/query", "./store"},
 	"node/remote":   {"./", "./chain", "./contract/query", "./node/protocol", "./store"},
 	"node/api": {"./", "./chain", "./chain/tile", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/protocol", "./pre", "./store",
@@ -71,7 +73,7 @@ var mayImport = map[string][]string{
 	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
-	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module, "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/term"},
+	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/record", "./contract/keys", "./examples/records", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	"cli/sniff":        {"./pre"},
 	"cli/ward":         {"./cli"},
 	"examples/records": {},
@@ -87,6 +89,7 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 
 // testsAlsoImport lists what the tests of single packages may import besides.
 var testsAlsoImport = map[string][]string{
+	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"}, // a second implementation, for attacks
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
 	"node":           {"github.com/anishathalye/porcupine"},

@@ -124,7 +124,33 @@ func TestPartInAnothersName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		key, err := w.Key(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt, err := w.Node(0).Receipt(w.ctx, index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tx, err := chain.ParseTx(receipt.Tx)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for name, part := range map[string]func(ward.Part) ward.Part{
+			"what another gave": func(ward.Part) ward.Part {
+				p, err := w.Node(3).AnswerAccess(w.ctx, index)
+				if err != nil {
+					t.Error(err)
+				}
+				return p
+			},
+			"another's number, signed": func(p ward.Part) ward.Part {
+				p.Index = 4
+				if err := p.Sign(w.Founding().Chain, tx.ID(), key); err != nil {
+					t.Error(err)
+				}
+				return p
+			},
 			"another's name":      func(p ward.Part) ward.Part { p.Member = "west"; return p },
 			"another's number":    func(p ward.Part) ward.Part { p.Index = 4; return p },
 			"another generation":  func(p ward.Part) ward.Part { p.Generation++; return p },
@@ -162,13 +188,8 @@ func TestLyingMemberCannotForgeAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		forged := func(value []byte, code chain.Code, a query.Attestation) ([]byte, chain.Code, query.Attestation) {
-			b, err := w.Node(0).Checkpoint(w.ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = b
 			head := chain.Header{Name: "ward/v1/header", Chain: w.Founding().Chain, Height: a.Height}
-			a, err = query.Attest(w.Consortium(), "east", head, question, value, code, time.Now(), key)
+			a, err := query.Attest(w.Consortium(), "east", head, question, value, code, time.Now(), key)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,7 +32,6 @@ type grantKeeper struct {
 
 	mu      sync.Mutex
 	noticed map[consent.GrantID]bool // guarded by mu
-	retry   time.Duration            // owned by run
 }
 
 func newGrantKeeper(c *core) *grantKeeper {
