@@ -89,7 +89,7 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 
 // testsAlsoImport lists what the tests of single packages may import besides.
 var testsAlsoImport = map[string][]string{
-	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"}, // a second implementation, for attacks
+	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"},                                                                                                                      // a second implementation, for attacks
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
 	"node":           {"github.com/anishathalye/porcupine"},
