@@ -96,7 +96,7 @@ func FuzzArrange(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		args := strings.Split(s, " ")
 		line, err := arrange(sample(), args)
-		complete(args, io.Discard)
+		complete(args, io.Discard, (*session).commands)
 		if err != nil || len(line.commands()) > 0 || line.help {
 			return
 		}
@@ -127,6 +127,15 @@ func TestEveryFlagHasAVariable(t *testing.T) {
 	}
 	line, _ := arrange(s.app(), nil)
 	check(line.manual())
+}
+
+// TestCompletionNeverFails: a shell has nothing to do with an error.
+func TestCompletionNeverFails(t *testing.T) {
+	var out, err bytes.Buffer
+	exit := run(t.Context(), []string{"x", completionFlag}, &out, &err, func(*session) []*urfave.Command { panic("boom") })
+	if exit != exitOK || out.Len() > 0 || err.Len() > 0 {
+		t.Errorf("exit %d, stdout %q, stderr %q", exit, out.String(), err.String())
+	}
 }
 
 // TestAPanicIsReportedAsAnError: no stack on a clinician's screen.

@@ -42,7 +42,7 @@ func (s *session) commands() []*urfave.Command {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, commands func(*session) []*urfave.Command) (exit int) {
 	if n := len(args); n > 0 && args[n-1] == completionFlag {
-		return complete(args[:n-1], stdout)
+		return complete(args[:n-1], stdout, commands)
 	}
 	s := &session{ui: newUI(stdout, stderr), offer: commands}
 	defer func() {

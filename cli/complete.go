@@ -16,9 +16,9 @@ const completionFlag = "--generate-bash-completion"
 // last one begins with a dash it is a flag half typed. It never fails: a shell
 // that asks has nothing to do with an error. (urfave/cli's own panics on a flag
 // half typed.)
-func complete(words []string, w io.Writer) (exit int) {
+func complete(words []string, w io.Writer, commands func(*session) []*urfave.Command) (exit int) {
 	defer func() { _ = recover() }()
-	s := &session{ui: newUI(io.Discard, io.Discard), offer: (*session).commands}
+	s := &session{ui: newUI(io.Discard, io.Discard), offer: commands}
 	app := s.app()
 	partial := ""
 	if n := len(words); n > 0 && strings.HasPrefix(words[n-1], "-") {
