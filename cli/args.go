@@ -2,6 +2,7 @@ package cli
 
 import (
 	"flag"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -30,6 +31,8 @@ type given struct {
 	name  string // without dashes, as the flag is called first
 	value string
 	set   bool // it has a value: "--json" has none
+
+	filled bool // by the configuration file
 }
 
 // arrange reads a command line. Beside an error it returns what it understood
@@ -113,7 +116,7 @@ func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
 		l.help = l.help || canonical == "help"
 		l.version = l.version || canonical == "version"
 	}
-	l.flags[level] = append(l.flags[level], given{canonical, value, set})
+	l.flags[level] = append(l.flags[level], given{name: canonical, value: value, set: set})
 	return used, nil
 }
 
@@ -176,6 +179,36 @@ func (l *commandLine) global(name, variable string) string {
 		}
 	}
 	return os.Getenv(variable)
+}
+
+// own returns the value of a flag of the command itself: the last on the command
+// line, or that of its variable.
+func (l *commandLine) own(name string) string {
+	level := len(l.path)
+	for _, g := range slices.Backward(l.flags[level]) {
+		if g.name == name {
+			if !g.set {
+				return "true"
+			}
+			return g.value
+		}
+	}
+	for _, f := range l.flagsAt(level) {
+		if f.Names()[0] == name {
+			return variable(f)
+		}
+	}
+	return ""
+}
+
+// checkValue returns an error for a value that a flag does not take.
+func checkValue(f urfave.Flag, value string) error {
+	set := flag.NewFlagSet("", flag.ContinueOnError)
+	set.SetOutput(io.Discard)
+	if err := f.Apply(set); err != nil {
+		return err
+	}
+	return set.Set(f.Names()[0], value)
 }
 
 // checkVariables returns an error for a variable of a flag of the command whose

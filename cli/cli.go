@@ -37,7 +37,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // commands returns what Ward can do.
 func (s *session) commands() []*urfave.Command {
-	return []*urfave.Command{s.demo(), s.audit(), s.chain(), s.version()}
+	return []*urfave.Command{s.demo(), s.audit(), s.chain(), s.configCommand(), s.completion(), s.version()}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, commands func(*session) []*urfave.Command) (exit int) {
@@ -66,6 +66,9 @@ type session struct {
 	*ui
 	offer func(*session) []*urfave.Command // the commands
 	data  any                              // what the command returned
+
+	line   *commandLine   // what the person typed, and the configuration file filled in
+	config *configuration // never nil
 }
 
 // An action does what a command is for. What it says on the ui is for people;
@@ -77,6 +80,8 @@ func (s *session) run(ctx context.Context, args []string) (data any, name string
 	s.lang = environmentLanguage()
 	app := s.app()
 	line, err := arrange(app, args)
+	s.line = line
+	s.config, err = line.configuration(err)
 	// Errors of the command line itself are told in the right language and form,
 	// too. So what can be read of these flags counts although there is an error.
 	if e := s.configure(line); err == nil {
@@ -112,6 +117,8 @@ func (s *session) app() *urfave.App {
 			&urfave.StringFlag{Name: "lang", EnvVars: []string{"WARD_LANG"}, Usage: s.tr("language of messages, en or zh; else that of LC_ALL, LC_MESSAGES or LANG")},
 			&urfave.BoolFlag{Name: "quiet", Aliases: []string{"q"}, EnvVars: []string{"WARD_QUIET"}, Usage: s.tr("no progress, and of results only what was asked for")},
 			&urfave.BoolFlag{Name: "verbose", Aliases: []string{"v"}, EnvVars: []string{"WARD_VERBOSE"}, Usage: s.tr("log what happens inside on stderr")},
+			&urfave.StringFlag{Name: "config", EnvVars: []string{"WARD_CONFIG"}, Usage: s.tr("the configuration file, if not the usual one; `ward config path` names it")},
+			&urfave.StringFlag{Name: "context", EnvVars: []string{"WARD_CONTEXT"}, Usage: s.tr("which of the contexts in the configuration file")},
 			&urfave.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: s.tr("show help, also for a command")},
 			&urfave.BoolFlag{Name: "version", Usage: s.tr("show the version")},
 		},

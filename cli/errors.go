@@ -13,6 +13,8 @@ import (
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/internal/durable"
+	"github.com/ward-health/ward/node/vault"
 
 	urfave "github.com/urfave/cli/v2"
 )
@@ -95,6 +97,11 @@ func usagef(format string, args ...any) *problem {
 	return &problem{code: "usage", exit: exitUsage, words: message{format, args}}
 }
 
+// failf is any other problem.
+func failf(code string, exit int, format string, args ...any) *problem {
+	return &problem{code: code, exit: exit, words: message{format, args}}
+}
+
 var errInterrupted = &problem{code: "interrupted", exit: exitInterrupted, words: message{format: "interrupted"}}
 
 // badValue is what urfave/cli says of the value of a flag. It has no type of its
@@ -144,6 +151,10 @@ var known = []struct {
 	{identity.ErrDenied, "", exitDenied, "you may not do this", ""},
 	{identity.ErrTaken, "", exitFailure, "the name or the key is in use", ""},
 	{identity.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
+
+	{vault.ErrPassphrase, "passphrase", exitPassphrase, "wrong passphrase", ""},
+	{vault.ErrNoVault, "not-initialised", exitNotReady, "there is no node in this directory", "`ward node init` makes one"},
+	{durable.ErrLocked, "in-use", exitFailure, "another process has the directory open", "is the node running already? `ward node status` asks it"},
 
 	{ward.ErrIntegrity, "integrity", exitIntegrity, "", "do not use what came back; tell the consortium"},
 	{audit.ErrTruncated, "integrity", exitIntegrity, "", "the file is incomplete: export it again"},

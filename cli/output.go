@@ -36,6 +36,7 @@ type ui struct {
 	stdout, stderr io.Writer
 	lang           language
 	json           bool // one envelope on stdout, no text
+	lines          bool // with json: an envelope for every entry of a list instead
 	quiet          bool
 	verbose        bool
 	err            error // the first error of writing to stdout
@@ -102,6 +103,13 @@ func (u *ui) table(headings []string, rows [][]string) {
 	}
 }
 
+// grid is a table that was asked for: --quiet does not leave it out.
+func (u *ui) grid(headings []string, rows [][]string) {
+	defer func(quiet bool) { u.quiet = quiet }(u.quiet)
+	u.quiet = false
+	u.table(headings, rows)
+}
+
 // width returns how many columns a line on stdout may have; 0 for no limit.
 func (u *ui) width() int {
 	if f, ok := u.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -121,7 +129,7 @@ func (u *ui) progressing() bool {
 
 // succeed ends a run that went well and returns its exit code.
 func (u *ui) succeed(data any) int {
-	if u.json {
+	if u.json && !u.lines {
 		u.envelope(envelope{OK: true, Data: data})
 	}
 	if u.err != nil {

@@ -41,12 +41,19 @@ func environmentLanguage() language {
 	return english
 }
 
+// dictionaries give every message of the command line in Chinese, by its English
+// text. A test keeps them complete.
+var dictionaries = []map[string]string{inChinese, inChineseForOperators}
+
 // tr returns a message in the language. A text without a translation stays as
 // it is.
 func (l language) tr(text string, args ...any) string {
 	if l == chinese {
-		if zh, ok := inChinese[text]; ok {
-			text = zh
+		for _, d := range dictionaries {
+			if zh, ok := d[text]; ok {
+				text = zh
+				break
+			}
 		}
 	}
 	if len(args) == 0 {

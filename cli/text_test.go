@@ -15,6 +15,7 @@ import (
 // says tells which argument of our functions is a message.
 var says = map[string]int{
 	"tr": 0, "say": 0, "tell": 0, "note": 0, "usagef": 0, "withHint": 0, "begin": 1, "bar": 0, "refused": 1, "table": 0,
+	"failf": 2, "confirm": 1, "askSecret": 1, "grid": 0,
 }
 
 // messages returns every message of the command line, in English.
@@ -80,7 +81,7 @@ func messages(t *testing.T) map[string]bool {
 	for _, p := range newCast().all() {
 		all[p.who] = true
 	}
-	for _, same := range []string{"", "%s", "      %s", "      %.2f s", "[%d/%d] %s"} {
+	for _, same := range []string{"", "%s", "      %s", "      %.2f s", "[%d/%d] %s", "%s: %s"} {
 		delete(all, same) // no words
 	}
 	return all
@@ -92,8 +93,8 @@ func TestEveryMessageIsInChinese(t *testing.T) {
 	verb := regexp.MustCompile(`%[^a-zA-Z%]*[a-zA-Z]`)
 	all := messages(t)
 	for text := range all {
-		zh, ok := inChinese[text]
-		if !ok {
+		zh := chinese.tr(text)
+		if zh == text {
 			t.Errorf("no Chinese for %q", text)
 			continue
 		}
@@ -107,9 +108,16 @@ func TestEveryMessageIsInChinese(t *testing.T) {
 			}
 		}
 	}
-	for text := range inChinese {
-		if !all[text] {
-			t.Errorf("nobody says %q any more", text)
+	seen := map[string]bool{}
+	for _, d := range dictionaries {
+		for text := range d {
+			if !all[text] {
+				t.Errorf("nobody says %q any more", text)
+			}
+			if seen[text] {
+				t.Errorf("two dictionaries have %q", text)
+			}
+			seen[text] = true
 		}
 	}
 	if len(all) < 50 {

@@ -1,7 +1,6 @@
 package cli
 
-// inChinese gives every message of the command line in Chinese, by its English
-// text. A test keeps it complete.
+// inChinese is the dictionary of the frame, of verifying and of the demo.
 var inChinese = map[string]string{
 	// The frame.
 	"share medical records that the patient controls":                          "在患者掌控下共享病历",
