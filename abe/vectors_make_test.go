@@ -138,6 +138,10 @@ func (m *maker) authorities(k *MasterKey, a *Authority) {
 		copy(c[public+at:], value)
 		return c
 	}
+	inner := bytes.Clone(append(bytes.Clone(b), 0))
+	size := bytes.LastIndex(b[:public], []byte{0, 0}) // of the public key, four bytes
+	binary.BigEndian.PutUint32(inner[size:], uint32(len(b)-size-4+1))
+	m.bytes("authority-public-trailing", "trailing", op, "a byte more within the public key", inner)
 	m.bytes("authority-shape", "field", op, "a matrix of another shape", change(2, 2, 0, 4, 0))
 	m.bytes("authority-point", "encoding", op, "a point that is not on the curve", change(20, b[public+20]^1))
 	m.bytes("authority-point-identity", "identity", op, "a point at infinity", change(6, append([]byte{0x40}, make([]byte, g2Size-1)...)...))
@@ -342,6 +346,16 @@ func (m *maker) descriptions(d []byte) {
 	b := binary.BigEndian.AppendUint32([]byte(audienceFormat+"\n"), uint32(len(mixed)))
 	bare := binary.BigEndian.AppendUint32([]byte(audienceFormat+"\n"), uint32(len("contractor")))
 	m.bytes("description-unqualified", "field", op, "an attribute that names no authority", slices.Concat(bare, []byte("contractor\x01"), ref))
+	m.bytes("description-empty-name", "field", op, "an authority without a name", slices.Concat(bare, []byte("contractor\x01\x00\x00\x00\x00"), ref[4+len("north"):]))
+	many, count := "", []byte{17}
+	for i := range 17 {
+		name := "north" + string(rune('a'+i))
+		many += " or " + name + ":contractor"
+		count = slices.Concat(count, binary.BigEndian.AppendUint32(nil, uint32(len(name))), []byte(name), ref[4+len("north"):])
+	}
+	many = strings.TrimPrefix(many, " or ")
+	b17 := binary.BigEndian.AppendUint32([]byte(audienceFormat+"\n"), uint32(len(many)))
+	m.bytes("description-17", "field", op, "17 authorities", slices.Concat(b17, []byte(many), count))
 	b = slices.Concat(b, mixed, []byte{2}, ref, bytes.Replace(ref, []byte("north"), []byte("south"), 1))
 	m.bytes("description-mixed", "field", op, "authorities joined by and", b)
 }
