@@ -68,6 +68,9 @@ func TestGuessingTokens(t *testing.T) {
 	if a.status != http.StatusTooManyRequests || a.header.Get("Retry-After") == "" {
 		t.Fatalf("status %d", a.status)
 	}
+	if a := h.send(t, c, http.MethodGet, protocol.PathStatus, h.token(t, lee), "", nil); a.status != http.StatusTooManyRequests {
+		t.Fatalf("a token is looked at: status %d", a.status)
+	}
 	if err := func() error { _, err := h.as(t, west).Checkpoint(t.Context()); return err }(); err != nil {
 		t.Fatalf("a member from the same address: %v", err)
 	}
@@ -87,6 +90,9 @@ func TestBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		return b
+	}
+	if a := h.send(t, c, http.MethodGet, protocol.PathStatus, h.token(t, lee), "", []byte("x")); a.code != protocol.CodeMalformed {
+		t.Errorf("body that is not due: %d %s", a.status, a.code)
 	}
 	for _, b := range []struct {
 		what, path, mediaType string
@@ -224,6 +230,37 @@ func TestSlowloris(t *testing.T) {
 	}
 	if n := count(t, h.Mem); n != 0 {
 		t.Errorf("%d blobs are stored", n)
+	}
+}
+
+// TestLongUploadIsNotCutShort: what moves may take its time.
+func TestLongUploadIsNotCutShort(t *testing.T) {
+	h := open(t, api.Options{Limits: api.Limits{Body: 300 * time.Millisecond, Pace: 10}})
+	in, out := io.Pipe()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+protocol.PathBlobs, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", protocol.TypeBytes)
+	status := make(chan int)
+	go func() {
+		resp, err := h.raw(t, ledgertest.Key(west)).Do(r)
+		if err != nil {
+			status <- 0
+			return
+		}
+		_ = resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	for range 10 {
+		if _, err := out.Write(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+	_ = out.Close()
+	if got := <-status; got != http.StatusCreated {
+		t.Fatalf("status %d", got)
 	}
 }
 

@@ -335,6 +335,7 @@ func (s slow) Ask(ctx context.Context, q []byte) (*query.Answer, error) {
 // not end by themselves.
 func TestShutdownLetsAnswersBeFinished(t *testing.T) {
 	h := open(t, api.Options{})
+	h.Register(owner)
 	s := slow{h.Node, make(chan struct{}), make(chan struct{})}
 	url, stop := apitest.Serve(t, s, api.Options{})
 	h.url = url
@@ -355,6 +356,7 @@ func TestShutdownLetsAnswersBeFinished(t *testing.T) {
 		ended <- last
 	}()
 	<-s.begun
+	await(t, h, "ward_event_streams 1")
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

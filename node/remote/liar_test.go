@@ -129,6 +129,22 @@ func mediaTypeOf(r *http.Request) string {
 	return protocol.TypeCBOR
 }
 
+// TestRedirectsAreNotFollowed: a node does not send its callers, and what they
+// carry, elsewhere.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	n := lying(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/elsewhere" {
+			t.Error("the redirect was followed")
+		}
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	})
+	for call, do := range calls(t, n) {
+		if err := do(); err == nil {
+			t.Errorf("%s succeeds", call)
+		}
+	}
+}
+
 // TestAnswersWithoutEnd: no answer fills the memory of the caller.
 func TestAnswersWithoutEnd(t *testing.T) {
 	n := lying(t, func(w http.ResponseWriter, r *http.Request) {
