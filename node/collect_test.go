@@ -360,9 +360,21 @@ func TestAnswersEndWithTheWindow(t *testing.T) {
 func TestCondensedCheckpoint(t *testing.T) {
 	lie := &liar{}
 	inWorld(t, 4, withLiar("east", lie), func(w *world) {
-		lie.head = func(b []byte) []byte { b = bytes.Clone(b); b[len(b)-1] ^= 1; return b }
 		w.person("p-1@north")
 		w.quiet()
+		// The part for the block before is a good signature, of something else.
+		lie.head = func([]byte) []byte {
+			b, err := w.Node(0).SignHead(w.ctx, w.Node(0).Status().Certified-1)
+			if err != nil {
+				t.Error(err)
+			}
+			return b
+		}
+		w.Silence(3, true)
+		if _, err := w.Node(1).Condensed(w.ctx); !errors.Is(err, ward.ErrShares) {
+			t.Errorf("out of two good parts and a wrong one: %v, want ErrShares", err)
+		}
+		w.Silence(3, false)
 		cp, err := w.Node(1).Condensed(w.ctx)
 		if err != nil {
 			t.Fatal(err)
@@ -512,6 +524,28 @@ func TestForgedCheckpointHoldsNobodyUp(t *testing.T) {
 			return &forged
 		}
 		w.quiet()
+		w.stop(1)
+		w.restart(1)
+		w.settle()
+	})
+}
+
+// TestNewConsortiumFileHasABlockOfItsOwn changes the file so that what the old
+// one certified is not enough any more. Clients that have the new file, and nodes
+// that restart, find a checkpoint that holds under it.
+func TestNewConsortiumFileHasABlockOfItsOwn(t *testing.T) {
+	inWorld(t, 4, nil, func(w *world) {
+		if err := w.Change(w.ctx, func(k *chain.Consortium) { k.CheckpointThreshold = 4 }); err != nil {
+			t.Fatal(err)
+		}
+		w.quiet()
+		cp, err := w.Node(0).Checkpoint(w.ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k := w.Consortium(); k.Epoch != 2 || k.Verify(cp) != nil {
+			t.Errorf("checkpoint at height %d under the file of epoch %d: %v", cp.Height, k.Epoch, k.Verify(cp))
+		}
 		w.stop(1)
 		w.restart(1)
 		w.settle()

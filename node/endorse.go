@@ -220,8 +220,8 @@ func (c *core) propose(ctx context.Context, next *chain.Consortium) (*chain.Rece
 		return nil, err
 	}
 	// The block of the change is the last that the old file's members certify.
-	// Who has the new file already can check nothing until there is a block of
-	// its own: so let there be one.
+	// Who has the new file already, or restarts now, can check nothing until
+	// there is a block of its own: so let there be one.
 	_, err = c.submit(ctx, keys.Contract, keys.MethodAnnounce, keys.AnnounceArgs{Transport: c.transport.Public()})
 	if err != nil {
 		c.log.Warn("no block follows the new consortium file yet", "error", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain/replica"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/node/devnet"
@@ -173,7 +174,16 @@ func TestRestartedNodeServesNothingUntilItIsFresh(t *testing.T) {
 				t.Fatalf("cut off with an old disk: %v", err)
 			}
 		}
+		// The others tell it how far they are, but it gets no blocks.
+		w.MuteLane(replica.LaneRaft, true)
+		w.MuteLane(replica.LanePeer, true)
 		w.Isolate(old, false)
+		<-time.After(10 * time.Second)
+		if n.Status().Fresh {
+			t.Error("it serves though it is behind what the others vouch for")
+		}
+		w.MuteLane(replica.LaneRaft, false)
+		w.MuteLane(replica.LanePeer, false)
 		w.settle()
 		if _, err := n.AnswerAccess(w.ctx, index); !errors.Is(err, consent.ErrRevoked) {
 			t.Errorf("caught up: %v, want ErrRevoked", err)
@@ -276,8 +286,10 @@ func TestRefreshWithoutOneMember(t *testing.T) {
 		w.mustRead(reader, id, "glucose 5.4")
 		w.restart(down)
 		w.settle()
-		if old, err := filepath.Glob(filepath.Join(w.Dir(), w.Name(0), "vault", "identity", "*", "1")); err != nil || len(old) != 1 {
-			t.Errorf("shares of the first generation: %q, %v", old, err)
+		for _, i := range []int{0, down} {
+			if old, err := filepath.Glob(filepath.Join(w.Dir(), w.Name(i), "vault", "identity", "*", "1")); err != nil || len(old) != 1 {
+				t.Errorf("shares of the first generation at %s: %q, %v", w.Name(i), old, err)
+			}
 		}
 		if _, err := w.Node(0).OpenCeremony(w.ctx, windows); !errors.Is(err, keys.ErrRunning) {
 			t.Errorf("a ceremony while late members have their time: %v", err)
