@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
 
 	"node": {module, "./chain", "./chain/ledger", "./chain/replica", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/durable",
-		"./node/api", "./node/protocol", "./node/remote", "./node/vault", "./pre", "./store", "./store/fs", "./store/replicated", "./store/storeurl"},
+		"./node/api", "./node/protocol", "./node/remote", "./node/vault", "./pre", "./store", "./store/fs", "./store/replicated", "./store/storeurl", "golang.org/x/mod/sumdb/tlog"},
 	"node/devnet":   {module, "./chain", "./chain/replica", "./contract/identity", "./contract/keys", "./internal/durable", "./node", "./node/vault"},
 	"node/protocol": {"./", "./chain", "./contract/identity", "./contract/query", "./store"},
 	"node/remote":   {"./", "./chain", "./contract/query", "./node/protocol", "./store"},
@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
-	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/record", "./contract/keys", "./examples/records", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
+	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/query", "./contract/record", "./contract/keys", "./examples/records", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
 	"cli/sniff":        {"./pre"},
 	"cli/ward":         {"./cli"},
 	"examples/records": {},
