@@ -79,3 +79,6 @@ func splitLines(s string) []string {
 	}
 	return lines
 }
+
+// textWidth returns how many columns a text takes.
+func textWidth(s string) int { return text.StringWidth(s) }
