@@ -197,7 +197,9 @@ func (n *Node) Members() *chain.Consortium {
 }
 
 // Identify implements api.Backend. It reads the state that this node has, which
-// may be behind: what callers do is checked again where it counts.
+// may be behind: what callers do is checked again where it counts. Only of a key
+// that is unknown in it does it ask how far the others are: a client that was
+// registered at one member a moment ago is known at all.
 func (n *Node) Identify(ctx context.Context, key chain.PublicKey) (identity.Caller, error) {
 	c, err := n.core()
 	if err != nil {
@@ -207,10 +209,14 @@ func (n *Node) Identify(ctx context.Context, key chain.PublicKey) (identity.Call
 		return identity.Caller{Member: m}, nil
 	}
 	var who *identity.Identity
-	err = c.replica.ReadLocal(ctx, func(v *replica.View) (err error) {
+	look := func(v *replica.View) (err error) {
 		who, err = identity.ByKey(v.Of(identity.Contract), key)
 		return err
-	})
+	}
+	err = c.replica.ReadLocal(ctx, look)
+	if errors.Is(err, identity.ErrUnknown) {
+		err = c.replica.Read(ctx, look)
+	}
 	if err != nil {
 		return identity.Caller{}, c.translate(err)
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -97,7 +98,9 @@ func (s *Server) bearer(r *http.Request) (*identity.Identity, error) {
 // known returns the identity for which a key signs now. A member's node key
 // proves itself with a certificate and nothing else.
 func (s *Server) known(r *http.Request, key chain.PublicKey) (*identity.Identity, error) {
-	c, err := s.b.Identify(r.Context(), key)
+	ctx, cancel := context.WithTimeout(r.Context(), s.opt.Limits.Body)
+	defer cancel()
+	c, err := s.b.Identify(ctx, key)
 	if errors.Is(err, identity.ErrUnknown) || err == nil && c.Identity == nil {
 		return nil, &protocol.AuthError{Code: protocol.CodeTokenUnknown}
 	}
