@@ -189,10 +189,13 @@ func TestAnAbsentMemberDelaysNoRefresh(t *testing.T) {
 	}
 }
 
-// TestWindowsThatNeverEndOrLastForYears are refused.
+// TestWindowsThatNeverEndOrLastForYears are refused: with a window of 2^32
+// transactions and no time one silent member kept everybody from granting, and
+// from any other ceremony, for good.
 func TestWindowsThatNeverEndOrLastForYears(t *testing.T) {
 	m := keystest.New(t, newChain(t, 4))
-	for _, w := range []keys.Window{{}, {Positions: 1<<32 + 1}, {Milliseconds: 31 * 24 * 3_600_000}} {
+	const week = 7 * 24 * 3_600_000
+	for _, w := range []keys.Window{{}, {Positions: 1 << 32}, {Positions: 1}, {Positions: 1<<32 + 1, Milliseconds: 1}, {Milliseconds: week + 1}} {
 		for i := range 4 {
 			args := m.OpenArgs()
 			args.Windows[i] = w

@@ -37,7 +37,7 @@ func FuzzApply(f *testing.F) {
 	r := m.Open()
 	r.Post()
 	deal := keystest.Parts(r.Number, dkg.PhaseDeal, 0, r.Machines["east"].Pending()[0].Sign(ledgertest.Key("east")))[0]
-	window := keys.Window{Positions: 5}
+	window := keys.Window{Positions: 5, Milliseconds: 5}
 	for i, args := range []any{
 		keys.AnnounceArgs{Transport: transport(f)},
 		keys.OpenArgs{Number: 2, Windows: [4]keys.Window{window, window, window, window}},

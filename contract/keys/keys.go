@@ -95,11 +95,11 @@ type OpenArgs struct {
 	Windows [4]Window // join, deal, complain, confirm
 }
 
-// Window is dkg.Window.
+// Window is dkg.Window, except that it always ends by time.
 type Window struct {
 	_            struct{} `cbor:",toarray"`
-	Positions    uint64
-	Milliseconds uint64
+	Positions    uint64   // 0 for no such limit
+	Milliseconds uint64   // 1 to seven days
 }
 
 // PostArgs post a message of a ceremony in one or more parts; only deals have

@@ -11,14 +11,14 @@ import (
 
 // Limits of a ceremony. Part of the rules.
 const (
-	MaxMessage     = 4 << 20             // bytes of a posted message
-	MaxPart        = 40960               // bytes of a part of one
-	maxDescription = 4 << 20             // bytes of all listed grants
-	maxWindow      = 30 * 24 * 3_600_000 // milliseconds of a phase
-	maxPositions   = 1 << 32             // leaves of a phase
-	listChunk      = 16 << 10            // bytes of a list of grants to move, about
-	movedChunk     = 4 << 10             // bytes of a list of moved grants, about: every look-up reads one
-	writesPerTx    = 208 << 10           // bytes of such lists that one transaction writes
+	MaxMessage     = 4 << 20            // bytes of a posted message
+	MaxPart        = 40960              // bytes of a part of one
+	maxDescription = 4 << 20            // bytes of all listed grants
+	maxWindow      = 7 * 24 * 3_600_000 // milliseconds of a phase
+	maxPositions   = 1 << 32            // leaves of a phase
+	listChunk      = 16 << 10           // bytes of a list of grants to move, about
+	movedChunk     = 4 << 10            // bytes of a list of moved grants, about: every look-up reads one
+	writesPerTx    = 208 << 10          // bytes of such lists that one transaction writes
 )
 
 // liveContract keeps the grants that move.
@@ -31,7 +31,9 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 		return nil, err
 	}
 	for _, w := range args.Windows {
-		if w.Positions == 0 && w.Milliseconds == 0 || w.Positions > maxPositions || w.Milliseconds > maxWindow {
+		// Every phase ends by time: while one lasts there are no grants and no
+		// other ceremony, and whoever opened it may keep silent for ever.
+		if w.Milliseconds == 0 || w.Milliseconds > maxWindow || w.Positions > maxPositions {
 			return nil, ErrMalformed
 		}
 	}
