@@ -432,7 +432,7 @@ func TestEmergencyNeedsAnotherClinicianAndIsReviewed(t *testing.T) {
 	p := meet(t)
 	doctor := p.join("dr-er@east", identity.Emergency)
 	second := p.join("dr-two@east", identity.Emergency)
-	judge := p.join("board@west", identity.Reviewer)
+	judge := p.join("board@north", identity.Reviewer)
 	id := p.put("a", []byte("allergy: penicillin"))
 	ids := []record.ID{id}
 

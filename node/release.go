@@ -7,7 +7,6 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/replica"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
@@ -34,10 +33,9 @@ import (
 
 // A ticket is what a certified state allows this member to release.
 type ticket struct {
-	tx         [32]byte
-	index      uint8        // this member's, in the sharing
-	sharing    *pre.Sharing // in force
-	consortium *chain.Consortium
+	tx      [32]byte
+	index   uint8        // this member's, in the sharing
+	sharing *pre.Sharing // in force
 }
 
 // state calls fn with the certified state that answers rest on.
@@ -86,7 +84,7 @@ func (n *Node) AnswerAccess(ctx context.Context, index uint64) (ward.Part, error
 		if a, err = consent.LookupAccess(v.Of(consent.Contract), index); err != nil {
 			return err
 		}
-		if err = serveable(v, a, c.now(v)); err != nil {
+		if err = consent.Serveable(c.replica.Consortium(), v.Of, a, c.now(v)); err != nil {
 			return err
 		}
 		if records, err = accessed(v, a); err != nil {
@@ -122,12 +120,7 @@ func (c *core) ticket(v *replica.View, tx [32]byte) (ticket, error) {
 		return ticket{}, err
 	}
 	s, err := a.Sharing()
-	return ticket{tx: tx, index: i, sharing: s, consortium: c.replica.Consortium()}, err
-}
-
-func serveable(v *replica.View, a *consent.Access, now int64) error {
-	of := func(name string) ledger.Reader { return v.Of(name) }
-	return consent.Serveable(of(consent.Contract), of(record.Contract), of(identity.Contract), of(keys.Contract), a, now)
+	return ticket{tx: tx, index: i, sharing: s}, err
 }
 
 // accessed returns the records of an access as the state has them.

@@ -324,6 +324,8 @@ func review(call *ledger.Call, raw []byte) error {
 		return ErrReviewed
 	case reviewer.Name == a.Reader || slices.Contains(a.CoSigners, reviewer.Name):
 		return ErrDenied
+	case reviewer.Name.Org() != a.Owner.Org() && call.Consortium.Member(a.Owner.Org()) != nil:
+		return ErrDenied // a hospital neither absolves its own of what they did to others' patients, nor stops others' emergencies
 	}
 	a.Review, a.Reviewer, a.Reviewed, a.Outcome = Closed, reviewer.Name, call.Time, args.Outcome
 	if err := call.State.Delete(accessKey(keyOpen, a.Index)); err != nil {

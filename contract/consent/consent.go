@@ -133,7 +133,7 @@ const (
 	MethodRevoke    = "revoke"    // RevokeArgs by the owner
 	MethodAccess    = "access"    // AccessArgs by the recipient; sidecar: the sealed reason, which only an emergency needs
 	MethodEmergency = "emergency" // EmergencyArgs by an identity with the attribute; sidecar: the sealed reason
-	MethodReview    = "review"    // ReviewArgs by an identity with the attribute, none of those who signed
+	MethodReview    = "review"    // ReviewArgs by an identity of the owner's organisation with the attribute, none of those who signed
 	MethodRequest   = "request"   // RequestArgs by anyone
 	MethodDeny      = "deny"      // DenyArgs by the owner; withdraws if the asker signs
 )

@@ -124,6 +124,21 @@ func TestMembersAnswerNoClinicianWhoIsNoneAnyMore(t *testing.T) {
 	}
 }
 
+// TestMembersAnswerNoClinicianOfAFormerMember: the word of a hospital that was
+// put out counts no more, for what its people asked an hour ago either.
+func TestMembersAnswerNoClinicianOfAFormerMember(t *testing.T) {
+	w := newWorld(t)
+	w.must(w.emergency(reader, w.breakGlass(reader, patient, []record.ID{w.put(patient, "clinical", 1)}, witness)))
+	index := w.last()
+	if err := w.serveable(index, w.now()); err != nil {
+		t.Fatal(err)
+	}
+	w.putOut(reader.Org())
+	if err := w.serveable(index, w.now()); err != consent.ErrDenied {
+		t.Error(err)
+	}
+}
+
 // TestGrantForEmergencies is what an owner in self-custody leaves behind.
 func TestGrantForEmergencies(t *testing.T) {
 	w := newWorld(t)
@@ -185,14 +200,14 @@ func TestGrantForEmergenciesAfterACeremony(t *testing.T) {
 
 func TestReview(t *testing.T) {
 	w := newWorld(t)
-	w.register("dr.judge@south", identity.Emergency, identity.Reviewer)
+	w.register("dr.judge@north", identity.Emergency, identity.Reviewer)
 	id := w.put(patient, "clinical", 1)
 	g := w.grant(patient, reader, "clinical", terms{})
 	w.must(w.access(w.ask(g, id)))
 	routine := w.last()
-	w.must(w.emergency(reader, w.breakGlass(reader, patient, []record.ID{id}, "dr.judge@south")))
+	w.must(w.emergency(reader, w.breakGlass(reader, patient, []record.ID{id}, "dr.judge@north")))
 	first := w.last()
-	w.must(w.emergency("dr.judge@south", w.breakGlass("dr.judge@south", patient, []record.ID{id}, witness)))
+	w.must(w.emergency("dr.judge@north", w.breakGlass("dr.judge@north", patient, []record.ID{id}, witness)))
 	second := w.last()
 	send := func(who identity.Name, index uint64, outcome string) chain.Result {
 		return w.do(who, consent.MethodReview, consent.ReviewArgs{Access: index, Outcome: outcome})
@@ -202,8 +217,8 @@ func TestReview(t *testing.T) {
 	w.refused(send(reviewer, 9999, consent.OutcomeAbuse), consent.ErrUnknown)
 	w.refused(send(reviewer, routine, consent.OutcomeAbuse), consent.ErrReviewed)
 	w.refused(send(reader, first, consent.OutcomeJustified), consent.ErrDenied)
-	w.refused(send("dr.judge@south", first, consent.OutcomeJustified), consent.ErrDenied)  // signed it
-	w.refused(send("dr.judge@south", second, consent.OutcomeJustified), consent.ErrDenied) // read it
+	w.refused(send("dr.judge@north", first, consent.OutcomeJustified), consent.ErrDenied)  // signed it
+	w.refused(send("dr.judge@north", second, consent.OutcomeJustified), consent.ErrDenied) // read it
 	w.refused(w.do(reviewer, consent.MethodReview, []byte{1}), consent.ErrMalformed)
 
 	w.must(send(reviewer, first, consent.OutcomeJustified))
@@ -224,4 +239,32 @@ func TestReview(t *testing.T) {
 	if err := w.serveable(second, w.now()); err != consent.ErrDenied {
 		t.Errorf("members answer what was found to be abuse: %v", err)
 	}
+}
+
+// TestReviewIsForTheOwnersHospital: others could stop every emergency as abuse,
+// or absolve their own.
+func TestReviewIsForTheOwnersHospital(t *testing.T) {
+	w := newWorld(t)
+	w.register("board@south", identity.Reviewer) // of who broke the glass
+	w.register("board@west", identity.Reviewer)
+	w.must(w.emergency(reader, w.breakGlass(reader, patient, []record.ID{w.put(patient, "clinical", 1)}, witness)))
+	args := consent.ReviewArgs{Access: w.last(), Outcome: consent.OutcomeAbuse}
+	for _, who := range []identity.Name{"board@south", "board@west"} {
+		w.refused(w.do(who, consent.MethodReview, args), consent.ErrDenied)
+	}
+	if err := w.serveable(args.Access, w.now()); err != nil {
+		t.Errorf("an emergency was stopped: %v", err)
+	}
+	// When the owner's hospital is no member any more, others stand in.
+	w.putOut(patient.Org())
+	w.must(w.do("board@west", consent.MethodReview, args))
+}
+
+// putOut puts a member out of the consortium of four.
+func (w *world) putOut(member string) {
+	w.Helper()
+	w.members.Change(func(k *chain.Consortium) {
+		k.Members = slices.DeleteFunc(k.Members, func(m chain.Member) bool { return m.Name == member })
+		k.KeyThreshold, k.CheckpointThreshold = 2, 2
+	})
 }

@@ -3,6 +3,7 @@ package consent
 import (
 	"errors"
 
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
@@ -147,16 +148,17 @@ func (g *Grant) usable(keysState ledger.Reader, time int64) error {
 // Serveable returns nil if members may answer the access at this block time:
 // it is within its window, and what the rules asked when it was committed still
 // holds: the grant did not end and can be served, no record was erased, the key
-// that signed is still the reader's, and an emergency was not found to be abuse.
-// The readers are those of the namespaces of the packages.
-func Serveable(consent, records, identities, keysState ledger.Reader, a *Access, time int64) error {
+// that signed is still the reader's, an emergency was not found to be abuse, and
+// who broke the glass without a grant is still an emergency clinician of a member
+// of k, the consortium file in force. of gives the namespaces of the contracts.
+func Serveable(k *chain.Consortium, of func(contract string) ledger.Reader, a *Access, time int64) error {
 	if time < a.Time {
 		return ErrEarly
 	}
 	if time-a.Time > AnswerWindow.Milliseconds() {
 		return ErrExpired
 	}
-	reader, err := identity.Lookup(identities, a.Reader)
+	reader, err := identity.Lookup(of(identity.Contract), a.Reader)
 	if errors.Is(err, identity.ErrUnknown) {
 		return ErrDenied
 	}
@@ -166,7 +168,7 @@ func Serveable(consent, records, identities, keysState ledger.Reader, a *Access,
 	if reader.Key != a.Key { // it was replaced since, perhaps because others had it
 		return ErrDenied
 	}
-	now, err := LookupAccess(consent, a.Index)
+	now, err := LookupAccess(of(Contract), a.Index)
 	if err != nil {
 		return err
 	}
@@ -176,14 +178,14 @@ func Serveable(consent, records, identities, keysState ledger.Reader, a *Access,
 	if now.Outcome == OutcomeAbuse {
 		return ErrDenied
 	}
-	if now.Grant == "" && !reader.Has(identity.Emergency, "", time) {
+	if now.Grant == "" && !reader.Vouched(k, identity.Emergency, "", time) {
 		return ErrDenied
 	}
-	if err := stillCovered(consent, identities, keysState, now, time); err != nil {
+	if err := stillCovered(of, now, time); err != nil {
 		return err
 	}
 	for _, id := range now.Records {
-		r, err := record.Lookup(records, id)
+		r, err := record.Lookup(of(record.Contract), id)
 		if errors.Is(err, record.ErrUnknown) {
 			return ErrRecord
 		}
@@ -199,9 +201,9 @@ func Serveable(consent, records, identities, keysState ledger.Reader, a *Access,
 
 // stillCovered checks what the access rests on: its grant, or the rule for
 // emergencies.
-func stillCovered(consent, identities, keysState ledger.Reader, a *Access, time int64) error {
+func stillCovered(of func(contract string) ledger.Reader, a *Access, time int64) error {
 	if a.Grant == "" {
-		owner, err := identity.Lookup(identities, a.Owner)
+		owner, err := identity.Lookup(of(identity.Contract), a.Owner)
 		if err != nil {
 			return err
 		}
@@ -210,10 +212,11 @@ func stillCovered(consent, identities, keysState ledger.Reader, a *Access, time 
 		}
 		return nil
 	}
-	g, err := lean(consent, a.Grant)
+	g, err := lean(of(Contract), a.Grant)
 	if err != nil {
 		return err
 	}
+	keysState := of(keys.Contract)
 	switch err := g.usable(keysState, time); err {
 	case ErrUsedUp: // this access is one of its uses
 		held, err := g.held(keysState)

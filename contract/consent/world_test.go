@@ -24,7 +24,7 @@ const (
 	reader   identity.Name = "dr.lee@south"
 	stranger identity.Name = "dr.who@west"
 	witness  identity.Name = "dr.kim@south"  // emergency clinician
-	reviewer identity.Name = "board@east"    // closes reviews
+	reviewer identity.Name = "board@north"   // closes reviews
 	author   identity.Name = "lab@north"     // writes records
 	nurse    identity.Name = "nurse.b@south" // has role=nurse
 )
@@ -381,7 +381,7 @@ func (w *world) serveable(index uint64, at int64) error {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return consent.Serveable(w.of(consent.Contract), w.of(record.Contract), w.of(identity.Contract), w.of(keys.Contract), a, at)
+	return consent.Serveable(w.c.Consortium, w.of, a, at)
 }
 
 func idsOf(ids ...record.ID) []record.ID { return ids }

@@ -45,7 +45,7 @@ var rules = []Rule{
 	{"consent", "emergency", ByEmergency, "has the signature of another with the attribute"},
 	{"consent", "grant", ByAnyone, "is the owner in the grant"},
 	{"consent", "request", ByAnyone, ""},
-	{"consent", "review", ByReviewer, "neither read nor signed the access"},
+	{"consent", "review", ByReviewer, "is of the owner's organisation, and neither read nor signed the access"},
 	{"consent", "revoke", ByAnyone, "is the owner in the grant"},
 
 	{Contract, MethodApprove, ByMember, ""},

@@ -11,7 +11,6 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/consent"
-	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/contract/record"
@@ -268,7 +267,7 @@ func (n *Node) Answers(ctx context.Context, index uint64, without []string) ([]w
 	if err != nil {
 		return nil, err
 	}
-	err = consent.Serveable(w.of(consent.Contract), w.of(record.Contract), w.of(identity.Contract), w.of(keys.Contract), a, w.chain.Now.UnixMilli())
+	err = consent.Serveable(w.chain.Consortium, w.of, a, w.chain.Now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
