@@ -63,11 +63,12 @@ func (s *Server) authenticate(a access, r *http.Request) (who, error) {
 	if err != nil {
 		return who{}, err
 	}
-	w := who{Caller: identity.Caller{Identity: id}}
-	return w, s.limits.take(w, s.opt.Limits.Caller, s.now())
+	return who{Caller: identity.Caller{Identity: id}}, nil
 }
 
-// bearer returns the identity whose fresh token the request carries.
+// bearer returns the identity whose fresh token the request carries, within its
+// limits. They come first: so no identity has more tokens remembered than it may
+// send requests, and one that it could not use yet is good for another try.
 func (s *Server) bearer(r *http.Request) (*identity.Identity, error) {
 	header := r.Header["Authorization"]
 	if len(header) == 0 {
@@ -87,6 +88,9 @@ func (s *Server) bearer(r *http.Request) (*identity.Identity, error) {
 	}
 	id, err := s.known(r, t.Key)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.limits.take(who{Caller: identity.Caller{Identity: id}}, s.opt.Limits.Caller, now); err != nil {
 		return nil, err
 	}
 	if !s.seen.first(t.Key, t.Nonce, now) {

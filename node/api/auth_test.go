@@ -116,6 +116,34 @@ func TestReplayLateInTheWindow(t *testing.T) {
 	}
 }
 
+// TestTokensOverTheLimitAreNotRemembered: what a server remembers of one caller
+// is bounded by the caller's rate.
+func TestTokensOverTheLimitAreNotRemembered(t *testing.T) {
+	h := open(t, api.Options{Limits: api.Limits{Caller: api.Rate{PerSecond: 1, Burst: 1}}})
+	h.Register(lee)
+	c := h.raw(t, nil)
+	first, second := h.token(t, lee), h.token(t, lee)
+	use := func(header string) answer {
+		return h.send(t, c, http.MethodGet, protocol.PathStatus, header, "", nil)
+	}
+	if a := use(first); a.status != http.StatusOK {
+		t.Fatalf("%d %s", a.status, a.code)
+	}
+	for range 3 {
+		if a := use(second); a.status != http.StatusTooManyRequests {
+			t.Fatalf("over the limit: %d %s", a.status, a.code)
+		}
+	}
+	h.clock.add(time.Second)
+	if a := use(second); a.status != http.StatusOK {
+		t.Fatalf("within it: %d %s", a.status, a.code)
+	}
+	h.clock.add(time.Second)
+	if a := use(second); a.code != protocol.CodeTokenReplayed {
+		t.Fatalf("again: %d %s", a.status, a.code)
+	}
+}
+
 func TestRotatedKeyIsRefused(t *testing.T) {
 	h := open(t, api.Options{})
 	h.Register(lee)

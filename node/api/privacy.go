@@ -23,9 +23,10 @@ import (
 // An answer is signed by members as a whole. So nothing is cut out of one: what
 // holds a line that the caller may not see is refused.
 
-// has reports whether the caller is an identity with an attribute.
+// has reports whether the caller is an identity with an attribute, on the word
+// of an organisation that is a member.
 func (c *call) has(attribute string) bool {
-	return c.who.Identity != nil && c.who.Identity.Has(attribute, "", c.s.now().UnixMilli())
+	return c.who.Identity != nil && c.who.Identity.Vouched(c.s.b.Members(), attribute, "", c.s.now().UnixMilli())
 }
 
 // is reports whether the caller is one of these identities.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
@@ -252,6 +253,27 @@ func TestExpiredAttributeIsWorthNothing(t *testing.T) {
 		if _, err := h.as(t, who).Ask(t.Context(), encode(t, q)); !errors.Is(err, record.ErrDenied) && !errors.Is(err, consent.ErrDenied) {
 			t.Errorf("%s: %v", who, err)
 		}
+	}
+}
+
+// TestAttributeOfAFormerMemberIsWorthNothing: who was put out neither reads the
+// log, nor all records, nor the whole chain through its people.
+func TestAttributeOfAFormerMemberIsWorthNothing(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	const gone = "spy@south"
+	h.Register(gone, identity.Auditor, identity.Emergency, identity.Reviewer)
+	without := *h.k
+	without.Members = slices.DeleteFunc(slices.Clone(h.k.Members), func(m chain.Member) bool { return m.Name == "south" })
+	h.SetMembers(&without)
+	for _, q := range []query.Question{query.Accesses{}, query.Accesses{Open: true}, query.Records{Owner: owner}, query.Record{ID: "r-1"}} {
+		if _, err := h.as(t, gone).Ask(t.Context(), encode(t, q)); !errors.Is(err, record.ErrDenied) && !errors.Is(err, consent.ErrDenied) {
+			t.Errorf("%s: %v", q.Kind(), err)
+		}
+	}
+	var b bytes.Buffer
+	if err := h.as(t, gone).Export(t.Context(), &b); !errors.Is(err, identity.ErrDenied) || b.Len() > 0 {
+		t.Errorf("export: %d bytes, %v", b.Len(), err)
 	}
 }
 
