@@ -268,7 +268,10 @@ func (n *Node) Attest(ctx context.Context, question []byte) (value []byte, code 
 	if code != "" {
 		value = nil
 	}
-	a, err = query.Attest(c.replica.Consortium(), c.cfg.Member, block, question, value, code, c.cfg.Clock(), c.key)
+	err = c.work(ctx, func() (err error) {
+		a, err = query.Attest(c.replica.Consortium(), c.cfg.Member, block, question, value, code, c.cfg.Clock(), c.key)
+		return err
+	})
 	return value, code, a, err
 }
 

@@ -144,6 +144,17 @@ func TestPartInAnothersName(t *testing.T) {
 				}
 				return p
 			},
+			"in the name of one who signs for it": func(p ward.Part) ward.Part {
+				accomplice, err := w.Key(3)
+				if err != nil {
+					t.Error(err)
+				}
+				p.Member = "west"
+				if err := p.Sign(w.Founding().Chain, tx.ID(), accomplice); err != nil {
+					t.Error(err)
+				}
+				return p
+			},
 			"another's number, signed": func(p ward.Part) ward.Part {
 				p.Index = 4
 				if err := p.Sign(w.Founding().Chain, tx.ID(), key); err != nil {
@@ -196,6 +207,13 @@ func TestLyingMemberCannotForgeAnAnswer(t *testing.T) {
 			return value, code, a
 		}
 		for name, attest := range map[string]func([]byte, chain.Code, query.Attestation) ([]byte, chain.Code, query.Attestation){
+			"another's word": func([]byte, chain.Code, query.Attestation) ([]byte, chain.Code, query.Attestation) {
+				v, c, a, err := w.Node(3).Attest(w.ctx, question)
+				if err != nil {
+					t.Error(err)
+				}
+				return v, c, a
+			},
 			"changed": func(v []byte, c chain.Code, a query.Attestation) ([]byte, chain.Code, query.Attestation) {
 				return []byte{0xf6}, c, a
 			},
@@ -497,6 +515,9 @@ func TestFirstKeysAreThoseOfTheCeremony(t *testing.T) {
 				t.Errorf("%s before the ceremony: %v", w.Name(i), err)
 			}
 		}
+		for i := range w.Len() { // so that the keys are made, and nobody publishes them yet
+			w.Silence(i, true)
+		}
 		if _, err := w.Node(0).OpenCeremony(w.ctx, devnet.Windows); err != nil {
 			t.Fatal(err)
 		}
@@ -505,6 +526,7 @@ func TestFirstKeysAreThoseOfTheCeremony(t *testing.T) {
 			if _, err := w.Node(i).Endorse(w.ctx, next); !errors.Is(err, ward.ErrUnauthorized) {
 				t.Errorf("%s after it: %v", w.Name(i), err)
 			}
+			w.Silence(i, false)
 		}
 		w.settle()
 		if k := w.Consortium(); bytes.Equal(k.ExtractionKey, g1) || len(k.ExtractionKey) != 48 {

@@ -38,7 +38,8 @@ type core struct {
 	fresh     atomic.Bool   // see fresh.go
 	announced atomic.Bool   // the chain has the transport key
 	news      *signal       // fires when certified or cursor moves
-	workers   chan struct{} // bounds what is computed for others at a time
+	workers   chan struct{} // bounds what is computed with the keys at a time
+	gone      chan struct{} // closed when the keys are about to be erased
 
 	follower *follower
 	grants   *grantKeeper
@@ -49,7 +50,7 @@ type core struct {
 
 func openCore(ctx context.Context, n *Node, passphrase []byte) (_ *core, err error) {
 	cfg := n.cfg
-	c := &core{cfg: cfg, node: n, log: cfg.Log, news: newSignal(), workers: make(chan struct{}, 16)}
+	c := &core{cfg: cfg, node: n, log: cfg.Log, news: newSignal(), workers: make(chan struct{}, 16), gone: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -60,11 +61,6 @@ func openCore(ctx context.Context, n *Node, passphrase []byte) (_ *core, err err
 	}
 	if err := c.loadKeys(); err != nil {
 		return nil, err
-	}
-	for _, k := range []*chain.Consortium{cfg.Founding, cfg.Known} {
-		if m := k.Member(cfg.Member); m != nil && m.NodeKey != c.public {
-			return nil, fmt.Errorf("node key in the vault is not the one that the consortium file lists for %s", cfg.Member)
-		}
 	}
 	if c.approved, err = openApprovals(filepath.Join(cfg.Dir, "approved")); err != nil {
 		return nil, err
@@ -219,6 +215,10 @@ func (c *core) close() error {
 	if c.follower != nil {
 		errs = append(errs, c.follower.save())
 	}
+	close(c.gone)
+	for range cap(c.workers) {
+		c.workers <- struct{}{} // waits for what is still being computed
+	}
 	if c.transport != nil {
 		c.transport.Erase()
 	}
@@ -239,10 +239,14 @@ func (c *core) submit(ctx context.Context, contract, method string, args any) (*
 			return nil, fmt.Errorf("%s: %w", method, err)
 		}
 	}
-	tx, err := chain.SignTx(chain.TxBody{
-		Chain: c.cfg.Founding.Chain, Contract: contract, Method: method, Args: b,
-		NotAfter: c.cfg.Clock().Add(10 * time.Minute).UnixMilli(),
-	}, c.key)
+	var tx *chain.Tx
+	err := c.work(ctx, func() (err error) {
+		tx, err = chain.SignTx(chain.TxBody{
+			Chain: c.cfg.Founding.Chain, Contract: contract, Method: method, Args: b,
+			NotAfter: c.cfg.Clock().Add(10 * time.Minute).UnixMilli(),
+		}, c.key)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", method, err)
 	}
@@ -283,14 +287,22 @@ func (c *core) rank(k *chain.Consortium) (int, bool) {
 	return 0, false
 }
 
-// work runs something that costs time for someone else, a bounded number at once.
+// work runs something that uses the keys, a bounded number at once. None runs
+// any more when the keys are erased.
 func (c *core) work(ctx context.Context, do func() error) error {
 	select {
 	case c.workers <- struct{}{}:
+	case <-c.gone:
+		return fmt.Errorf("node is closed: %w", ward.ErrUnavailable)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ward.ErrBusy, context.Cause(ctx))
 	}
 	defer func() { <-c.workers }()
+	select {
+	case <-c.gone:
+		return fmt.Errorf("node is closed: %w", ward.ErrUnavailable)
+	default:
+	}
 	return do()
 }
 

@@ -93,7 +93,12 @@ func (n *Node) Endorse(ctx context.Context, next *chain.Consortium) (chain.Endor
 	if !ok {
 		return chain.Endorsement{}, fmt.Errorf("endorse consortium file %s: the operator of %s did not approve it: %w", h, c.cfg.Member, ward.ErrUnauthorized)
 	}
-	return chain.Endorse(next, c.cfg.Member, c.key)
+	var e chain.Endorsement
+	err = c.work(ctx, func() (err error) {
+		e, err = chain.Endorse(next, c.cfg.Member, c.key)
+		return err
+	})
+	return e, err
 }
 
 func sameFile(a, b *chain.Consortium) (bool, error) {

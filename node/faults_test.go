@@ -286,6 +286,7 @@ func TestRefreshWithoutOneMember(t *testing.T) {
 		w.mustRead(reader, id, "glucose 5.4")
 		w.restart(down)
 		w.settle()
+		<-time.After(time.Second) // it has followed the chain
 		for _, i := range []int{0, down} {
 			if old, err := filepath.Glob(filepath.Join(w.Dir(), w.Name(i), "vault", "identity", "*", "1")); err != nil || len(old) != 1 {
 				t.Errorf("shares of the first generation at %s: %q, %v", w.Name(i), old, err)

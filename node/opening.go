@@ -42,6 +42,9 @@ func (n *Node) OpenCeremony(ctx context.Context, windows [4]keys.Window) (*keys.
 		if err != nil {
 			return nil, fmt.Errorf("open ceremony %d: %w", number, err)
 		}
+		if !c.reach(ctx, r.Result.Height) { // so that the operator finds it here, too
+			return nil, fmt.Errorf("open ceremony %d: %w", number, context.Cause(ctx))
+		}
 		var cer keys.Ceremony
 		if err := chain.Unmarshal(r.Result.Value, &cer); err != nil {
 			return nil, fmt.Errorf("open ceremony %d: %w", number, err)
