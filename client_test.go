@@ -548,6 +548,43 @@ func TestClaimSurvivesACrash(t *testing.T) {
 	}
 }
 
+// TestTermsThatAreNoConditionsAreRefused: an attribute asked of no co-signer is a
+// grant without co-signers, which is not what the owner meant.
+func TestTermsThatAreNoConditionsAreRefused(t *testing.T) {
+	p := meet(t)
+	for what, edit := range map[string]func(*ward.Terms){
+		"an attribute of no co-signer":  func(t *ward.Terms) { t.CoSignerAttribute = "nurse" },
+		"less than none":                func(t *ward.Terms) { t.CoSigners = -1 },
+		"more than a grant can ask for": func(t *ward.Terms) { t.CoSigners = 300 },
+		"an attribute that is none":     func(t *ward.Terms) { t.CoSigners, t.CoSignerAttribute = 1, "Nurse" },
+		"an end before the beginning":   func(t *ward.Terms) { t.NotBefore, t.NotAfter = p.Now().Add(time.Hour), p.Now() },
+		"a purpose that is none":        func(t *ward.Terms) { t.Purposes = []consent.Purpose{"CURIOUS"} },
+		"an emergency for treatment": func(t *ward.Terms) {
+			t.Emergency, t.Purposes = true, []consent.Purpose{consent.Treatment}
+		},
+	} {
+		terms := ward.Terms{To: readerName, Type: "clinical"}
+		edit(&terms)
+		if id, err := p.patient.Grant(p.ctx, terms); err == nil || id != "" {
+			t.Errorf("%s: granted %q, %v", what, id, err)
+		}
+	}
+	for g, err := range p.patient.Grants(p.ctx, patientName, "") {
+		t.Errorf("on the chain: %v, %v", g, err)
+	}
+}
+
+// TestGrantsGoByTheDay: a grant on records since a moment of a day reaches all of
+// that day's, since that is all the chain says of when they are of.
+func TestGrantsGoByTheDay(t *testing.T) {
+	p := meet(t)
+	id := p.put("a", []byte("of today"))
+	p.grant(func(t *ward.Terms) { t.Since, t.Until = p.Now(), p.Now() })
+	if _, err := p.reader.Open(p.ctx, id, treat); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestGrantSaysWhenMembersDoNotAccept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := meet(t)

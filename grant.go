@@ -23,10 +23,10 @@ type Terms struct {
 
 	NotBefore, NotAfter time.Time
 	Purposes            []consent.Purpose // none means any but BTG
-	Since, Until        time.Time         // days of the records
+	Since, Until        time.Time         // days of the records, in UTC, both included
 	MaxUses             uint32
 	CoSigners           int
-	CoSignerAttribute   string // "name" or "name=value"
+	CoSignerAttribute   string // "name" or "name=value"; "" for anybody, whom any hospital can register
 	Emergency           bool
 
 	Renews  consent.GrantID // the grant that this one replaces
@@ -36,10 +36,15 @@ type Terms struct {
 // activation is how long Grant waits for members to accept their shares.
 const activation = 30 * time.Second
 
-func (t *Terms) conditions() consent.Conditions {
+// conditions returns what the terms come to. Terms that ask for something which
+// would not be asked of the recipient are an error.
+func (t *Terms) conditions() (consent.Conditions, error) {
 	c := consent.Conditions{
-		NotBefore: millis(t.NotBefore), NotAfter: millis(t.NotAfter), Since: millis(t.Since), Until: millis(t.Until),
+		NotBefore: millis(t.NotBefore), NotAfter: millis(t.NotAfter), Since: day(millis(t.Since)), Until: millis(t.Until),
 		MaxUses: t.MaxUses, Emergency: t.Emergency,
+	}
+	if t.CoSigners < 0 || t.CoSigners == 0 && t.CoSignerAttribute != "" {
+		return c, fmt.Errorf("%d co-signers with the attribute %q", t.CoSigners, t.CoSignerAttribute)
 	}
 	if len(t.Purposes) > 0 {
 		c.Purposes = slices.Compact(slices.Sorted(slices.Values(t.Purposes)))
@@ -48,7 +53,7 @@ func (t *Terms) conditions() consent.Conditions {
 		name, value, _ := strings.Cut(t.CoSignerAttribute, "=")
 		c.CoSigners = consent.CoSigners{Count: uint8(min(t.CoSigners, 255)), Attribute: name, Value: value}
 	}
-	return c
+	return c, nil
 }
 
 // Grant lets someone read the caller's records of a type. It returns when
@@ -73,6 +78,14 @@ func (c *Client) Grant(ctx context.Context, t Terms) (consent.GrantID, error) {
 }
 
 func (c *Client) grant(ctx context.Context, t *Terms) (consent.GrantID, error) {
+	conditions, err := t.conditions()
+	if err != nil {
+		return "", fmt.Errorf("conditions: %w", err)
+	}
+	hash, err := conditions.Hash()
+	if err != nil {
+		return "", fmt.Errorf("conditions: %w", err)
+	}
 	owner, err := c.self(ctx)
 	if err != nil {
 		return "", err
@@ -95,11 +108,6 @@ func (c *Client) grant(ctx context.Context, t *Terms) (consent.GrantID, error) {
 	id, err := consent.GenerateID()
 	if err != nil {
 		return "", err
-	}
-	conditions := t.conditions()
-	hash, err := conditions.Hash()
-	if err != nil {
-		return "", fmt.Errorf("conditions: %w", err)
 	}
 	exposed := owner.SelfCustody() && !to.SelfCustody()
 	dealt, shares, err := key.Grant(pre.Terms{
@@ -185,7 +193,7 @@ type RevokeOptions struct {
 }
 
 // Revoke ends a grant of the caller's. When it returns nil, no member answers
-// for the grant any more.
+// for the grant that is asked from then on. What the reader has, she keeps.
 func (c *Client) Revoke(ctx context.Context, id consent.GrantID, opt RevokeOptions) error {
 	_, err := c.submit(ctx, consent.Contract, consent.MethodRevoke, consent.RevokeArgs{Grant: id}, nil, c.wallet.Signer())
 	if err != nil {
