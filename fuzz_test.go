@@ -145,6 +145,19 @@ func FuzzDraft(f *testing.F) {
 	})
 }
 
+// TestReasonIsTextAndNoTerminalCommand: what a reader writes is printed on the
+// owner's screen.
+func TestReasonIsTextAndNoTerminalCommand(t *testing.T) {
+	for reason, ok := range map[string]bool{
+		"": true, "follow-up\n\t随访": true, strings.Repeat("x", maxReason): true,
+		"\x1b[2J": false, "a\rb": false, "\x00": false, "\u009b2J": false, "\xff": false, strings.Repeat("x", maxReason+1): false,
+	} {
+		if err := checkReason(reason); (err == nil) != ok {
+			t.Errorf("%.20q: %v", reason, err)
+		}
+	}
+}
+
 func FuzzReason(f *testing.F) {
 	b, err := chain.Marshal(sealedReason{Name: nameReason, Owner: []byte("x"), Envelope: []byte("y"), Index: []byte("z")})
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/ward-health/ward/chain"
@@ -37,14 +39,24 @@ type sealedReason struct {
 // sealReason seals a reason to the owner, bound to the access by the reader's
 // ephemeral key, which no other access has.
 func (c *Client) sealReason(owner pre.Identity, transport []byte, reason string) ([]byte, error) {
-	if len(reason) > maxReason || !utf8.ValidString(reason) {
-		return nil, fmt.Errorf("reason is longer than %d bytes or no text", maxReason)
+	if err := checkReason(reason); err != nil {
+		return nil, err
 	}
 	envelope, sealed, err := c.writer.Encapsulate(reasonHeader(owner, string(c.wallet.Name()), transport), []byte(reason))
 	if err != nil {
 		return nil, fmt.Errorf("seal reason: %w", err)
 	}
 	return chain.Marshal(sealedReason{Name: nameReason, Owner: owner.Description(), Envelope: envelope.Bytes(), Index: sealed})
+}
+
+// checkReason refuses what is no text: an owner may have it printed on a
+// terminal. Lines and tabs are text.
+func checkReason(s string) error {
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if len(s) > maxReason || !utf8.ValidString(s) || strings.ContainsFunc(s, control) {
+		return fmt.Errorf("reason is longer than %d bytes or no text", maxReason)
+	}
+	return nil
 }
 
 func reasonHeader(owner pre.Identity, reader string, transport []byte) pre.Header {
@@ -148,10 +160,11 @@ func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) 
 	if err != nil {
 		return "", err
 	}
-	if !utf8.Valid(plain) {
-		return "", errors.New("reason is no text")
+	reason := string(plain)
+	if err := checkReason(reason); err != nil {
+		return "", err
 	}
-	return string(plain), nil
+	return reason, nil
 }
 
 // Review closes the review of an emergency access, named by its leaf index: the
