@@ -93,7 +93,7 @@ var testsAlsoImport = map[string][]string{
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
 	"node":           {"github.com/anishathalye/porcupine"},
-	"cli":            {"github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
+	"cli":            {"filippo.io/age", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
 	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},
 	"store/storeurl": {"github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},

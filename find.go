@@ -24,6 +24,8 @@ type Entry struct {
 	Replaces record.ID
 	Replaced record.ID // what superseded it; not said of a record that an access opened
 	Erased   bool
+	Version  uint32 // of the owner's custody key that it was written to
+	Epoch    uint64 // of the owner that it was written in
 
 	// The rest is sealed: zero in what Find returns.
 	Title     string
@@ -37,7 +39,7 @@ func entryOf(r *record.Record) Entry {
 	return Entry{
 		ID: r.ID, Owner: r.Owner, Author: r.Author, Type: r.Type,
 		Dated: time.UnixMilli(r.Dated).UTC(), Put: time.UnixMilli(r.Time).UTC(),
-		Replaces: r.Replaces, Replaced: r.Replaced, Erased: r.Erased != 0,
+		Replaces: r.Replaces, Replaced: r.Replaced, Erased: r.Erased != 0, Version: r.Version, Epoch: r.Epoch,
 	}
 }
 

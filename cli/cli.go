@@ -37,7 +37,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 // commands returns what Ward can do.
 func (s *session) commands() []*urfave.Command {
-	return []*urfave.Command{s.demo(), s.audit(), s.chain(), s.configCommand(), s.completion(), s.version()}
+	return []*urfave.Command{s.demo(),
+		s.walletCommand(), s.identityCommand(), s.recordCommand(), s.grantCommand(), s.requestCommand(), s.accessCommand(), s.policyCommand(),
+		s.audit(), s.chain(), s.node(), s.consortium(), s.doctor(), s.configCommand(), s.completion(), s.version()}
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer, commands func(*session) []*urfave.Command) (exit int) {

@@ -27,6 +27,7 @@ type setting struct {
 // settings are what may stand in the configuration file. A flag that is not
 // among them belongs to one command line only.
 var settings = []setting{
+	{name: "as"},
 	{name: "consortium", path: true},
 	{name: "dir", path: true},
 	{name: "founding", path: true},
@@ -37,11 +38,13 @@ var settings = []setting{
 	{name: "log-format"},
 	{name: "log-level"},
 	{name: "metrics-from"},
+	{name: "node"},
 	{name: "passphrase-command", group: "passphrase"},
 	{name: "passphrase-file", path: true, group: "passphrase"},
 	{name: "quiet"},
 	{name: "store"},
 	{name: "verbose"},
+	{name: "wallets", path: true},
 }
 
 func settingNamed(name string) *setting {

@@ -15,6 +15,7 @@ import (
 	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/internal/durable"
 	"github.com/ward-health/ward/node/vault"
+	"github.com/ward-health/ward/wallet"
 
 	urfave "github.com/urfave/cli/v2"
 )
@@ -151,6 +152,20 @@ var known = []struct {
 	{identity.ErrDenied, "", exitDenied, "you may not do this", ""},
 	{identity.ErrTaken, "", exitFailure, "the name or the key is in use", ""},
 	{identity.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
+
+	{consent.ErrTaken, "", exitFailure, "there is such a request already", "`ward request list` shows it"},
+	{consent.ErrRecipient, "", exitNotFound, "nobody is registered under the name of the reader", ""},
+	{identity.ErrController, "", exitDenied, "the name is not held as this needs", "`ward identity show` says who holds it"},
+	{identity.ErrPossession, "", exitDenied, "the card's proof does not hold", "make the card again: `ward wallet show --card FILE`"},
+	{identity.ErrRecovery, "", exitNotFound, "there is no such recovery", ""},
+	{identity.ErrEarly, "", exitDenied, "the recovery still waits", ""},
+	{identity.ErrApprovals, "", exitDenied, "too few hospitals have approved the recovery", ""},
+
+	{wallet.ErrPassphrase, "passphrase", exitPassphrase, "wrong passphrase", ""},
+	{wallet.ErrCorrupt, "integrity", exitIntegrity, "", "restore the wallet from its copy: `ward wallet restore`"},
+	{wallet.ErrHeld, "held", exitDenied, "the chain still lets the hospital sign for the name", "its person claims it first: `ward identity claim`"},
+	{ward.ErrNoCustody, "no-custody", exitNotReady, "this wallet lacks the person's own key", "restore the newest copy of the wallet"},
+	{durable.ErrExposed, "exposed", exitFailure, "", "chmod 600, and the folder chmod 700"},
 
 	{vault.ErrPassphrase, "passphrase", exitPassphrase, "wrong passphrase", ""},
 	{vault.ErrNoVault, "not-initialised", exitNotReady, "there is no node in this directory", "`ward node init` makes one"},

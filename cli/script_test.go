@@ -22,9 +22,12 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts of testdata: each is one behaviour of the command
 // line, as a person or a program meets it.
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir: "testdata",
+func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata")) }
+
+// scripts returns how the scripts of a folder are run.
+func scripts(dir string) testscript.Params {
+	return testscript.Params{
+		Dir: dir,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 			"holds": holds,
@@ -46,7 +49,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		RequireUniqueNames: true,
-	})
+	}
 }
 
 // exits runs a command and checks its exit code: exits 2 ward nonsense.

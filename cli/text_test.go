@@ -15,7 +15,7 @@ import (
 // says tells which argument of our functions is a message.
 var says = map[string]int{
 	"tr": 0, "say": 0, "tell": 0, "note": 0, "usagef": 0, "withHint": 0, "begin": 1, "bar": 0, "refused": 1, "table": 0,
-	"failf": 2, "confirm": 1, "askSecret": 1, "grid": 0,
+	"failf": 2, "confirm": 1, "askSecret": 1, "grid": 0, "columns": 0, "backupPassphrase": 2,
 }
 
 // messages returns every message of the command line, in English.

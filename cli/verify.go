@@ -27,7 +27,7 @@ Examples:
   ward chain verify chain.export --consortium consortium.json`),
 			Flags:  []urfave.Flag{s.consortiumFlag()},
 			Action: s.act(1, verifyAction(false)),
-		}},
+		}, s.chainExport(), s.chainCheckpoint()},
 	}
 }
 
@@ -47,7 +47,7 @@ Examples:
   ward audit verify chain.export --consortium consortium.json`),
 			Flags:  []urfave.Flag{s.consortiumFlag()},
 			Action: s.act(1, verifyAction(true)),
-		}},
+		}, s.auditList(), s.auditExport()},
 	}
 }
 
