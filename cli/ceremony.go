@@ -20,8 +20,8 @@ func consortiumRefresh(ctx context.Context, s *session, c *urfave.Context) (any,
 		return nil, err
 	}
 	within, complaints := c.Duration("within"), c.Duration("complaints")
-	if within < time.Second || complaints < time.Second {
-		return nil, usagef("a phase of a ceremony takes a second at least")
+	if min(within, complaints) < time.Second || max(within, complaints) > 7*24*time.Hour {
+		return nil, usagef("a phase of a ceremony takes from a second to a week")
 	}
 	before, err := client.Ceremony(ctx)
 	switch {

@@ -35,6 +35,7 @@ Examples:
 				Name: "set", Usage: s.tr("change a setting in the file"), ArgsUsage: s.tr("KEY VALUE"),
 				Description: s.tr(`Changes one line and leaves the others as they are. With --context it is one for
 that context, which is made if there is none. The key "context" chooses a context.
+A relative path is made an absolute one.
 
 Examples:
   ward config set consortium /etc/ward/consortium.json
@@ -216,6 +217,11 @@ func (s *session) typed(key, value string) (any, error) {
 	}
 	if err := checkValue(f, value); err != nil {
 		return nil, usagef("%s does not take %q", key, value)
+	}
+	if settingNamed(key).path && !strings.HasPrefix(value, "~/") {
+		// In the file it would count from the file's folder; the person means
+		// the one he is in.
+		return filepath.Abs(value)
 	}
 	switch f.(type) {
 	case *urfave.BoolFlag:

@@ -13,7 +13,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/internal/durable"
 	"github.com/ward-health/ward/node"
 )
 
@@ -21,6 +20,9 @@ func (s *session) consortium() *urfave.Command {
 	wait := &urfave.DurationFlag{Name: "wait", EnvVars: []string{"WARD_CEREMONY_WAIT"}, Usage: s.tr("wait this long until the ceremony is done"), DefaultText: "0s"}
 	threshold := &urfave.IntFlag{Name: "threshold", EnvVars: []string{"WARD_THRESHOLD"}, Usage: s.tr("how many hospitals open something together; more than half if not given"), DefaultText: "0"}
 	dry := &urfave.BoolFlag{Name: "dry-run", EnvVars: []string{"WARD_DRY_RUN"}, Usage: s.tr("show it and do nothing")}
+	out := func(usual string) urfave.Flag {
+		return &urfave.StringFlag{Name: "out", Aliases: []string{"o"}, EnvVars: []string{"WARD_OUT"}, Value: usual, Usage: s.tr("write the file here; nothing is overwritten")}
+	}
 	return &urfave.Command{
 		Name:  "consortium",
 		Usage: s.tr("the hospitals that run the chain together"),
@@ -34,7 +36,7 @@ Examples:
   ward consortium create --chain care.example north.json east.json south.json west.json`),
 				Flags: []urfave.Flag{
 					&urfave.StringFlag{Name: "chain", EnvVars: []string{"WARD_CHAIN"}, Usage: s.tr("name of the chain, like a domain; never used for another one")},
-					&urfave.StringFlag{Name: "out", EnvVars: []string{"WARD_OUT"}, Value: currentFile, Usage: s.tr("write the file here; nothing is overwritten")},
+					out(currentFile),
 					threshold,
 				},
 				Action: s.act(255, consortiumCreate),
@@ -45,8 +47,9 @@ Examples:
 
 Examples:
   ward consortium show consortium.json
-  ward consortium show --dir /var/lib/ward`),
-				Flags:  []urfave.Flag{s.dirFlag()},
+  ward consortium show --dir /var/lib/ward
+  ward consortium show --dir /var/lib/ward --out newest.json`),
+				Flags:  []urfave.Flag{s.dirFlag(), out("")},
 				Action: s.act(1, consortiumShow),
 			},
 			{
@@ -161,10 +164,7 @@ func consortiumCreate(_ context.Context, s *session, c *urfave.Context) (any, er
 		return nil, usagef("which cards?").withHint("`ward node init` makes a hospital's card")
 	}
 	out := c.String("out")
-	if _, err := os.Lstat(out); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = failf("exists", exitFailure, "%s exists", out).withHint("--out names another file")
-		}
+	if err := absent(out); err != nil {
 		return nil, err
 	}
 	var cards []*node.Card
@@ -179,21 +179,29 @@ func consortiumCreate(_ context.Context, s *session, c *urfave.Context) (any, er
 	if err != nil {
 		return nil, failf("consortium", exitUsage, "these make no consortium: %s", err.Error())
 	}
-	b, err := k.Bytes()
-	if err != nil {
-		return nil, err
-	}
 	d, err := describeConsortium(k)
 	if err != nil {
 		return nil, err
 	}
-	if err := durable.WriteFile(out, b, 0o644); err != nil {
+	if err := keepFile(out, k); err != nil {
 		return nil, err
 	}
 	d.File = out
 	s.showConsortium(d)
 	s.tell("%s is for all of them: each starts its node with it.", out)
 	return d, nil
+}
+
+// absent returns an error for a file that is there.
+func absent(path string) error {
+	_, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return failf("exists", exitFailure, "%s exists", path).withHint("--out names another file")
 }
 
 // A consortiumState is what `ward consortium show` says of a running node.
@@ -226,6 +234,15 @@ func consortiumShow(ctx context.Context, s *session, c *urfave.Context) (any, er
 	d, err := describeConsortium(k)
 	if err != nil {
 		return nil, err
+	}
+	if path := c.String("out"); path != "" {
+		if err := absent(path); err != nil {
+			return nil, err
+		}
+		if err := keepFile(path, k); err != nil {
+			return nil, err
+		}
+		d.File = path
 	}
 	s.showConsortium(d)
 	out := consortiumState{consortiumData: d}

@@ -150,7 +150,7 @@ Examples:
 	"show it and do nothing":                                                        "只显示，不执行",
 	"show a consortium file, or what is in force and what is proposed at your node": "显示一个联盟文件，或本节点现行的文件和提议",
 	"[FILE]": "[文件]",
-	"Every hospital must see the same hash: compare it over the telephone.\n\nExamples:\n  ward consortium show consortium.json\n  ward consortium show --dir /var/lib/ward": "每家医院看到的哈希必须相同：请在电话中比对。\n\n示例：\n  ward consortium show consortium.json\n  ward consortium show --dir /var/lib/ward",
+	"Every hospital must see the same hash: compare it over the telephone.\n\nExamples:\n  ward consortium show consortium.json\n  ward consortium show --dir /var/lib/ward\n  ward consortium show --dir /var/lib/ward --out newest.json": "每家医院看到的哈希必须相同：请在电话中比对。\n\n示例：\n  ward consortium show consortium.json\n  ward consortium show --dir /var/lib/ward\n  ward consortium show --dir /var/lib/ward --out newest.json",
 	"agree that another hospital comes in": "同意接纳另一家医院",
 	`Every hospital's operator runs this with the same card, after he compared the
 fingerprint with the new hospital over the telephone. It takes effect when enough
@@ -222,7 +222,7 @@ Examples:
 	"agreed here; it takes effect when %d hospitals have agreed to file %s": "本院已同意；%d 家医院同意文件 %s 后生效",
 
 	// Ceremonies.
-	"a phase of a ceremony takes a second at least":                                      "仪式的每一步至少一秒",
+	"a phase of a ceremony takes from a second to a week":                                "仪式的每一步从一秒到一周",
 	"a ceremony is under way":                                                            "一次仪式正在进行",
 	"`ward consortium accept --dir %s` takes part in it":                                 "`ward consortium accept --dir %s` 参加它",
 	"Propose a key ceremony to all hospitals?":                                           "向所有医院发起密钥仪式？",

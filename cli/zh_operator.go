@@ -29,12 +29,13 @@ Examples:
 	"KEY VALUE":                    "设置 值",
 	`Changes one line and leaves the others as they are. With --context it is one for
 that context, which is made if there is none. The key "context" chooses a context.
+A relative path is made an absolute one.
 
 Examples:
   ward config set consortium /etc/ward/consortium.json
   ward config set dir /var/lib/ward --context north
   ward config set context north`: `只改一行，其余保持原样。带 --context 时设置属于该上下文，没有则新建。设置名 "context"
-用来选定上下文。
+用来选定上下文。相对路径会变成绝对路径。
 
 示例：
   ward config set consortium /etc/ward/consortium.json
