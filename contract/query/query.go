@@ -6,7 +6,8 @@
 // the same from theirs; and the client takes an answer that f+1 members
 // signed, of whom at least one is honest, beside a certified checkpoint that is
 // not older than what they signed for. With n < 4, where f = 0, an answer rests
-// on the word of one member.
+// on the word of one member. That it is of now rests on the leader, too: see
+// SPEC.md, section 4.
 //
 // SPEC.md gives the questions, their answers and the bytes that are signed.
 package query
