@@ -27,6 +27,7 @@ const (
 	MaxApprovals = 16  // of one access
 	MaxAccepts   = 256 // in one transaction
 	MaxCoSigners = 8   // that a grant can ask for
+	MaxRequests  = 16  // that are open, of one asker to one owner
 )
 
 // Conditions restrict a grant. Zero fields restrict nothing. Their hash is
@@ -256,7 +257,7 @@ const (
 	ErrMalformed chain.Code = "consent/malformed"
 	ErrDenied    chain.Code = "consent/denied"    // the signer may not do this
 	ErrUnknown   chain.Code = "consent/unknown"   // no such grant, request or access
-	ErrTaken     chain.Code = "consent/taken"     // the id, or the transport key, was used before; or the request is open already
+	ErrTaken     chain.Code = "consent/taken"     // the id, or the transport key, was used before; or the request, or too many others, are open
 	ErrStale     chain.Code = "consent/stale"     // made for another epoch, key version or generation: look up and make it again
 	ErrRecipient chain.Code = "consent/recipient" // no such recipient, or not the one in the grant
 	ErrTerms     chain.Code = "consent/terms"     // root without Everything, exposure without Expose, conditions not those in the grant, emergency without a reason

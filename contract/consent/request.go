@@ -39,11 +39,8 @@ func request(call *ledger.Call, raw []byte) error {
 		ID: call.ID.String(), Index: call.Index, Time: call.Time, From: from.Name, Owner: owner.Name,
 		Type: args.Type, Purpose: args.Purpose, NotAfter: args.NotAfter, State: RequestOpen,
 	}
-	// One at a time of an asker for a type, so that nobody floods an owner.
-	if open, err := call.State.Get(pendingKey(q)); err != nil {
+	if err := mayAsk(call, q); err != nil {
 		return err
-	} else if open != nil {
-		return ErrTaken
 	}
 	for _, k := range [][]byte{pendingKey(q), indexed(keyToOwner, string(q.Owner), q.Index), indexed(keyFrom, string(q.From), q.Index)} {
 		if err := call.State.Set(k, []byte(q.ID)); err != nil {
@@ -51,6 +48,26 @@ func request(call *ledger.Call, raw []byte) error {
 		}
 	}
 	return saveRequest(call, q)
+}
+
+// mayAsk returns ErrTaken if the asker has a request to the owner open for the
+// type, or MaxRequests for others: types are for askers to make up, and nobody
+// shall flood an owner.
+func mayAsk(call *ledger.Call, q *Request) error {
+	if open, err := call.State.Get(pendingKey(q)); err != nil {
+		return err
+	} else if open != nil {
+		return ErrTaken
+	}
+	open := 0
+	err := call.State.Scan(pendingPrefix(q), nil, func([]byte, []byte) bool {
+		open++
+		return open < MaxRequests
+	})
+	if err == nil && open == MaxRequests {
+		err = ErrTaken
+	}
+	return err
 }
 
 func saveRequest(call *ledger.Call, q *Request) error {

@@ -1,12 +1,14 @@
 package consent_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/pre"
 )
 
 // request sends a request and returns its id.
@@ -102,6 +104,25 @@ func TestRequestIsRefused(t *testing.T) {
 	}
 	w.refused(w.do("north", consent.MethodRequest, good), consent.ErrDenied)
 	w.refused(w.do(reader, consent.MethodRequest, []byte{1}), consent.ErrMalformed)
+}
+
+// TestNobodyFloodsAnOwnerWithRequests for types that he makes up.
+func TestNobodyFloodsAnOwnerWithRequests(t *testing.T) {
+	w := newWorld(t)
+	args := func(i int) consent.RequestArgs {
+		return consent.RequestArgs{Owner: patient, Type: pre.Type(fmt.Sprintf("made/up%d", i)), Purpose: consent.Treatment}
+	}
+	first := w.request(reader, args(0))
+	for i := 1; i < consent.MaxRequests; i++ {
+		w.request(reader, args(i))
+	}
+	w.refused(w.do(reader, consent.MethodRequest, args(consent.MaxRequests)), consent.ErrTaken)
+	w.request(stranger, args(0)) // who did nothing of the kind
+	toOther := args(consent.MaxRequests)
+	toOther.Owner = other
+	w.request(reader, toOther)
+	w.must(w.do(patient, consent.MethodDeny, consent.DenyArgs{Request: first}))
+	w.request(reader, args(consent.MaxRequests))
 }
 
 func TestListingsOfRequests(t *testing.T) {

@@ -71,9 +71,11 @@ func accessKey(prefix string, index uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(prefix), index)
 }
 
-func pendingKey(q *Request) []byte {
-	return []byte(keyPending + string(q.Owner) + "\x00" + string(q.From) + "\x00" + string(q.Type))
+func pendingPrefix(q *Request) []byte {
+	return []byte(keyPending + string(q.Owner) + "\x00" + string(q.From) + "\x00")
 }
+
+func pendingKey(q *Request) []byte { return append(pendingPrefix(q), q.Type...) }
 
 // load returns the value under a key, or nil.
 func load[T any](r ledger.Reader, key []byte) (*T, error) {
