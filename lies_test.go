@@ -576,8 +576,8 @@ func TestSidecarLies(t *testing.T) {
 	})
 }
 
-// TestClientFollowsTheConsortium replaces a member: a client with the founding
-// file goes on, and a node that hides the change does not get its way.
+// TestClientFollowsTheConsortium: a client with the founding file goes on when a
+// member moves or is put out, and a node that hides it does not get its way.
 func TestClientFollowsTheConsortium(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := meet(t)
@@ -589,6 +589,18 @@ func TestClientFollowsTheConsortium(t *testing.T) {
 		}
 		if got := c.Consortium().Members[3].URL; got != "https://moved.example" {
 			t.Errorf("the client holds an old file: %s", got)
+		}
+		p.Change(func(k *chain.Consortium) {
+			k.Members = k.Members[:3] // west is put out
+			k.KeyThreshold, k.CheckpointThreshold = 2, 2
+		})
+		p.put("b", []byte("certified by the members that are left"))
+		hiding := &liar{Node: p.Node("east"), consortium: func(list *[][]byte) error { *list = nil; return nil }}
+		_, err := p.as(patientName, hiding).Show(p.ctx, id)
+		p.wants(err, ward.ErrIntegrity)
+		c = p.as(patientName, hiding, p.Node("north"))
+		if _, err := c.Show(p.ctx, id); err != nil || len(c.Consortium().Members) != 3 {
+			t.Errorf("beside an honest node: %v, %d members", err, len(c.Consortium().Members))
 		}
 	})
 }
