@@ -45,7 +45,7 @@ func (e *examination) members(ctx context.Context) {
 	done := make(chan int)
 	for i := range k.Members {
 		go func() {
-			visits[i] = call(ctx, k.Members[i])
+			visits[i] = call(ctx, k.Members[i], !e.own(k.Members[i].Name))
 			done <- i
 		}()
 	}
@@ -87,15 +87,19 @@ func (e *examination) members(ctx context.Context) {
 	}
 }
 
-// call visits a node.
-func call(ctx context.Context, m chain.Member) visit {
+// own reports whether a member is the one whose node is examined.
+func (e *examination) own(member string) bool { return e.card != nil && e.card.Name == member }
+
+// call visits a node, and tries the port for other nodes, too, if peer is set.
+func call(ctx context.Context, m chain.Member, peer bool) visit {
 	v := visit{member: m}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.Peer); err != nil {
-		v.peerErr = err
-	} else {
-		conn.Close()
+	if peer {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", m.Peer)
+		if v.peerErr = err; err == nil {
+			conn.Close()
+		}
 	}
 	config, err := protocol.ClientTLS(m.NodeKey, nil)
 	if err != nil {
@@ -138,7 +142,7 @@ func call(ctx context.Context, m chain.Member) visit {
 // member says how one node is doing.
 func (e *examination) member(v visit) {
 	check := v.member.Name
-	if e.card != nil && e.card.Name == check && e.status != nil && e.status.State == admin.Sealed {
+	if e.own(check) && e.status != nil && e.status.State == admin.Sealed {
 		return // said already
 	}
 	switch {
@@ -146,7 +150,7 @@ func (e *examination) member(v visit) {
 		e.bad(check, problemFound, message{"another key answers at %s", []any{v.member.URL}}, message{format: "their node is sealed, or this is not their node: ask them on the telephone"})
 	case v.err != nil:
 		e.bad(check, problemFound, message{"%s is not reachable: %s", []any{v.member.URL, rootCause(v.err).Error()}}, message{format: "is their node running, and does a firewall let you through?"})
-	case v.peerErr != nil && (e.card == nil || e.card.Name != check):
+	case v.peerErr != nil:
 		e.bad(check, problemFound, message{"%s is not reachable for other nodes: %s", []any{v.member.Peer, rootCause(v.peerErr).Error()}}, message{format: "open that port between the hospitals, too"})
 	case !v.expires.IsZero() && time.Until(v.expires) < soonOver:
 		e.expiry(check, v.expires)
@@ -170,7 +174,7 @@ func (e *examination) expiry(check string, at time.Time) {
 func (e *examination) clock(visits []visit) {
 	var offsets []time.Duration
 	for _, v := range visits {
-		if v.err == nil && (e.card == nil || v.member.Name != e.card.Name) {
+		if v.err == nil && !e.own(v.member.Name) {
 			offsets = append(offsets, v.offset)
 		}
 	}
@@ -190,7 +194,7 @@ func (e *examination) clock(visits []visit) {
 		e.ok("clock", text)
 	}
 	for _, v := range visits {
-		if off := (v.offset - median).Abs(); v.err == nil && off >= oddClock && (e.card == nil || v.member.Name != e.card.Name) {
+		if off := (v.offset - median).Abs(); v.err == nil && off >= oddClock && !e.own(v.member.Name) {
 			e.bad("clock", warning, message{"the clock of %s differs from the others' by %s", []any{v.member.Name, off}}, message{format: "tell them"})
 		}
 	}
