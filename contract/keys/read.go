@@ -25,15 +25,6 @@ func Latest(r ledger.Reader) (*Ceremony, error) {
 	return load[Ceremony](r, key(keyCeremony, *number))
 }
 
-// Lookup returns a ceremony, or ErrUnknown.
-func Lookup(r ledger.Reader, number uint64) (*Ceremony, error) {
-	c, err := load[Ceremony](r, key(keyCeremony, number))
-	if err == nil && c == nil {
-		return nil, ErrUnknown
-	}
-	return c, err
-}
-
 // Description returns what the members run for a ceremony, or ErrUnknown if
 // there is no such ceremony or it is still Preparing.
 func Description(r ledger.Reader, number uint64) (*dkg.Ceremony, error) {
