@@ -106,7 +106,9 @@ func (x *Executor) Apply(head *Head, r Reader, e *chain.Entry) (*Outcome, error)
 	if err != nil {
 		return nil, err
 	}
-	b.accepts = func(i int, tx *chain.Tx) bool { return tx.Sidecar.Matches(e.Sidecars[i]) }
+	for i, tx := range b.txs {
+		b.present[i] = tx != nil && tx.Sidecar.Matches(e.Sidecars[i])
+	}
 	out, err := b.run()
 	if err != nil {
 		return nil, err
@@ -141,7 +143,9 @@ func (x *Executor) Replay(head *Head, r Reader, block *chain.Block) (*Outcome, e
 	if err != nil {
 		return nil, err
 	}
-	b.accepts = func(i int, _ *chain.Tx) bool { return block.Results[i].Code != chain.ErrSidecar }
+	for i := range b.txs {
+		b.present[i] = block.Results[i].Code != chain.ErrSidecar
+	}
 	out, err := b.run()
 	if err != nil {
 		return nil, err
@@ -199,10 +203,15 @@ func (x *Executor) begin(head *Head, r Reader, e *chain.Entry) (*blockRun, error
 	if err := x.window.moveTo(parent, r); err != nil {
 		return nil, err
 	}
+	hash, err := e.Hash()
+	if err != nil {
+		return nil, err
+	}
 	cache := &cachedReader{base: r, seen: make(map[string][]byte)}
 	return &blockRun{
-		x: x, head: head, parent: parent, proposal: e.Proposal, txs: e.Parsed(), verdicts: verdicts,
-		base: cache, state: newOverlay(cache), budget: maxBlockWrites,
+		x: x, head: head, parent: parent, proposal: e.Proposal, hash: hash, txs: e.Parsed(), verdicts: verdicts,
+		present: make([]bool, len(e.Txs)),
+		base:    cache, state: newOverlay(cache), budget: maxBlockWrites,
 		height: head.Header.Height + 1, time: max(head.Header.Time, e.Time),
 	}, nil
 }
@@ -231,7 +240,8 @@ type blockRun struct {
 	proposal chain.Proposal
 	txs      []*chain.Tx
 	verdicts []bool
-	accepts  func(i int, tx *chain.Tx) bool // whether the sidecar is as it should be
+	present  []bool     // by transaction: the sidecar is as it should be
+	hash     chain.Hash // of the proposal
 	base     *cachedReader
 	state    *overlay
 	budget   int // bytes transactions may still write
@@ -251,6 +261,9 @@ func (b *blockRun) run() (*Outcome, error) {
 	b.record = replayRecord{height: b.height, first: b.head.Header.Size}
 	b.inBlock = make(map[chain.Hash]bool, len(b.txs))
 	b.live = len(b.x.window.ids)
+	if err := b.prepare(); err != nil {
+		return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
+	}
 
 	results := make([]chain.Result, len(b.txs))
 	for i, tx := range b.txs {
@@ -290,15 +303,11 @@ func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	proposal, err := b.proposal.Hash()
-	if err != nil {
-		return nil, err
-	}
 	block.Header = b.head.Header
 	block.Header.Height = b.height
 	block.Header.Prev = b.parent
 	block.Header.Time = b.time
-	block.Header.Proposal = proposal
+	block.Header.Proposal = b.hash
 	block.Header.Size = tree.Size()
 	block.Header.Root = tree.Root()
 	block.Header.State = digest.Sum()
@@ -383,7 +392,7 @@ func (b *blockRun) admit(i int, tx *chain.Tx) chain.Code {
 	if _, seen := b.x.window.ids[tx.ID()]; seen || b.inBlock[tx.ID()] {
 		return chain.ErrDuplicate
 	}
-	if !b.accepts(i, tx) {
+	if !b.present[i] {
 		return chain.ErrSidecar
 	}
 	if b.full() {
