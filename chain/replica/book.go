@@ -370,13 +370,9 @@ func (b *book) readBlock(height uint64) (*chain.Block, position, error) {
 }
 
 func blockRecord(s *step) ([]byte, error) {
-	body, err := s.outcome.Block.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16+len(body)), s.pos.Index)
+	b := binary.BigEndian.AppendUint64(nil, s.pos.Index)
 	b = binary.BigEndian.AppendUint64(b, s.pos.Term)
-	return append(b, body...), nil
+	return s.outcome.Block.Append(b)
 }
 
 // blockPosition returns where the entry of a block record stands.

@@ -39,7 +39,10 @@ type raftLog struct {
 	cacheMax  int
 }
 
-const raftLogVersion = 1
+const (
+	raftLogVersion = 1
+	logOverhead    = 22 // bytes of an entry on disk besides its extensions and data
+)
 
 func newRaftLog(log *seglog.Log, cacheBytes int) *raftLog {
 	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, cacheMax: cacheBytes}
@@ -114,11 +117,18 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		}
 	}
 	records := make([][]byte, len(logs))
+	size := 0
+	for _, log := range logs {
+		size += logOverhead + len(log.Extensions) + len(log.Data)
+	}
+	buf := make([]byte, 0, size)
 	for i, log := range logs {
 		if log.Index != first+uint64(i) {
 			return fmt.Errorf("entries not consecutive: %d after %d", log.Index, first)
 		}
-		records[i] = appendLog(nil, log)
+		from := len(buf)
+		buf = appendLog(buf, log)
+		records[i] = buf[from:len(buf):len(buf)]
 	}
 	if err := l.log.Append(first, records...); err != nil {
 		return err
@@ -207,7 +217,7 @@ func appendLog(b []byte, log *raft.Log) []byte {
 }
 
 func parseLog(b []byte, index uint64, out *raft.Log) error {
-	const fixed = 22
+	const fixed = logOverhead
 	if len(b) < fixed || b[0] != raftLogVersion {
 		return fmt.Errorf("raft entry %d: unknown form", index)
 	}

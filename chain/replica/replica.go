@@ -66,8 +66,10 @@ type Replica struct {
 	entries   *entryCache
 	certs     *certifier
 	gossip    *gossip
+	notices   *notices
 	outbox    *outbox
 	waiters   *waiters
+	prover    *prover
 	barriers  sharing
 	news      *bell        // rung after every block
 	views     sync.RWMutex // read-locked while a View is in use
@@ -330,7 +332,9 @@ func (r *Replica) openServices() {
 	if cp != nil {
 		r.savedCert = cp.Height
 	}
+	r.prover = &prover{hashes: r.book}
 	r.gossip = &gossip{r: r, to: map[string]*mailbox{}}
+	r.notices = &notices{r: r, busy: map[string]bool{}}
 	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
 	r.outbox = &outbox{limit: opt.QueueBytes, stop: r.stopped, kick: make(chan struct{}, 1), room: newBell()}
 	r.peers = newPeerNet(opt.Network, r.handle, r.log)

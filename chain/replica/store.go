@@ -224,13 +224,20 @@ func (b *batch) set(key, value []byte) {
 func (s *kv) commit(b *batch) error {
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
+	size := 0
+	for _, w := range b.writes {
+		size += len(w.Value) + 4
+	}
+	values := make([]byte, 0, size)
 	for _, w := range b.writes {
 		var err error
 		if w.Value == nil {
 			err = txn.Delete(w.Key)
 		} else {
-			v := append(make([]byte, 0, len(w.Value)+4), w.Value...)
-			err = txn.Set(w.Key, binary.BigEndian.AppendUint32(v, checksum(w.Key, w.Value)))
+			from := len(values)
+			values = append(values, w.Value...)
+			values = binary.BigEndian.AppendUint32(values, checksum(w.Key, w.Value))
+			err = txn.Set(w.Key, values[from:len(values):len(values)])
 		}
 		if err != nil {
 			return fmt.Errorf("write state: %w", err)
