@@ -73,6 +73,7 @@ type book struct {
 	diskHead    *ledger.Head
 	written     position // last entry
 	nextSidecar uint64   // number of the next sidecar record
+	records     [][]byte // room for block records
 
 	queue  chan *step
 	done   chan struct{}
@@ -88,6 +89,7 @@ const (
 	chunkHashes = 256
 	keepHashes  = 1 << 17 // stored hashes kept in memory, 4 MiB
 	queueSteps  = 64
+	keepRecords = 4 // block records whose memory is kept
 )
 
 type headWire struct {
@@ -369,8 +371,9 @@ func (b *book) readBlock(height uint64) (*chain.Block, position, error) {
 	return parseBlockRecord(raw)
 }
 
-func blockRecord(s *step) ([]byte, error) {
-	b := binary.BigEndian.AppendUint64(nil, s.pos.Index)
+// blockRecord appends the record of a block to b.
+func blockRecord(b []byte, s *step) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, s.pos.Index)
 	b = binary.BigEndian.AppendUint64(b, s.pos.Term)
 	return s.outcome.Block.Append(b)
 }

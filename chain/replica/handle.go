@@ -48,6 +48,8 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 			return nil, errors.New("no certified checkpoint yet")
 		}
 		return cp.Bytes()
+	case rpcSigned:
+		return r.serveSigned(from)
 	case rpcAttest:
 		var req attestRequest
 		if err := chain.Unmarshal(body, &req); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,10 +38,12 @@ type raftLog struct {
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
 	cacheMax  int
+	buf       []byte // guarded by mu; room for what is stored next
 }
 
 const (
 	raftLogVersion = 1
+	maxLogBuffer   = 8 << 20
 	logOverhead    = 22 // bytes of an entry on disk besides its extensions and data
 )
 
@@ -121,7 +124,10 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 	for _, log := range logs {
 		size += logOverhead + len(log.Extensions) + len(log.Data)
 	}
-	buf := make([]byte, 0, size)
+	l.mu.Lock()
+	buf := slices.Grow(l.buf[:0], size)
+	l.buf = nil // one call at a time uses it
+	l.mu.Unlock()
 	for i, log := range logs {
 		if log.Index != first+uint64(i) {
 			return fmt.Errorf("entries not consecutive: %d after %d", log.Index, first)
@@ -130,7 +136,13 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		buf = appendLog(buf, log)
 		records[i] = buf[from:len(buf):len(buf)]
 	}
-	if err := l.log.Append(first, records...); err != nil {
+	err := l.log.Append(first, records...)
+	l.mu.Lock()
+	if cap(buf) <= maxLogBuffer {
+		l.buf = buf
+	}
+	l.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	l.remember(logs)

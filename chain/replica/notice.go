@@ -13,48 +13,67 @@ import (
 type notices struct {
 	r    *Replica
 	mu   sync.Mutex
-	busy map[string]bool // guarded by mu; members a notice is on its way to
+	next map[string]*notice // guarded by mu; present while one is on its way to a member; nil if no other follows
+}
+
+// notice says that a leader in term has committed and executed the entry at pos.
+type notice struct {
+	term uint64
+	pos  position
 }
 
 // send tells every member how far this replica, leader in term, has come. It does
-// not wait. One message is under way to a member; a notice that finds one there is
-// dropped, and Raft's own comes later.
+// not wait. One notice is under way to a member; only the newest of those that
+// come meanwhile follows it.
 func (n *notices) send(term uint64) {
-	r := n.r
-	at := r.book.Applied()
-	if at.Index == 0 {
+	at := notice{term, n.r.book.Applied()}
+	if at.pos.Index == 0 {
 		return
 	}
-	for _, m := range r.Consortium().Members {
-		if m.Name == r.opt.Member || !n.begin(m.Name) {
-			continue
+	for _, m := range n.r.Consortium().Members {
+		if m.Name != n.r.opt.Member && n.begin(m.Name, &at) {
+			n.r.wg.Go(func() {
+				for next := &at; next != nil; next = n.end(m.Name) {
+					n.r.transport.committed(m.Name, *next)
+				}
+			})
 		}
-		r.wg.Go(func() {
-			defer n.end(m.Name)
-			// An ordinary heartbeat with a place in the log: a follower that has
-			// the same entry there takes over the commit index, others refuse.
-			// Nobody looks at the answer, so that it proves nothing to Raft.
-			_ = r.transport.AppendEntries(raft.ServerID(m.Name), raft.ServerAddress(m.Name), &raft.AppendEntriesRequest{
-				RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(r.opt.Member), Addr: []byte(r.opt.Member)},
-				Term:      term, Leader: []byte(r.opt.Member),
-				PrevLogEntry: at.Index, PrevLogTerm: at.Term, LeaderCommitIndex: at.Index,
-			}, new(raft.AppendEntriesResponse))
-		})
 	}
 }
 
-func (n *notices) begin(member string) bool {
+// begin reports whether the caller is to deliver at; otherwise who delivers the
+// one before does.
+func (n *notices) begin(member string, at *notice) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.busy[member] {
+	if _, busy := n.next[member]; busy {
+		n.next[member] = at
 		return false
 	}
-	n.busy[member] = true
+	n.next[member] = nil
 	return true
 }
 
-func (n *notices) end(member string) {
+// end returns the notice that follows, or nil.
+func (n *notices) end(member string) *notice {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.busy, member)
+	next := n.next[member]
+	if next == nil {
+		delete(n.next, member)
+	} else {
+		n.next[member] = nil
+	}
+	return next
+}
+
+// committed sends an ordinary heartbeat with a place in the log: a follower that
+// has the same entry there takes over the commit index, others refuse. Nobody
+// looks at the answer, so that it proves nothing to Raft.
+func (t *raftTransport) committed(member string, at notice) {
+	_ = t.AppendEntries(raft.ServerID(member), raft.ServerAddress(member), &raft.AppendEntriesRequest{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.self), Addr: []byte(t.self)},
+		Term:      at.term, Leader: []byte(t.self),
+		PrevLogEntry: at.pos.Index, PrevLogTerm: at.pos.Term, LeaderCommitIndex: at.pos.Index,
+	}, new(raft.AppendEntriesResponse)) // a failure is one notice less
 }

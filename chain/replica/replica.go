@@ -146,6 +146,7 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
+	r.wg.Go(r.watchVote)
 	return r, nil
 }
 
@@ -334,7 +335,7 @@ func (r *Replica) openServices() {
 	}
 	r.prover = &prover{hashes: r.book}
 	r.gossip = &gossip{r: r, to: map[string]*mailbox{}}
-	r.notices = &notices{r: r, busy: map[string]bool{}}
+	r.notices = &notices{r: r, next: map[string]*notice{}}
 	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
 	r.outbox = &outbox{limit: opt.QueueBytes, stop: r.stopped, kick: make(chan struct{}, 1), room: newBell()}
 	r.peers = newPeerNet(opt.Network, r.handle, r.log)
@@ -350,7 +351,7 @@ func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
 		return err
 	}
 	if r.opt.Bootstrap && isBlank(r) {
-		for _, a := range r.askStatus(ctx, r.Consortium()) {
+		for _, a := range r.askClaims(ctx, r.Consortium()).answers {
 			if a.Height > 0 {
 				// The chain exists: this is no founding but an empty disk.
 				l = lost{log: true, vote: true, sign: true}
