@@ -333,7 +333,7 @@ func bareRaft(b *testing.B, dir string, k *chain.Consortium, name string, l net.
 	if err != nil {
 		b.Fatal(err)
 	}
-	stable, _, err := openStable(filepath.Join(dir, "vote"), false)
+	stable, _, err := openStable(filepath.Join(dir, "vote"), medium{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,9 +29,15 @@ type step struct {
 	pos     position
 	first   uint64          // leaf index of the block's first transaction
 	outcome *ledger.Outcome // nil for an entry that makes no block
+	changes []change        // of the consortium, in the block
 	config  []byte          // Raft configuration, for such an entry
 	// configAt is the Raft index of config if it is not pos.Index.
 	configAt uint64
+}
+
+// newStep returns the step of an entry that made a block.
+func newStep(pos position, first uint64, o *ledger.Outcome, txs []*chain.Tx) *step {
+	return &step{pos: pos, first: first, outcome: o, changes: changesOf(o, first, txs)}
 }
 
 func (s *step) configIndex() uint64 {
@@ -81,7 +87,7 @@ type book struct {
 }
 
 type bookOptions struct {
-	small    bool // for simulations
+	medium   medium
 	readOnly bool // do not repair or commit
 }
 
@@ -118,10 +124,10 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 			_ = b.release() // err says more
 		}
 	}()
-	if b.db, err = openKV(filepath.Join(dir, "state"), opt.small); err != nil {
+	if b.db, err = openKV(filepath.Join(dir, "state"), opt.medium); err != nil {
 		return nil, err
 	}
-	logOpt := seglog.Options{InsecureNoSync: opt.small}
+	logOpt := opt.medium.logOptions(seglog.Options{})
 	if b.blocks, err = seglog.Open(filepath.Join(dir, "blocks"), logOpt); err != nil {
 		return nil, err
 	}
@@ -604,7 +610,7 @@ func (b *book) storeCheckpoint(c *chain.Checkpoint) error {
 
 // quarantine moves the damaged chain aside, so that it can be rebuilt and looked
 // at. It keeps one earlier copy at most.
-func quarantine(dir string, names ...string) error {
+func quarantine(m medium, dir string, names ...string) error {
 	aside := filepath.Join(dir, "damaged")
 	if err := os.RemoveAll(aside); err != nil {
 		return err
@@ -618,5 +624,5 @@ func quarantine(dir string, names ...string) error {
 			return err
 		}
 	}
-	return durable.SyncDir(dir)
+	return m.flushDir(dir)
 }

@@ -105,7 +105,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 		}
 		return nil
 	}
-	if _, err := a.verify(r.Consortium()); err != nil {
+	if a, err = r.attestAnew(a); err != nil {
 		return err
 	}
 	cp, err := chain.ParseCheckpoint(a.Checkpoint)
@@ -250,5 +250,5 @@ func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sideca
 	if err != nil {
 		return nil, nil, err
 	}
-	return &step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed(), nil
+	return newStep(pos, head.Header.Size, outcome, e.Parsed()), e.Parsed(), nil
 }

@@ -84,6 +84,9 @@ func (g *group) add(s *step) {
 		g.batch.set(stateKey(w.Key), w.Value)
 	}
 	g.batch.set(numKey(keyLeaves, s.first), binary.BigEndian.AppendUint64(nil, s.height()))
+	for _, c := range s.changes {
+		g.batch.set(numKey(keyChange, c.index), c.args)
+	}
 	for _, leaf := range s.outcome.Purge {
 		g.batch.set(numKey(keyPurge, leaf), []byte{1})
 	}

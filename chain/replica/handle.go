@@ -48,6 +48,12 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 			return nil, errors.New("no certified checkpoint yet")
 		}
 		return cp.Bytes()
+	case rpcChanges:
+		var req changesRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveChanges(req)
 	case rpcSigned:
 		return r.serveSigned(from)
 	case rpcAttest:

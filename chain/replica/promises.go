@@ -91,10 +91,10 @@ func (c claims) backed(by int, value func(statusAnswer) uint64) uint64 {
 		values = append(values, value(a))
 	}
 	slices.Sort(values)
-	if by > len(values) {
+	if by = max(1, by); by > len(values) {
 		return 0
 	}
-	return values[len(values)-max(1, by)]
+	return values[len(values)-by]
 }
 
 // applied returns a log index that covers every certified block there was when
@@ -203,7 +203,10 @@ func (r *Replica) watchVote() {
 			return
 		}
 		all := r.askClaims(r.ctx, r.Consortium())
-		if at := all.applied(); all.enough() && at < r.voteAt.Load() {
+		if !all.enough() {
+			continue
+		}
+		if at := all.applied(); at < r.voteAt.Load() {
 			r.log.Info("may vote from another entry on", "entry", at)
 			r.voteAt.Store(at)
 		}

@@ -141,6 +141,7 @@ func TestRecoveringMemberHeedsTheOnlyOneLeft(t *testing.T) {
 		{7, []uint64{1, 2, 3, 4, 5}, 4},
 		{7, []uint64{1, 2, 3, 4}, 4},
 		{7, []uint64{1, 2, 3}, 3},
+		{4, nil, 0},
 	} {
 		c := answers(test.applied...)
 		c.faulty, c.others = (test.n-1)/3, test.n-1

@@ -188,7 +188,7 @@ func (r *Replica) watchBehind() {
 			continue
 		}
 		hits = hit
-		cp := r.certifiedAhead(now)
+		cp := r.certifiedAhead(r.ctx, now)
 		if cp == nil {
 			still = 0
 			continue
@@ -202,8 +202,8 @@ func (r *Replica) watchBehind() {
 
 // certifiedAhead returns a certified checkpoint above height that a member has,
 // or nil.
-func (r *Replica) certifiedAhead(height uint64) *chain.Checkpoint {
-	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+func (r *Replica) certifiedAhead(ctx context.Context, height uint64) *chain.Checkpoint {
+	ctx, cancel := context.WithTimeout(ctx, r.opt.Heartbeat)
 	defer cancel()
 	for _, m := range r.Consortium().Members {
 		if m.Name == r.opt.Member {

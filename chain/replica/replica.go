@@ -169,7 +169,7 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	if err := r.openRaftStores(&l); err != nil {
 		return damaged, l, err
 	}
-	signFile, existed, err := openSignFile(opt.Dir, opt.simulate)
+	signFile, existed, err := openSignFile(opt.Dir, opt.medium)
 	if err != nil && !isDamage(err) {
 		return damaged, l, err
 	}
@@ -207,7 +207,7 @@ func isEmpty(dir string) bool {
 
 // openChain opens the book; a damaged one is moved aside and begun anew.
 func (r *Replica) openChain() (damaged bool, err error) {
-	opt := bookOptions{small: r.opt.simulate}
+	opt := bookOptions{medium: r.opt.medium}
 	_, err = os.Lstat(filepath.Join(r.opt.Dir, repairMark))
 	marked := err == nil
 	if !marked {
@@ -236,7 +236,7 @@ func (r *Replica) openChain() (damaged bool, err error) {
 	if err := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n"), 0o600); err != nil {
 		return true, err
 	}
-	if err := quarantine(r.opt.Dir, aside...); err != nil {
+	if err := quarantine(r.opt.medium, r.opt.Dir, aside...); err != nil {
 		return true, err
 	}
 	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
@@ -262,7 +262,7 @@ func (r *Replica) checkState() error {
 
 func (r *Replica) openRaftStores(l *lost) error {
 	opt := r.opt
-	logOpt := seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: opt.simulate}
+	logOpt := opt.medium.logOptions(seglog.Options{ScanAll: true, DropDamaged: true})
 	raftDir := filepath.Join(opt.Dir, "raft")
 	log, err := seglog.Open(raftDir, logOpt)
 	if err != nil {
@@ -279,13 +279,13 @@ func (r *Replica) openRaftStores(l *lost) error {
 		l.log = true
 	}
 	var existed bool
-	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.simulate)
+	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.medium)
 	if err != nil && !isDamage(err) {
 		return err
 	}
 	l.vote = err != nil || !existed && log.Last() > 1
 	var damage error
-	if r.snaps, damage, err = openSnaps(opt.Dir, opt.simulate, r.Consortium); err != nil {
+	if r.snaps, damage, err = openSnaps(opt.Dir, opt.medium, r.Consortium); err != nil {
 		return err
 	}
 	if damage != nil {
@@ -307,6 +307,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 	r.raftLog.cover(snapshot)
 	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
 	r.snaps.onStored = r.raftLog.cover
+	r.snaps.renew = r.attestAnew
 	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)
 	r.raftLog.check = func(logs []*raft.Log) error {
 		if r.readOnly.Load() {

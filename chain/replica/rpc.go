@@ -31,6 +31,7 @@ const (
 	rpcCheckpoint                 // fetch the newest certified checkpoint
 	rpcAttest                     // sign where a block stands in the Raft log
 	rpcSigned                     // show the newest signature of the asking member
+	rpcChanges                    // fetch the changes of the consortium
 )
 
 // Statuses of an answer. Part of the protocol: only add at the end.

@@ -77,6 +77,10 @@ type Options struct {
 	ReadOnly bool
 	// InsecureNoSync leaves out every flush to stable storage. For simulations.
 	InsecureNoSync bool
+	// InsecureSync and InsecureSyncDir take the place of flushing a file and a
+	// directory; nil leaves it. For simulations of a disk that forgets.
+	InsecureSync    func(*os.File) error
+	InsecureSyncDir func(dir string) error
 }
 
 // Log is an append-only log. Its methods may be called concurrently.
