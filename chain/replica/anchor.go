@@ -267,10 +267,13 @@ func (r *Replica) attestAnew(a *attested) (*attested, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.book.Head().Header.Height >= h.Height {
+	if r.book.Head().Header.Height >= h.Height && r.raftLog.log.Last() >= a.Anchor.Pos.Index {
+		return nil, bad // its block is here, and what follows it in the log
+	}
+	if !r.plausible(a) {
 		return nil, bad
 	}
-	ctx, cancel := context.WithTimeout(r.ctx, 4*r.opt.Heartbeat)
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
 	defer cancel()
 	if k, err := r.follow(ctx, a); err == nil {
 		r.log.Info("the consortium has changed", "epoch", k.Epoch)
@@ -289,6 +292,27 @@ func (r *Replica) attestAnew(a *attested) (*attested, error) {
 		return nil, fmt.Errorf("%w; of the members in force: %w", bad, err)
 	}
 	return again, nil
+}
+
+// plausible reports whether a member that this replica knows signed a, and none
+// that it knows did not: a forgery is refused without asking anyone.
+func (r *Replica) plausible(a *attested) bool {
+	msg, err := a.Anchor.message()
+	if err != nil {
+		return false
+	}
+	known := 0
+	for i, name := range a.Members {
+		now, first := r.Consortium().Member(name), r.opt.Consortium.Member(name)
+		if now == nil && first == nil {
+			continue
+		}
+		if (now == nil || !now.NodeKey.Verify(msg, a.Signatures[i])) && (first == nil || !first.NodeKey.Verify(msg, a.Signatures[i])) {
+			return false
+		}
+		known++
+	}
+	return known > 0
 }
 
 // signedBefore reports whether a was good under a consortium file that this

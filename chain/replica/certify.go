@@ -173,6 +173,19 @@ func (c *certifier) lastOf(member string) chain.Checkpoint {
 	return c.seen[member]
 }
 
+// awaits reports whether a signature of this member would still count: of one who
+// left it does for the blocks up to the change.
+func (c *certifier) awaits(member string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.heads {
+		if h.consortium != nil && h.consortium.Member(member) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // settle certifies the highest block that can be.
 func (c *certifier) settle() {
 	c.mu.Lock()

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -61,25 +62,41 @@ func (r *Replica) serveChanges(req changesRequest) ([][]byte, error) {
 // an endorsed file that never came into force leads nowhere.
 func (r *Replica) follow(ctx context.Context, a *attested) (*chain.Consortium, error) {
 	begin := r.Consortium()
+	found := make(chan *chain.Consortium, len(begin.Members))
+	var wg sync.WaitGroup
 	for _, m := range begin.Members {
 		if m.Name == r.opt.Member {
 			continue
 		}
-		var changes [][]byte
-		if err := r.peers.call(ctx, m.Name, rpcChanges, changesRequest{Epoch: begin.Epoch}, &changes); err != nil {
-			continue
-		}
-		k := begin
-		for _, args := range changes[:min(len(changes), maxChanges)] {
-			next, err := k.Next(args)
-			if err != nil {
-				break
+		wg.Go(func() {
+			var changes [][]byte
+			if err := r.peers.call(ctx, m.Name, rpcChanges, changesRequest{Epoch: begin.Epoch}, &changes); err != nil {
+				return
 			}
-			k = next
-			if _, err := a.verify(k); err == nil {
-				return k, nil
+			if k := a.leadingTo(begin, changes); k != nil {
+				found <- k
 			}
-		}
+		})
+	}
+	r.wg.Go(func() { wg.Wait(); close(found) })
+	if k := <-found; k != nil { // one is enough: who does not answer is not waited for
+		return k, nil
 	}
 	return nil, errors.New("no consortium file under which the snapshot is good")
+}
+
+// leadingTo returns the consortium file under which the snapshot is good, if these
+// changes lead there, or nil.
+func (s *attested) leadingTo(k *chain.Consortium, changes [][]byte) *chain.Consortium {
+	for _, args := range changes[:min(len(changes), maxChanges)] {
+		next, err := k.Next(args)
+		if err != nil {
+			return nil
+		}
+		k = next
+		if _, err := s.verify(k); err == nil {
+			return k
+		}
+	}
+	return nil
 }

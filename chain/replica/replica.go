@@ -588,25 +588,23 @@ func (r *Replica) shutdown() error {
 	return errors.Join(errs...)
 }
 
-// handOver passes leadership on. A transfer can hang in hashicorp/raft (its
-// issue 696), so it is not waited for longer than a while.
+// stepDown asks Raft to pass leadership on. What it answers is not waited for: in
+// hashicorp/raft the answer can stay away for ever (its issue 696), also when Raft
+// shuts down.
+func (r *Replica) stepDown() { r.node().LeadershipTransfer() }
+
+// handOver passes leadership on, if it can be done within a while.
 func (r *Replica) handOver() {
 	if _, self := r.leader(); !self || len(r.Consortium().Members) == 1 {
 		return
 	}
-	future := r.node().LeadershipTransfer()
-	done := make(chan error, 1)
-	r.wg.Go(func() { done <- future.Error() })
-	timer := time.NewTimer(min(closeTimeout, 3*r.opt.Heartbeat))
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			r.log.Info("leadership not handed over", "error", err)
+	r.stepDown()
+	for begin := time.Now(); time.Since(begin) < min(closeTimeout, 3*r.opt.Heartbeat); r.pause(r.opt.Heartbeat / 50) {
+		if name, self := r.leader(); !self && name != "" {
+			return
 		}
-	case <-timer.C:
-		r.log.Info("leadership not handed over in time")
 	}
+	r.log.Info("leadership not handed over in time")
 }
 
 // pause waits for a moment, less if the replica stops.
