@@ -58,7 +58,7 @@ type simulation struct {
 	files     []*chain.Consortium          // guarded by mu; consortium files in force, newest last
 	announced []*chain.Consortium          // guarded by mu; those that may be
 	joined    map[string]*chain.Consortium // guarded by mu; members who came later, with the file they know
-	starting  map[string]bool              // guarded by mu; members that are being opened
+	starting  map[string]bool              // guarded by mu; members that are being opened or closed
 }
 
 const (
@@ -362,11 +362,19 @@ func (s *simulation) crash(name string) {
 func (s *simulation) kill(name string) {
 	s.mu.Lock()
 	node := s.nodes[name]
-	delete(s.nodes, name)
+	if node != nil {
+		delete(s.nodes, name)
+		s.starting[name] = true // not yet
+	}
 	s.mu.Unlock()
 	if node == nil {
 		return
 	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.starting, name)
+	}()
 	s.net.unplug(name)
 	disk := s.disk(name)
 	disk.fail()
