@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
 )
 
 // A member signs an anchor between its block and the next only, and with the term
@@ -172,6 +173,132 @@ func TestMessagesAreVettedOneByOne(t *testing.T) {
 		takes.PrevLogEntry, takes.Entries[0].Index = last+5, last+6
 		if err := r.guard("h1", takes); !errors.As(err, &behind) || behind.answer.Success || behind.answer.LastLog != last || r.Status().Refused != before+1 {
 			t.Errorf("the same behind a gap: %v", err)
+		}
+		c.stopAll()
+	})
+}
+
+// A member signs an anchor only if it says in every bit what it knows itself.
+func TestAnchorIsSignedOnlyIfItIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(4)
+		height := c.sameHead().Height
+		r := c.nodes["h0"]
+		good, err := r.anchorAt(height, position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.attest(good); err != nil {
+			t.Fatal(err)
+		}
+		forgedHeader := head(height, 7)
+		forged := chain.Header{Name: "ward/v1/header", Chain: testChain, Height: height, Size: forgedHeader.Size, Proposal: chain.Hash{1}}
+		raw, err := forged.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, change := range map[string]func(*anchor){
+			"header": func(a *anchor) { a.Header = raw },
+			"configuration": func(a *anchor) {
+				a.Config = raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{ID: "h2", Address: "h2"}}})
+			},
+			"place of it": func(a *anchor) { a.ConfigIndex++ },
+		} {
+			a := *good
+			if change(&a); a.Chain != "" {
+				if _, err := r.attest(&a); err == nil {
+					t.Errorf("signed another %s", name)
+				}
+			}
+		}
+		c.stopAll()
+	})
+}
+
+// Blocks that a member sends are taken only where they belong, and with the
+// sidecars they commit to; at a snapshot's block its hash decides.
+func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		side := []byte("sealed")
+		mustSubmit(t, c.nodes["h0"], put(t, "alice", "s", []byte{1}, side), side)
+		c.load(3)
+		height := c.sameHead().Height
+		blocks, err := c.nodes["h0"].serveBlocks(blocksRequest{From: 1, To: height})
+		if err != nil {
+			t.Fatal(err)
+		}
+		alone := newCluster(t, 1, func(o *Options) { o.Consortium, o.Bootstrap = c.consortium, false })
+		alone.net = newSimNet(time.Millisecond)
+		r := &Replica{opt: alone.options("h0"), log: discardLog(), news: newBell(), stopped: make(chan struct{})}
+		if r.opt, err = r.opt.withDefaults(); err != nil {
+			t.Fatal(err)
+		}
+		if r.executor, err = ledger.NewExecutor(testContracts()); err != nil {
+			t.Fatal(err)
+		}
+		if r.book, err = openBook(r.opt.Dir, c.consortium, bookOptions{medium: r.opt.medium}, r.log); err != nil {
+			t.Fatal(err)
+		}
+		r.consortium.Store(c.consortium)
+		r.certs = newCertifier("h0", nil, func(error) {})
+		r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
+		last := blocks[len(blocks)-1].Pos.Index
+		for name, change := range map[string]func(*sentBlock) (to, max uint64){
+			"above the last asked for": func(b *sentBlock) (uint64, uint64) { return 0, last },
+			"beyond the snapshot":      func(b *sentBlock) (uint64, uint64) { b.Pos.Index = last + 1; return height, last },
+			"at no place":              func(b *sentBlock) (uint64, uint64) { b.Pos = position{Term: 1}; return height, last },
+			"other sidecar":            func(b *sentBlock) (uint64, uint64) { b.Sidecars = [][]byte{[]byte("other")}; return height, last },
+		} {
+			b := blocks[0]
+			to, limit := change(&b)
+			if err := r.replayAll([]sentBlock{b}, to, limit); err == nil || r.book.Head().Header.Height != 0 {
+				t.Errorf("%s: %v, height %d", name, err, r.book.Head().Header.Height)
+			}
+		}
+		if err := r.replayAll(blocks, height, last); err != nil || r.book.Head().Header.Height != height {
+			t.Fatalf("good blocks: %v", err)
+		}
+		k := c.consortium
+		other := attestedBy(t, k, []string{"h0", "h1"}, 3, []string{"h0", "h1"}) // of another block 3
+		var broken *chain.BrokenError
+		if err := r.catchUp(context.Background(), other); !errors.As(err, &broken) || broken.Height != 3 {
+			t.Errorf("another block at the snapshot: %v", err)
+		}
+		if err := r.book.Close(); err != nil {
+			t.Error(err)
+		}
+		alone.net.node("h0").Close()
+		c.stopAll()
+	})
+}
+
+// Nothing read is returned before its block is certified.
+func TestReadWaitsForTheCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(2)
+		c.sameHead()
+		r := c.nodes["h0"]
+		r.certs.mu.Lock()
+		newest := r.certs.newest
+		r.certs.newest = nil
+		r.certs.mu.Unlock()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		err := r.ReadLocal(ctx, func(*View) error { return nil })
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("read without a certificate: %v", err)
+		}
+		r.certs.mu.Lock()
+		r.certs.newest = newest
+		r.certs.mu.Unlock()
+		if err := r.ReadLocal(context.Background(), func(*View) error { return nil }); err != nil {
+			t.Error(err)
 		}
 		c.stopAll()
 	})
