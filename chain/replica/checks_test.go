@@ -303,3 +303,30 @@ func TestReadWaitsForTheCertificate(t *testing.T) {
 		c.stopAll()
 	})
 }
+
+// A state that differs from its hash, every value of it with a good checksum of
+// its own, is found.
+func TestStateIsComparedWithItsHash(t *testing.T) {
+	c := newCluster(t, 1, nil)
+	r := c.start("h0")
+	mustSubmit(t, r, put(t, "alice", "k", []byte("v"), nil), nil)
+	if err := r.book.drain(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Scrub(); err != nil {
+		t.Fatal(err)
+	}
+	var forged batch
+	forged.set(stateKey([]byte("kv\x00k")), []byte("w"))
+	if err := r.book.db.commit(&forged); err != nil {
+		t.Fatal(err)
+	}
+	mustSubmit(t, r, put(t, "alice", "other", []byte("v"), nil), nil)
+	if err := r.book.drain(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Scrub(); !isDamage(err) {
+		t.Errorf("forged value: %v", err)
+	}
+	c.stopAll()
+}
