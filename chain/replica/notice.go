@@ -72,8 +72,8 @@ func (n *notices) end(member string) *notice {
 // looks at the answer, so that it proves nothing to Raft.
 func (t *raftTransport) committed(member string, at notice) {
 	_ = t.AppendEntries(raft.ServerID(member), raft.ServerAddress(member), &raft.AppendEntriesRequest{
-		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.self), Addr: []byte(t.self)},
-		Term:      at.term, Leader: []byte(t.self),
+		RPCHeader:    raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(t.self), Addr: []byte(t.self)},
+		Term:         at.term,
 		PrevLogEntry: at.pos.Index, PrevLogTerm: at.pos.Term, LeaderCommitIndex: at.pos.Index,
 	}, new(raft.AppendEntriesResponse)) // a failure is one notice less
 }
