@@ -12,11 +12,11 @@ import (
 const module = "github.com/ward-health/ward"
 
 // mayImport says which packages outside the standard library each package may
-// import. A name that ends in "/" stands for everything below it, one that
+// import. A name that ends in "/" stands for it and everything below it, one that
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
-	"": {},
+	"": {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./pre", "./store", "./store/seal", "./wallet"},
 
 	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
@@ -35,6 +35,10 @@ var mayImport = map[string][]string{
 	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/badger/v4/options", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
 	"chain/replica/seglog":    {"golang.org/x/sys/unix"},
 
+	"contract":          {"./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record"},
+	"contract/identity": {"./chain", "./chain/ledger", "./pre"},
+	"contract/record":   {"./chain", "./chain/ledger", "./contract/identity", "./pre", "./store"},
+
 	"store":                    {},
 	"store/mem":                {"./store"},
 	"store/fs":                 {"./store", "./internal/durable"},
@@ -46,8 +50,34 @@ var mayImport = map[string][]string{
 	"store/storetest":          {"./store"},
 	"store/internal/faulthttp": {}, // for tests only
 
+	"abe":                       {"./internal/wire", "github.com/cloudflare/circl/abe/cpabe/tkn20", "golang.org/x/crypto/chacha20poly1305"},
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
+
+	"contract/consent":       {"./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+	"contract/keys":          {"./chain", "./chain/ledger", "./contract/identity", "./dkg", "./dkg/threshold", "./pre"},
+	"contract/keys/keystest": {"./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/keys", "./dkg", "./dkg/threshold", "./pre"}, // for tests only
+	"contract/query":         {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+
+	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
+	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
+
+	"node": {module, "./chain", "./chain/ledger", "./chain/replica", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./dkg", "./dkg/threshold", "./internal/durable",
+		"./node/api", "./node/protocol", "./node/remote", "./node/vault", "./pre", "./store", "./store/fs", "./store/replicated", "./store/storeurl", "golang.org/x/mod/sumdb/tlog"},
+	"node/devnet":   {module, "./chain", "./chain/replica", "./contract/identity", "./contract/keys", "./internal/durable", "./node", "./node/vault"},
+	"node/protocol": {"./", "./chain", "./contract/identity", "./contract/query", "./store"},
+	"node/remote":   {"./", "./chain", "./contract/query", "./node/protocol", "./store"},
+	"node/api": {"./", "./chain", "./chain/tile", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/protocol", "./pre", "./store",
+		"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/adapters/humago", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/mod/sumdb/tlog"},
+	"node/api/apitest": {"./", "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./node/api", "./store", "./store/mem", "golang.org/x/mod/sumdb/tlog"}, // for tests only
+	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
+	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
+
+	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/query", "./contract/record", "./contract/keys", "./examples/records", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
+	"cli/sniff":        {"./pre"},
+	"cli/ward":         {"./cli"},
+	"examples/records": {},
+	"examples/emr":     {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module},
 
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.
@@ -59,8 +89,11 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 
 // testsAlsoImport lists what the tests of single packages may import besides.
 var testsAlsoImport = map[string][]string{
+	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"},                                                                                                                      // a second implementation, for attacks
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/replica":  {"github.com/anishathalye/porcupine"},
+	"node":           {"github.com/anishathalye/porcupine"},
+	"cli":            {"filippo.io/age", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
 	"store/seal":     {"golang.org/x/crypto/chacha20poly1305"},
 	"store/storeurl": {"github.com/minio/minio-go/v7", "github.com/minio/minio-go/v7/pkg/credentials"},
@@ -131,7 +164,7 @@ func permitted(path string, allowed []string) bool {
 		if ours, ok := strings.CutPrefix(a, "./"); ok {
 			a = module + "/" + ours
 		}
-		return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path, a)
+		return path == a || strings.HasSuffix(a, "/") && strings.HasPrefix(path+"/", a)
 	})
 }
 

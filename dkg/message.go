@@ -100,6 +100,19 @@ func (m *Message) Phase() Phase { return m.phase }
 // past it, its place among the old members that leave.
 func (m *Message) Sender() uint8 { return m.sender }
 
+// About returns the number of the participant whose deal a complaint is about,
+// and 0 for every other message and for a complaint that is malformed.
+func (m *Message) About() uint8 {
+	if m.phase != PhaseComplain {
+		return 0
+	}
+	c, err := parseComplaint(m.payload)
+	if err != nil {
+		return 0
+	}
+	return c.dealer
+}
+
 func (m *Message) signed() []byte {
 	w := wire.NewWriter(string(pairing.DSTCeremonyMessage))
 	m.body(w)

@@ -30,6 +30,17 @@ func LockDir(dir string) (*Lock, error) {
 	return &Lock{f: f}, nil
 }
 
+// LockPath takes the lock whose file is path, which is created if it is not
+// there, under the rules of LockDir: for a single file that several processes
+// change, with a path beside it.
+func LockPath(path string) (*Lock, error) {
+	f, err := lockFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Lock{f: f}, nil
+}
+
 // Unlock releases the lock. It does nothing the second time. The lock file
 // stays: removing it would let two holders lock two files of one name.
 func (l *Lock) Unlock() error {

@@ -23,7 +23,10 @@ func WriteSecret(path string, data []byte) error {
 // ReadSecret returns the content of the file at path after CheckSecret has
 // passed on the opened file. A symbolic link at path is refused: whoever can
 // replace the link chooses the secret.
-func ReadSecret(path string) ([]byte, error) {
+func ReadSecret(path string) ([]byte, error) { return ReadSecretUpTo(path, MaxSecret) }
+
+// ReadSecretUpTo is ReadSecret for a file of at most limit bytes.
+func ReadSecretUpTo(path string, limit int64) ([]byte, error) {
 	f, err := openNoFollow(path)
 	if err != nil {
 		return nil, fmt.Errorf("read secret: %w", err)
@@ -32,13 +35,13 @@ func ReadSecret(path string) ([]byte, error) {
 	if err := CheckSecret(f); err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxSecret+1))
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read secret: %w", err)
 	}
-	if len(data) > MaxSecret {
+	if int64(len(data)) > limit {
 		clear(data)
-		return nil, fmt.Errorf("read secret %s: more than %d bytes", path, MaxSecret)
+		return nil, fmt.Errorf("read secret %s: more than %d bytes", path, limit)
 	}
 	return data, nil
 }

@@ -61,6 +61,10 @@ const (
 	// (draft-irtf-cfrg-bls-signature, section 4.2.1), so that any library
 	// can check a checkpoint. It is the one tag that is not ours.
 	DSTSignature DST = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_NUL_"
+
+	// Package abe writes these two out, because it imports no curve.
+	DSTAttributeAuthority DST = "WARD-V1-ABE-AUTHORITY" // hash of an attribute authority: its id
+	DSTAttributeSeal      DST = "WARD-V1-ABE-SEAL"      // HKDF info: seal of the reader's half to a policy
 )
 
 // Tags returns the whole list, for the test that holds it to its rules.
@@ -75,5 +79,6 @@ func Tags() []DST {
 		DSTDealHash, DSTTranscript, DSTCoefficient, DSTDealNonce, DSTPossession, DSTKnowledge,
 		DSTComplaint, DSTShareKey, DSTShareWeight, DSTConfirmWeight,
 		DSTSignature,
+		DSTAttributeAuthority, DSTAttributeSeal,
 	}
 }

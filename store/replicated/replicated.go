@@ -119,17 +119,30 @@ func notFoundOnlyIfAll(missing, failed []error) error {
 	return missing[0]
 }
 
-// Stat implements store.Store.
+// Stat implements store.Store. It asks all stores and gives the latest time: one
+// that was away when the blob was put again would give an older one, and Collect
+// would delete what is still to be committed.
 func (s *Store) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
-	var missing, failed []error
-	for _, r := range s.replicas {
-		info, err := r.Store.Stat(ctx, ref)
-		if err == nil {
-			return info, nil
-		}
-		missing, failed = s.sort(ctx, r, err, missing, failed)
+	infos := make([]store.Info, len(s.replicas))
+	errs := make([]error, len(s.replicas))
+	var wg sync.WaitGroup
+	for i, r := range s.replicas {
+		wg.Go(func() { infos[i], errs[i] = r.Store.Stat(ctx, ref) })
 	}
-	return store.Info{}, notFoundOnlyIfAll(missing, failed)
+	wg.Wait()
+	var latest *store.Info
+	var missing, failed []error
+	for i, r := range s.replicas {
+		if errs[i] != nil {
+			missing, failed = s.sort(ctx, r, errs[i], missing, failed)
+		} else if latest == nil || infos[i].Time.After(latest.Time) {
+			latest = &infos[i]
+		}
+	}
+	if latest == nil {
+		return store.Info{}, notFoundOnlyIfAll(missing, failed)
+	}
+	return *latest, nil
 }
 
 // Delete implements store.Store. If a store fails, the others delete all the
@@ -148,8 +161,9 @@ func (s *Store) Delete(ctx context.Context, ref store.Ref) error {
 	return errors.Join(errs...)
 }
 
-// List implements store.Store. It yields what any of the stores has, and at
-// the end what went wrong with those that could not be listed.
+// List implements store.Store. It yields what any of the stores has, as the first
+// of them has it, and at the end what went wrong with those that could not be
+// listed.
 func (s *Store) List(ctx context.Context) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
 		seen := make(map[store.Ref]bool)

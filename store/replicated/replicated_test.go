@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -98,6 +99,20 @@ func (f *faulty) Open(ctx context.Context, ref store.Ref) (*store.Blob, error) {
 		return nil, f.err
 	}
 	return f.Store.Open(ctx, ref)
+}
+
+func (f *faulty) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
+	if f.err != nil {
+		return store.Info{}, f.err
+	}
+	return f.Store.Stat(ctx, ref)
+}
+
+func (f *faulty) List(ctx context.Context) iter.Seq2[store.Info, error] {
+	if f.err != nil {
+		return func(yield func(store.Info, error) bool) { yield(store.Info{}, f.err) }
+	}
+	return f.Store.List(ctx)
 }
 
 func (f *faulty) Delete(ctx context.Context, ref store.Ref) error {
@@ -227,9 +242,106 @@ func TestMissingMeansMissingEverywhere(t *testing.T) {
 	if _, err := s.Open(t.Context(), ob.Ref()); !errors.Is(err, store.ErrNotFound) {
 		t.Fatalf("missing in all: %v", err)
 	}
+	if has, err := store.Has(t.Context(), s, ob.Ref()); has || err != nil {
+		t.Fatalf("missing in all: Has = %v, %v", has, err)
+	}
 	all[1].err = errors.New("store is down")
 	if _, err := s.Open(t.Context(), ob.Ref()); errors.Is(err, store.ErrNotFound) || !errors.Is(err, all[1].err) {
 		t.Fatalf("missing in two, one does not answer: %v", err)
+	}
+	if _, err := s.Stat(t.Context(), ob.Ref()); errors.Is(err, store.ErrNotFound) || !errors.Is(err, all[1].err) {
+		t.Fatalf("Stat when missing in two, one does not answer: %v", err)
+	}
+}
+
+func TestListEndsWithWhatFailed(t *testing.T) {
+	s, all := memories(t, 3, Options{})
+	for _, text := range []string{"a", "b"} {
+		if _, err := s.Put(t.Context(), strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all[0].err = errors.New("store is down")
+	blobs := 0
+	var last error
+	for info, err := range s.List(t.Context()) {
+		if last = err; err == nil && info.Size == 1 {
+			blobs++
+		}
+	}
+	if blobs != 2 || !errors.Is(last, all[0].err) {
+		t.Errorf("%d blobs, %v, want 2 and what failed", blobs, last)
+	}
+	if _, err := store.Measure(t.Context(), s); !errors.Is(err, all[0].err) {
+		t.Errorf("Measure: %v, want what failed", err)
+	}
+}
+
+// TestCollectSparesWhatOneStoreHasNew puts an old blob again while the store
+// that is asked first is away.
+func TestCollectSparesWhatOneStoreHasNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, all := memories(t, 3, Options{})
+		put := func() store.Ref {
+			ref, err := s.Put(t.Context(), strings.NewReader("erased, and recorded again"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ref
+		}
+		put()
+		<-time.After(48 * time.Hour) // of the test's own clock
+		all[0].err = errors.New("store is down")
+		ref := put()
+		all[0].err = nil
+		opts := store.CollectOptions{Live: func(context.Context, store.Ref) (bool, error) { return false, nil }}
+		if report, err := store.Collect(t.Context(), s, opts); err != nil || len(report.Deleted) != 0 {
+			t.Fatalf("Collect of a blob that is new in two of three stores: %+v, %v", report, err)
+		}
+		<-time.After(48 * time.Hour)
+		if report, err := store.Collect(t.Context(), s, opts); err != nil || len(report.Deleted) != 1 || report.Deleted[0] != ref {
+			t.Fatalf("Collect of an old one: %+v, %v", report, err)
+		}
+	})
+}
+
+// A sized store says how much space is left.
+type sized struct {
+	store.Store
+	free int64
+	err  error
+}
+
+func (s sized) Free() (int64, error) { return s.free, s.err }
+
+func TestFreeIsThatOfTheFullestStore(t *testing.T) {
+	broken := errors.New("disk is gone")
+	for _, c := range []struct {
+		name   string
+		stores []store.Store
+		free   int64
+		err    error
+	}{
+		{"none says", []store.Store{mem.New(), sized{free: 9, err: errors.ErrUnsupported}}, -1, nil},
+		{"some say", []store.Store{mem.New(), sized{free: 7}, sized{free: 0}, sized{free: 8}, sized{err: errors.ErrUnsupported}}, 0, nil},
+		{"one fails", []store.Store{sized{free: 7}, sized{err: broken}}, -1, broken},
+	} {
+		var replicas []Replica
+		for i, s := range c.stores {
+			if f, ok := s.(sized); ok {
+				f.Store = mem.New()
+				s = f
+			}
+			replicas = append(replicas, Replica{fmt.Sprint(i), s})
+		}
+		s, err := New(Options{}, replicas...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := store.Measure(t.Context(), s)
+		if u.Free != c.free || !errors.Is(err, c.err) {
+			t.Errorf("%s: %d bytes are free, %v, want %d, %v", c.name, u.Free, err, c.free, c.err)
+		}
 	}
 }
 

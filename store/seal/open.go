@@ -1,15 +1,12 @@
 package seal
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
-
-	"filippo.io/age"
 
 	"github.com/ward-health/ward/store"
 )
@@ -31,6 +28,8 @@ type Reader struct {
 	atErr  error
 	leaves *store.ReaderAt
 }
+
+var errClosed = errors.New("reader of a payload is closed")
 
 // Open opens the payload p in s for reading until the reader is closed or ctx
 // is done. A blob that is not there is an error matching store.ErrNotFound, a
@@ -55,86 +54,55 @@ func (r *Reader) Size() int64 { return r.payload.Size }
 // Read implements io.Reader. io.EOF means that all of the payload was read and
 // checked, its padding included.
 func (r *Reader) Read(b []byte) (int, error) {
-	if r.err != nil {
-		return 0, r.err
+	if err := r.openStream(); err != nil {
+		return 0, err
 	}
-	if r.plain == nil {
-		if r.plain, r.err = r.openStream(); r.err != nil {
-			return 0, r.err
-		}
-	}
-	n, err := r.plain.Read(b)
-	r.err = err
-	return n, err
+	return r.plain.Read(b)
 }
 
-// openStream begins to read the blob from the start. It does not use NewOpener,
-// because age.Decrypt allocates every chunk anew: at GB/s that is more than the
-// garbage collector of a busy machine keeps up with.
-func (r *Reader) openStream() (*Opener, error) {
+// WriteTo implements io.WriterTo: it writes to w all that Read would give. It
+// saves io.Copy a copy, and decrypts while w writes.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	if err := r.openStream(); err != nil {
+		return 0, err
+	}
+	return r.plain.WriteTo(w)
+}
+
+// openStream begins to read the blob from the start, the first time it is
+// called.
+func (r *Reader) openStream() error {
+	if r.blob == nil {
+		return errClosed
+	}
+	if r.plain == nil && r.err == nil {
+		r.plain, r.err = r.newOpener()
+	}
+	return r.err
+}
+
+func (r *Reader) newOpener() (*Opener, error) {
 	r.stream = r.blob.NewReader(r.ctx)
-	var src io.ReaderAt
 	if r.blob.Size() <= store.WholeSize {
 		sealed := make([]byte, r.blob.Size())
 		if _, err := io.ReadFull(r.stream, sealed); err != nil {
 			return nil, err
 		}
-		src = bytes.NewReader(sealed)
-	} else {
-		const start = headerSize + nonceSize
-		if _, err := io.ReadFull(r.stream, make([]byte, start)); err != nil {
-			return nil, err
-		}
-		src = &streamedAt{stream: r.stream, pos: start, rest: r.blob.NewReaderAt(r.ctx)}
+		return newOpener(bytes.NewReader(sealed), r.blob.Size(), nil, r.payload.Key, r.payload.Size)
 	}
-	at, err := decryptAt(src, r.blob.Size(), r.payload)
-	if err != nil {
+	if _, err := io.ReadFull(r.stream, make([]byte, payloadStart)); err != nil {
 		return nil, err
 	}
-	padded := PaddedSize(r.payload.Size)
-	// age allocates once for every call: the calls are long.
-	plain := bufio.NewReaderSize(&sequence{at: at, size: padded}, 8*chunkSize)
-	return &Opener{r: plain, left: r.payload.Size, zero: padded - r.payload.Size}, nil
-}
-
-// A streamedAt reads a blob anywhere, and from a stream where that stands. It is
-// not safe for concurrent use.
-type streamedAt struct {
-	stream io.Reader
-	pos    int64 // of the stream in the blob
-	rest   io.ReaderAt
-}
-
-func (s *streamedAt) ReadAt(p []byte, off int64) (int, error) {
-	if off != s.pos {
-		return s.rest.ReadAt(p, off)
-	}
-	n, err := io.ReadFull(s.stream, p)
-	s.pos += int64(n)
-	return n, err
-}
-
-// A sequence reads the first size bytes of at one after the other.
-type sequence struct {
-	at        io.ReaderAt
-	off, size int64
-}
-
-func (s *sequence) Read(p []byte) (int, error) {
-	if s.off == s.size {
-		return 0, io.EOF
-	}
-	n, err := s.at.ReadAt(p[:min(int64(len(p)), s.size-s.off)], s.off)
-	s.off += int64(n)
-	if err == io.EOF && n > 0 {
-		err = nil // it comes with the next call
-	}
-	return n, err
+	s := &stage{stream: r.stream, whole: r.blob.NewReaderAt(r.ctx)}
+	return newOpener(s, r.blob.Size(), s, r.payload.Key, r.payload.Size)
 }
 
 // ReadAt implements io.ReaderAt. It fetches only the parts of the blob that
 // hold what is asked for, and once the header and the last chunk.
 func (r *Reader) ReadAt(b []byte, off int64) (int, error) {
+	if r.blob == nil {
+		return 0, errClosed
+	}
 	r.once.Do(r.openAt)
 	if r.atErr != nil {
 		return 0, r.atErr
@@ -171,7 +139,7 @@ const readSpan = 1 << 20
 func (r *Reader) readSpan(b []byte, off int64) (int, error) {
 	first, last := off/chunkSize, (off+int64(len(b))-1)/chunkSize
 	const sealedChunk = chunkSize + tagSize
-	if err := r.leaves.Preload(headerSize+nonceSize+first*sealedChunk, (last-first+1)*sealedChunk); err != nil {
+	if err := r.leaves.Preload(payloadStart+first*sealedChunk, (last-first+1)*sealedChunk); err != nil {
 		return 0, err
 	}
 	n, err := r.at.ReadAt(b, off)
@@ -183,127 +151,7 @@ func (r *Reader) readSpan(b []byte, off int64) (int, error) {
 
 func (r *Reader) openAt() {
 	r.leaves = r.blob.NewReaderAt(r.ctx)
-	r.at, r.atErr = decryptAt(r.leaves, r.blob.Size(), r.payload)
-}
-
-// decryptAt returns the plaintext, with its padding, of the sealed payload of
-// size bytes in src, after it has checked the header and the last chunk.
-func decryptAt(src io.ReaderAt, size int64, p Payload) (io.ReaderAt, error) {
-	header := make([]byte, headerSize)
-	if _, err := src.ReadAt(header, 0); err != nil {
-		return nil, err
-	}
-	if !checkHeader(header) {
-		return nil, ErrOpen
-	}
-	at, padded, err := age.DecryptReaderAt(markedAt{src}, size, unwrapper{p.Key})
-	if err == nil && padded != PaddedSize(p.Size) {
-		err = ErrOpen
-	}
-	return at, explain(err)
-}
-
-// An Opener reads a sealed payload and is read as its plaintext, without the
-// padding. It is not safe for concurrent use.
-type Opener struct {
-	r    io.Reader // plaintext and padding
-	left int64     // bytes of plaintext not yet read
-	zero int64     // bytes of padding not yet read
-}
-
-// NewOpener returns an Opener over src, which must be at the start of the
-// sealed payload and end with it. It reads and checks the header. Errors of src
-// are handed on; anything wrong with the payload is ErrOpen.
-func NewOpener(src io.Reader, key Key, size int64) (*Opener, error) {
-	if size < 0 || size > MaxSize {
-		return nil, ErrOpen
-	}
-	src = marked{src}
-	header := make([]byte, headerSize)
-	if _, err := io.ReadFull(src, header); err != nil {
-		return nil, explain(err)
-	}
-	if !checkHeader(header) {
-		return nil, ErrOpen
-	}
-	r, err := age.Decrypt(io.MultiReader(bytes.NewReader(header), src), unwrapper{key})
-	if err != nil {
-		return nil, explain(err)
-	}
-	return &Opener{r: r, left: size, zero: PaddedSize(size) - size}, nil
-}
-
-// Read implements io.Reader. io.EOF means that the whole payload was read and
-// checked, its padding included.
-func (o *Opener) Read(b []byte) (int, error) {
-	if o.left == 0 {
-		return 0, o.readPadding()
-	}
-	n, err := o.r.Read(b[:min(int64(len(b)), o.left)])
-	o.left -= int64(n)
-	return n, explain(err) // io.EOF is too early here, and ErrOpen
-}
-
-// readPadding reads the padding to its end, which is io.EOF.
-func (o *Opener) readPadding() error {
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := o.r.Read(buf)
-		for _, c := range buf[:n] {
-			if c != 0 {
-				return ErrOpen
-			}
-		}
-		o.zero -= int64(n)
-		switch {
-		case o.zero < 0 || err == io.EOF && o.zero > 0:
-			return ErrOpen
-		case err == io.EOF:
-			return io.EOF
-		case err != nil:
-			return explain(err)
-		}
-	}
-}
-
-// A sourceError marks an error as the source's and not age's.
-type sourceError struct{ err error }
-
-func (e *sourceError) Error() string { return e.err.Error() }
-func (e *sourceError) Unwrap() error { return e.err }
-
-func mark(err error) error {
-	if err == nil || err == io.EOF {
-		return err
-	}
-	return &sourceError{err}
-}
-
-type marked struct{ r io.Reader }
-
-func (m marked) Read(p []byte) (int, error) {
-	n, err := m.r.Read(p)
-	return n, mark(err)
-}
-
-type markedAt struct{ r io.ReaderAt }
-
-func (m markedAt) ReadAt(p []byte, off int64) (int, error) {
-	n, err := m.r.ReadAt(p, off)
-	return n, mark(err)
-}
-
-// explain returns the source's error if err is one, and ErrOpen for everything
-// else: what age says would tell a caller more than it needs.
-func explain(err error) error {
-	var source *sourceError
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &source):
-		return source.err
-	}
-	return ErrOpen
+	r.at, r.atErr = decryptAt(r.leaves, r.blob.Size(), r.payload.Key, r.payload.Size)
 }
 
 // Close stops reading. It does nothing the second time.

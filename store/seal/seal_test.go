@@ -40,7 +40,7 @@ func sealed(t *testing.T, plain []byte) ([]byte, Key) {
 }
 
 // opened opens a sealed payload by itself and as a blob of a store, in which it
-// has the right reference. The two must agree.
+// has the right reference. All must agree.
 func opened(blob []byte, key Key, size int) ([]byte, error) {
 	got, err := openedAlone(blob, key, size)
 	stored, storedErr := openedFromStore(blob, key, size)
@@ -51,12 +51,37 @@ func opened(blob []byte, key Key, size int) ([]byte, error) {
 	return got, err
 }
 
+// openedAlone opens a sealed payload as something that can be read anywhere, by
+// Read and by WriteTo, and as a stream. A stream may give more before it fails.
 func openedAlone(blob []byte, key Key, size int) ([]byte, error) {
-	o, err := NewOpener(bytes.NewReader(blob), key, int64(size))
-	if err != nil {
-		return nil, err
+	var got [3][]byte
+	var errs [3]error
+	for i := range got {
+		var src io.Reader = bytes.NewReader(blob)
+		if i == 2 {
+			src = struct{ io.Reader }{src}
+		}
+		var o *Opener
+		if o, errs[i] = NewOpener(src, key, int64(size)); errs[i] != nil {
+			continue
+		}
+		if i == 1 {
+			var to bytes.Buffer
+			_, errs[i] = o.WriteTo(&to)
+			got[i] = to.Bytes()
+		} else {
+			got[i], errs[i] = io.ReadAll(o)
+		}
 	}
-	return io.ReadAll(o)
+	switch {
+	case errs[0] != errs[1] || errs[0] != errs[2]:
+		return got[0], fmt.Errorf("by Read: %v; by WriteTo: %v; as a stream: %v", errs[0], errs[1], errs[2])
+	case !bytes.Equal(got[0], got[1]):
+		return got[0], fmt.Errorf("%d bytes by Read, %d others by WriteTo", len(got[0]), len(got[1]))
+	case errs[0] == nil && !bytes.Equal(got[0], got[2]) || !bytes.HasPrefix(got[2], got[0]):
+		return got[0], fmt.Errorf("%d bytes by Read, %d others as a stream", len(got[0]), len(got[2]))
+	}
+	return got[2], errs[2]
 }
 
 func openedFromStore(blob []byte, key Key, size int) ([]byte, error) {
@@ -160,12 +185,12 @@ func TestReadAtAgreesWithThePlaintext(t *testing.T) {
 }
 
 // TestEveryByteFlipIsRejected flips bytes of a payload of three chunks, without
-// the help of a store: every byte of the header, and every 13th of the rest.
-// With WARD_EXHAUSTIVE=1 it is every byte, which takes a minute.
+// the help of a store: every byte of the header, and every 41st of the rest.
+// With WARD_EXHAUSTIVE=1 it is every byte, which takes some minutes.
 func TestEveryByteFlipIsRejected(t *testing.T) {
 	plain := storetest.Bytes(1, 2*chunkSize+100)
 	blob, key := sealed(t, plain)
-	step := 13
+	step := 41
 	switch {
 	case os.Getenv("WARD_EXHAUSTIVE") != "":
 		step = 1
@@ -411,6 +436,9 @@ func TestOpenRefusesTheBlobOfAnotherPayload(t *testing.T) {
 		"zero reference, no store": {Key: a.Key, Size: a.Size},
 	} {
 		r, err := Open(t.Context(), s, p)
+		if sized, statErr := s.Stat(t.Context(), p.Ref); err == nil && (statErr != nil || sized.Size != SealedSize(p.Size)) {
+			t.Errorf("%s: only reading it fails", name)
+		}
 		if err == nil {
 			var got []byte
 			if got, err = io.ReadAll(r); len(got) > 0 {

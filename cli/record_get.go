@@ -1,0 +1,327 @@
+package cli
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/internal/durable"
+)
+
+const (
+	publicSuffix   = ".public"
+	approvalSchema = "ward/v1/approval"
+	maxDraftFile   = 128 << 10 // bytes
+)
+
+// A reading is what a command line of record get asks for.
+type reading struct {
+	ids       []record.ID
+	grant     consent.GrantID
+	purpose   ward.Purpose
+	emergency bool
+	out       string
+	force     bool
+}
+
+func recordGet(ctx context.Context, s *session, c *urfave.Context) (any, error) {
+	r, err := s.reading(c)
+	if err != nil {
+		return nil, err
+	}
+	u, err := s.open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer u.close()
+	if path := c.String("draft"); path != "" {
+		return s.draftAccess(ctx, u, r, path)
+	}
+	opened, err := r.open(ctx, u)
+	if len(opened) == 0 {
+		return nil, err
+	}
+	data := []recordData{}
+	for _, o := range opened {
+		if o == nil {
+			continue // err says why
+		}
+		d := recordOf(&o.Entry, true)
+		path, failed := s.saveRecord(ctx, o, r.out, r.force)
+		if failed != nil {
+			if ctx.Err() == nil && len(data) > 0 {
+				failed = &problem{code: "partial", exit: exitPartial, words: message{"%d of %d records were saved, then", []any{len(data), len(r.ids)}}, cause: failed}
+			}
+			return map[string]any{"records": data}, failed
+		}
+		d.Path = path
+		data = append(data, d)
+		if path != "-" {
+			s.say("%s: %s, %s", path, or(printable(o.Title), string(o.ID)), sizeText(o.Size))
+		}
+	}
+	if err != nil && len(data) > 0 {
+		err = &problem{code: "partial", exit: exitPartial, words: message{"%d of %d records were saved, then", []any{len(data), len(r.ids)}}, cause: err}
+	}
+	return map[string]any{"records": data}, err
+}
+
+// reading checks a command line before anything is opened or logged.
+func (s *session) reading(c *urfave.Context) (*reading, error) {
+	r := &reading{out: c.String("output"), force: c.Bool("force"), emergency: c.Bool("emergency")}
+	var err error
+	for _, arg := range c.Args().Slice() {
+		id, err := recordID(arg)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(r.ids, id) {
+			r.ids = append(r.ids, id)
+		}
+	}
+	if g := c.String("grant"); g != "" {
+		if r.grant, err = grantID(g); err != nil {
+			return nil, err
+		}
+	}
+	if r.purpose.Code, err = parsePurpose("purpose", c.String("purpose")); err != nil {
+		return nil, err
+	}
+	r.purpose.Reason = c.String("reason")
+	if from := c.String("from"); from != "" {
+		if err := r.goOn(from); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range c.StringSlice("approval") {
+		a, err := readApproval(path)
+		if err != nil {
+			return nil, err
+		}
+		r.purpose.Approvals = append(r.purpose.Approvals, a)
+	}
+	drafting := c.String("draft") != ""
+	switch {
+	case len(r.ids) == 0:
+		return nil, usagef("which record?").withHint("ids look like r-abc…; `ward record list` shows them")
+	case drafting:
+		return r, nil
+	case r.emergency && r.purpose.Draft == nil:
+		return nil, usagef("an emergency takes another clinician's approval").withHint("write what they sign with --draft FILE first")
+	case r.emergency && r.purpose.Reason == "":
+		return nil, usagef("an emergency takes a reason").withHint("--reason says it; only the owner reads it")
+	case s.json && (r.out == "" || r.out == "-"):
+		return nil, usagef("stdout cannot hold a file and JSON both").withHint("name a file with --output, or leave out --json")
+	case len(r.ids) > 1 && !isFolder(r.out):
+		return nil, usagef("several records go to a folder").withHint("--output FOLDER/")
+	}
+	return r, r.free()
+}
+
+// free returns an error if what is to be written is there already: better before
+// the access than after it.
+func (r *reading) free() error {
+	if r.force || r.out == "" || r.out == "-" || isFolder(r.out) {
+		return nil
+	}
+	if info, err := os.Lstat(r.out); err == nil && info.Mode().IsRegular() {
+		return exists(r.out)
+	}
+	return nil
+}
+
+func isFolder(path string) bool {
+	if path == "" || path == "-" {
+		return false
+	}
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir() || os.IsPathSeparator(path[len(path)-1])
+}
+
+// goOn takes over the access that draftAccess wrote.
+func (r *reading) goOn(path string) error {
+	b, err := durable.ReadSecretUpTo(path, maxDraftFile)
+	if err != nil {
+		return err
+	}
+	d, err := ward.ParseDraftSecret(b)
+	if err != nil {
+		return failf("draft", exitUsage, "%s is not what --draft wrote", path)
+	}
+	if len(r.ids) > 0 && !slices.Equal(slices.Sorted(slices.Values(r.ids)), d.Records) {
+		return usagef("%s is for other records", path).withHint("leave out the ids: the file has them")
+	}
+	r.purpose.Draft, r.purpose.Code = d, d.Purpose
+	r.ids, r.grant, r.emergency = d.Records, d.Grant, d.Grant == ""
+	return nil
+}
+
+// open opens the records, as their owner or under a grant or in an emergency.
+func (r *reading) open(ctx context.Context, u *user) ([]*ward.Opened, error) {
+	if r.emergency {
+		return u.Emergency(ctx, r.purpose.Draft.Owner, r.ids, r.purpose)
+	}
+	if r.purpose.Draft == nil && r.grant == "" {
+		e, err := u.Show(ctx, r.ids[0])
+		if err != nil {
+			return nil, err
+		}
+		if e.Owner == u.Name() {
+			var all []*ward.Opened
+			for _, id := range r.ids {
+				o, err := u.Open(ctx, id, r.purpose)
+				if err != nil {
+					return all, err
+				}
+				all = append(all, o)
+			}
+			return all, nil
+		}
+	}
+	return u.Access(ctx, r.grant, r.ids, r.purpose)
+}
+
+// draftAccess writes what co-signers sign, and what the reader goes on with.
+func (s *session) draftAccess(ctx context.Context, u *user, r *reading, path string) (any, error) {
+	for _, p := range []string{path, path + publicSuffix} {
+		if _, err := os.Lstat(p); err == nil && !r.force {
+			return nil, exists(p)
+		}
+	}
+	var d *ward.Draft
+	var err error
+	if r.emergency {
+		e, failed := u.Show(ctx, r.ids[0])
+		if failed != nil {
+			return nil, failed
+		}
+		d, err = u.DraftEmergency(e.Owner, r.ids)
+	} else {
+		d, err = u.Draft(ctx, r.grant, r.ids, r.purpose.Code)
+	}
+	if err != nil {
+		return nil, err
+	}
+	secret, err := d.Secret()
+	if err != nil {
+		return nil, err
+	}
+	defer clear(secret)
+	public, err := d.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if err := durable.WriteSecret(path, secret); err != nil {
+		return nil, err
+	}
+	if err := durable.WriteFile(path+publicSuffix, public, 0o644); err != nil {
+		return nil, err
+	}
+	s.say("to be signed: %s; keep %s for yourself", path+publicSuffix, path)
+	s.next(s.tr("a co-signer approves it: `ward access approve %s -o FILE`", path+publicSuffix))
+	return map[string]any{"draft": path, "public": path + publicSuffix}, nil
+}
+
+// An approvalFile is a co-signer's approval. It holds nothing secret.
+type approvalFile struct {
+	Schema    string        `json:"schema"`
+	Name      identity.Name `json:"name"`
+	Signature string        `json:"signature"` // in hexadecimal
+}
+
+func readApproval(path string) (consent.Approval, error) {
+	in, _, err := input(path)
+	if err != nil {
+		return consent.Approval{}, err
+	}
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, maxDraftFile))
+	if err != nil {
+		return consent.Approval{}, err
+	}
+	a, err := parseApproval(b)
+	if err != nil {
+		return consent.Approval{}, failf("approval", exitUsage, "%s is no approval", path).withHint("`ward access approve` writes one")
+	}
+	return a, nil
+}
+
+func parseApproval(b []byte) (consent.Approval, error) {
+	var f approvalFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		return consent.Approval{}, err
+	}
+	sig, err := hex.DecodeString(f.Signature)
+	if _, bad := identity.ParseName(string(f.Name)); bad != nil || err != nil || len(sig) != 64 || f.Schema != approvalSchema {
+		return consent.Approval{}, errors.New("malformed")
+	}
+	return consent.Approval{Name: f.Name, Signature: sig}, nil
+}
+
+// accessApprove shows a co-signer what an access is, and signs it.
+func accessApprove(ctx context.Context, s *session, c *urfave.Context) (any, error) {
+	if c.NArg() == 0 {
+		return nil, usagef("which file?").withHint("the reader wrote it with `ward record get --draft`")
+	}
+	path, out := c.Args().First(), c.String("output")
+	if out == "" {
+		return nil, usagef("where to?").withHint("--output FILE, or - for stdout")
+	}
+	in, _, err := input(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, maxDraftFile))
+	if err != nil {
+		return nil, err
+	}
+	d, err := ward.ParseDraft(b)
+	if err != nil {
+		return nil, failf("draft", exitUsage, "%s is not what --draft wrote", path).withHint("take FILE.public")
+	}
+	u, err := s.open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer u.close()
+	of := s.tr("without a grant, of %s", d.Owner)
+	if d.Grant != "" {
+		of = s.tr("under grant %s", d.Grant)
+	}
+	fmt.Fprintln(s.stderr, s.tr("%s wants to read %d records %s, for %s:", d.Reader, len(d.Records), of, d.Purpose))
+	for _, id := range d.Records {
+		fmt.Fprintf(s.stderr, "  %s\n", id)
+	}
+	if err := s.confirm(ctx, "Sign it as %s?", u.Name()); err != nil {
+		return nil, err
+	}
+	a, err := u.Approve(d)
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := json.MarshalIndent(approvalFile{approvalSchema, a.Name, hex.EncodeToString(a.Signature)}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if err := s.writeNew(out, append(encoded, '\n'), 0o644, c.Bool("force")); err != nil {
+		return nil, err
+	}
+	if out != "-" {
+		s.say("approval of %s: %s", a.Name, out)
+		s.next(s.tr("the reader goes on: `ward record get --from %s --approval %s -o FILE`", "DRAFT", filepath.Base(out)))
+	}
+	return map[string]any{"name": a.Name, "reader": d.Reader, "records": d.Records, "path": out}, nil
+}

@@ -1,0 +1,63 @@
+package consent_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/record"
+)
+
+// What is on chains, in grants and under signatures stays as it is: these
+// values never change.
+
+func TestConditionsArePinned(t *testing.T) {
+	c := consent.Conditions{
+		NotBefore: 1, NotAfter: 1_900_000_000_000, Purposes: []consent.Purpose{"COC", "TREAT"}, Since: 86_400_000, MaxUses: 7,
+		CoSigners: consent.CoSigners{Count: 2, Attribute: "role", Value: "nurse"},
+	}
+	want := "88" + // array of 8
+		"01" + "1b000001ba60d33800" + // not before, not after
+		"82" + "63434f43" + "655452454154" + // COC, TREAT
+		"1a05265c00" + "00" + // since, until
+		"07" + // uses
+		"83" + "02" + "64726f6c65" + "656e75727365" + // 2 with role=nurse
+		"f4" // no emergency
+	if b, err := c.Bytes(); err != nil || hex.EncodeToString(b) != want {
+		t.Errorf("conditions are %x, %v", b, err)
+	}
+}
+
+func TestApprovalStatementIsPinned(t *testing.T) {
+	args := consent.AccessArgs{
+		Grant: "g-aaaaaaaaaaaaaaaaaaaaaaaaaa", Records: []record.ID{"r-aaaaaaaaaaaaaaaaaaaaaaaaaa"}, Purpose: "TREAT", Transport: []byte{9},
+		Approvals: []consent.Approval{{Name: nurse}},
+	}
+	want := "574152442d56312d415050524f56414c" + // WARD-V1-APPROVAL
+		"0f" + "7265636f7264732e6578616d706c65" + // records.example
+		"0c" + "64722e6c656540736f757468" + // dr.lee@south
+		"06" + "616363657373" + // access
+		"85" + "781c" + "672d6161616161616161616161616161616161616161616161616161" +
+		"81" + "781c" + "722d6161616161616161616161616161616161616161616161616161" +
+		"655452454154" + "4109" + "80"
+	if b, err := consent.ApprovalStatement("records.example", reader, consent.MethodAccess, args); err != nil || hex.EncodeToString(b) != want {
+		t.Errorf("statement is %x, %v", b, err)
+	}
+}
+
+func TestRecordsHashIsOverTheirEncodings(t *testing.T) {
+	list := []*record.Record{{ID: "r-aaaaaaaaaaaaaaaaaaaaaaaaaa", Owner: patient, Dated: 86_400_000}, {ID: "r-baaaaaaaaaaaaaaaaaaaaaaaaa"}}
+	want := []byte("ward/v1/records\n")
+	for _, r := range list {
+		b, err := chain.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(append(want, 0, 0, 0, byte(len(b))), b...)
+	}
+	if h, err := consent.RecordsHash(list); err != nil || h != sha256.Sum256(want) {
+		t.Errorf("hash is %x, %v", h, err)
+	}
+}

@@ -1,0 +1,292 @@
+package consent_test
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/pre"
+)
+
+// oracle says in the plainest words what a grant allows.
+type oracle struct {
+	epoch   uint64
+	grants  []*modelGrant
+	records []*modelRecord
+	used    []modelUse
+}
+
+type modelGrant struct {
+	id       consent.GrantID
+	to       identity.Name
+	typ      pre.Type
+	epoch    uint64
+	cond     consent.Conditions
+	accepted map[string]bool
+	uses     uint32
+	ended    bool
+}
+
+type modelRecord struct {
+	id     record.ID
+	typ    pre.Type
+	epoch  uint64
+	dated  int64
+	erased bool
+}
+
+type modelUse struct {
+	index   uint64
+	at      int64
+	grant   *modelGrant
+	records []*modelRecord
+}
+
+func (g *modelGrant) over(now int64) bool {
+	return g.ended || g.cond.NotAfter != 0 && now > g.cond.NotAfter
+}
+
+// allows says whether an access is to be accepted.
+func (g *modelGrant) allows(who identity.Name, now int64, purpose consent.Purpose, records []*modelRecord) bool {
+	if who != g.to || g.over(now) || now < g.cond.NotBefore || len(g.accepted) < 3 || g.cond.MaxUses > 0 && g.uses >= g.cond.MaxUses {
+		return false
+	}
+	// The purposes that the model draws: BTG and COC are below TREAT, BTG only by its place in the tree.
+	fits := len(g.cond.Purposes) == 0 && purpose != "BTG"
+	for _, p := range g.cond.Purposes {
+		fits = fits || p == purpose || p == "TREAT" && purpose == "COC"
+	}
+	if !fits {
+		return false
+	}
+	for _, r := range records {
+		below := g.typ == "" || r.typ == g.typ || strings.HasPrefix(string(r.typ), string(g.typ)+"/")
+		hidden := strings.Contains(string(r.typ), "sealed:") && g.typ != r.typ
+		if !below || hidden || r.erased || r.epoch != g.epoch || r.dated < g.cond.Since || g.cond.Until != 0 && r.dated > g.cond.Until {
+			return false
+		}
+	}
+	return true
+}
+
+// TestAccessesFollowTheOracle plays random histories: an access is accepted if
+// and only if the oracle allows it, and answered as long as it says.
+func TestAccessesFollowTheOracle(t *testing.T) {
+	checks := "50"
+	if testing.Short() {
+		checks = "60" // of which rapid plays a fifth
+	}
+	old := flag.Lookup("rapid.checks").Value.String()
+	if old == "100" { // unless somebody asked for more
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = flag.Set("rapid.checks", old) }()
+	}
+	w := newWorld(t)
+	histories, accepted, refused := 0, 0, 0
+	rapid.Check(t, func(rt *rapid.T) {
+		histories++
+		h := &history{world: w, o: new(oracle), owner: identity.Name(fmt.Sprintf("model-%d@north", histories)), keys: make(map[string]*pre.PrivateKey)}
+		w.register(h.owner)
+		for range 3 {
+			h.putRecord(rt)
+		}
+		h.makeGrant(rt)
+		rt.Repeat(map[string]func(*rapid.T){
+			"grant":   h.makeGrant,
+			"accept":  h.acceptGrant,
+			"revoke":  h.endGrant,
+			"put":     h.putRecord,
+			"erase":   h.eraseRecord,
+			"access":  h.accessRecords,
+			"access2": h.accessRecords,
+			"access3": h.accessRecords,
+			"access4": h.accessRecords,
+			"wait": func(rt *rapid.T) {
+				w.wait(time.Duration(rapid.SampledFrom([]int{10, 40, 90, 24 * 60}).Draw(rt, "minutes")) * time.Minute)
+			},
+			"epoch": func(rt *rapid.T) {
+				if rapid.SampledFrom([]bool{false, false, false, true}).Draw(rt, "rarely") {
+					w.raiseEpoch(h.owner)
+					h.o.epoch++
+				}
+			},
+			"": h.checkAnswers,
+		})
+		accepted, refused = accepted+len(h.o.used), refused+h.refused
+	})
+	t.Logf("%d histories, %d accesses accepted, %d refused", histories, accepted, refused)
+	if accepted == 0 || refused == 0 {
+		t.Error("the histories do not tell one from the other")
+	}
+}
+
+// history is one owner's in the world of all.
+type history struct {
+	*world
+	o       *oracle
+	owner   identity.Name
+	keys    map[string]*pre.PrivateKey
+	refused int
+}
+
+var modelTypes = []pre.Type{"", "lab", "lab/blood", "laboratory", "lab/sealed:hiv"}
+
+func (h *history) makeGrant(rt *rapid.T) {
+	typ := rapid.SampledFrom(modelTypes).Draw(rt, "type")
+	sometimes := func(what string) bool { return rapid.SampledFrom([]bool{false, false, false, true}).Draw(rt, what) }
+	var cond consent.Conditions
+	if sometimes("counted") {
+		cond.MaxUses = uint32(rapid.IntRange(1, 3).Draw(rt, "uses"))
+	}
+	if sometimes("later") {
+		cond.NotBefore = h.now() + int64(rapid.IntRange(0, 24).Draw(rt, "hours"))*3_600_000
+	}
+	if sometimes("ends") {
+		cond.NotAfter = max(cond.NotBefore, h.now()) + 1 + int64(rapid.IntRange(0, 96).Draw(rt, "for"))*3_600_000
+	}
+	if sometimes("dated") {
+		cond.Since = h.now() - int64(rapid.IntRange(0, 10).Draw(rt, "since"))*day.Milliseconds()
+		cond.Until = cond.Since + int64(rapid.IntRange(0, 10).Draw(rt, "until"))*day.Milliseconds()
+	}
+	if sometimes("purposes") {
+		for _, p := range []consent.Purpose{"BTG", "COC", "HRESCH", "TREAT"} {
+			if rapid.Bool().Draw(rt, string(p)) {
+				cond.Purposes = append(cond.Purposes, p)
+			}
+		}
+	}
+	to := rapid.SampledFrom([]identity.Name{reader, stranger}).Draw(rt, "to")
+	o := h.offer(h.owner, to, typ, terms{Conditions: cond})
+	g := &modelGrant{id: o.id, to: to, typ: typ, epoch: h.o.epoch, cond: cond, accepted: make(map[string]bool)}
+	if live := h.live(); len(live) > 0 && sometimes("renews") {
+		old := rapid.SampledFrom(live).Draw(rt, "old")
+		o.args.Renews = old.id
+		if ok := o.send().Code == ""; ok != (old.to == to) {
+			rt.Fatalf("renewal of a grant to %s by one to %s: %v", old.to, to, ok)
+		}
+		if old.to != to {
+			return
+		}
+		old.ended = true
+	} else {
+		h.must(o.send())
+	}
+	h.o.grants = append(h.o.grants, g)
+	for _, m := range []string{"east", "north", "south", "west"}[:rapid.SampledFrom([]int{0, 2, 3, 4, 4, 4}).Draw(rt, "accepts")] {
+		h.accept(g.id, m)
+		g.accepted[m] = true
+	}
+}
+
+// live returns the grants that are not revoked or replaced.
+func (h *history) live() (list []*modelGrant) {
+	for _, g := range h.o.grants {
+		if !g.ended {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+func (h *history) anyGrant(rt *rapid.T) *modelGrant {
+	if len(h.o.grants) == 0 {
+		rt.Skip("no grant")
+	}
+	return rapid.SampledFrom(h.o.grants).Draw(rt, "grant")
+}
+
+func (h *history) acceptGrant(rt *rapid.T) {
+	g, m := h.anyGrant(rt), rapid.SampledFrom([]string{"east", "north", "south", "west"}).Draw(rt, "member")
+	args := consent.AcceptArgs{Accepts: []consent.Accept{{Grant: g.id, OK: true}}}
+	ok := h.run(m, consent.Contract, consent.MethodAccept, args, nil).Code == ""
+	if ok == g.over(h.now()) {
+		rt.Fatalf("accept of a grant that is over: %v", ok)
+	}
+	if ok {
+		g.accepted[m] = true
+	}
+}
+
+func (h *history) endGrant(rt *rapid.T) {
+	g := h.anyGrant(rt)
+	if rapid.SampledFrom([]bool{true, true, false}).Draw(rt, "keep") {
+		rt.Skip("keep it")
+	}
+	if ok := h.do(h.owner, consent.MethodRevoke, consent.RevokeArgs{Grant: g.id}).Code == ""; ok == g.ended {
+		rt.Fatalf("revocation of a grant that ended (%v): %v", g.ended, ok)
+	}
+	g.ended = true
+}
+
+func (h *history) putRecord(rt *rapid.T) {
+	typ, ago := rapid.SampledFrom(modelTypes).Draw(rt, "type"), rapid.IntRange(0, 10).Draw(rt, "days ago")
+	id := h.put(h.owner, typ, ago)
+	r, err := record.Lookup(h.of(record.Contract), id)
+	if err != nil {
+		rt.Fatal(err)
+	}
+	h.o.records = append(h.o.records, &modelRecord{id: id, typ: typ, epoch: h.o.epoch, dated: r.Dated})
+}
+
+func (h *history) eraseRecord(rt *rapid.T) {
+	if len(h.o.records) == 0 || rapid.SampledFrom([]bool{true, true, false}).Draw(rt, "keep") {
+		rt.Skip("no record")
+	}
+	r := rapid.SampledFrom(h.o.records).Draw(rt, "record")
+	h.run(string(h.owner), record.Contract, record.MethodErase, record.EraseArgs{ID: r.id}, nil)
+	r.erased = true
+}
+
+func (h *history) accessRecords(rt *rapid.T) {
+	g := h.anyGrant(rt)
+	if len(h.o.records) == 0 {
+		rt.Skip("no record")
+	}
+	who := g.to
+	if rapid.SampledFrom([]bool{false, false, false, false, false, true}).Draw(rt, "stranger") {
+		who = stranger
+	}
+	purpose := rapid.SampledFrom([]consent.Purpose{"TREAT", "TREAT", "COC", "BTG", "HRESCH"}).Draw(rt, "purpose")
+	var chosen []*modelRecord
+	var ids []record.ID
+	for range rapid.IntRange(1, 2).Draw(rt, "records") {
+		r := rapid.SampledFrom(h.o.records).Draw(rt, "record")
+		if !slices.Contains(chosen, r) {
+			chosen, ids = append(chosen, r), append(ids, r.id)
+		}
+	}
+	args := h.ask(g.id, ids...)
+	args.Purpose = purpose
+	want := g.allows(who, h.now(), purpose, chosen)
+	code := h.do(who, consent.MethodAccess, args).Code
+	if (code == "") != want {
+		rt.Fatalf("access under %+v to %+v for %s by %s: code %q, but the oracle says %v", g, chosen, purpose, who, code, want)
+	}
+	if !want {
+		h.refused++
+		return
+	}
+	g.uses++
+	h.o.used = append(h.o.used, modelUse{h.last(), h.now(), g, chosen})
+}
+
+// checkAnswers compares whether members answer past accesses now.
+func (h *history) checkAnswers(rt *rapid.T) {
+	for _, u := range h.o.used {
+		want := h.now()-u.at <= consent.AnswerWindow.Milliseconds() && !u.grant.over(h.now()) &&
+			!slices.ContainsFunc(u.records, func(r *modelRecord) bool { return r.erased })
+		if got := h.serveable(u.index, h.now()); (got == nil) != want {
+			rt.Fatalf("members answer with %v, but the oracle says %v", got, want)
+		}
+	}
+}

@@ -1,0 +1,21 @@
+// Package contract puts the contracts of a Ward chain together: every member
+// runs exactly these.
+package contract
+
+import (
+	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/keys"
+	"github.com/ward-health/ward/contract/record"
+)
+
+// All returns the contracts by name.
+func All() map[string]ledger.Contract {
+	return map[string]ledger.Contract{
+		identity.Contract: identity.New(),
+		record.Contract:   record.New(),
+		consent.Contract:  consent.New(),
+		keys.Contract:     keys.New(consent.Live),
+	}
+}

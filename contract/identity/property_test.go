@@ -1,0 +1,231 @@
+package identity_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger/ledgertest"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/pre"
+)
+
+// Whatever transactions come in whatever order, signed by whomever, in blocks of
+// several: a name has one key and only its holder or a quorum replaces it, no
+// key ever moves to another name, and counters only rise.
+func TestNoInterleavingCapturesANameOrAKey(t *testing.T) {
+	accepted := map[string]int{}
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t)
+		p := &player{rt: rt, w: w, lost: rapid.Bool().Draw(rt, "keys are lost")}
+		for key, name := range map[string]identity.Name{"k1": "a@north", "k2": "b@north"} {
+			w.must("north", "register", identity.RegisterArgs{
+				Name: name, Key: ledgertest.Public(key), Possession: possession(key, "register", name), Controller: true,
+			})
+		}
+		before := w.model()
+		for range rapid.IntRange(20, 40).Draw(rt, "blocks") {
+			w.wait(time.Duration(rapid.SampledFrom([]int64{0, 1, identity.MinRecoveryWait, identity.MinRecoveryWait, identity.RecoveryWindow}).Draw(rt, "wait")) * time.Millisecond)
+			var txs []*chain.Tx
+			var tried []move
+			for range rapid.IntRange(1, 5).Draw(rt, "transactions") {
+				m := p.move()
+				tried = append(tried, m)
+				txs = append(txs, w.Tx(m.signer, "identity", m.method, m.args))
+			}
+			results := w.Run(txs...)
+			after := w.model()
+			for i, r := range results {
+				if r.Code == chain.ErrFault || r.Code == chain.ErrFailed {
+					rt.Fatalf("%s by %s: %s", tried[i].method, tried[i].signer, r.Code)
+				}
+				if r.Code == "" {
+					accepted[tried[i].method]++
+				}
+			}
+			check(rt, before, after, tried, results)
+			before = after
+		}
+	})
+	for _, method := range []string{"register", "attest", "hand-over", "rotate", "epoch", "custody", "recover", "approve", "finish", "veto"} {
+		if accepted[method] == 0 && !testing.Short() {
+			t.Errorf("no %s was ever accepted, of %v: the test tests little", method, accepted)
+		}
+	}
+}
+
+// move is a transaction that may or may not be accepted.
+type move struct {
+	signer, method string
+	args           any
+	name           identity.Name // that it is about, if it says so
+}
+
+var playedKeys = []string{"k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9", "north"}
+
+// holder returns whose key it is.
+func holder(key chain.PublicKey) string {
+	i := slices.IndexFunc(playedKeys, func(k string) bool { return ledgertest.Public(k) == key })
+	return playedKeys[i]
+}
+
+type player struct {
+	rt   *rapid.T
+	w    *world
+	lost bool // holders of keys sign nothing
+}
+
+func (p *player) move() move {
+	names := []identity.Name{"a@north", "b@north", "a@south"}
+	m := move{name: rapid.SampledFrom(names).Draw(p.rt, "name"), method: rapid.SampledFrom([]string{
+		"register", "register", "attest", "hand-over", "rotate", "epoch", "custody", "recover", "approve", "approve", "approve", "approve", "approve", "finish", "finish", "veto",
+	}).Draw(p.rt, "method")}
+	name := m.name
+	key := rapid.SampledFrom(playedKeys).Draw(p.rt, "key")
+	m.signer = rapid.SampledFrom(append([]string{"north", "south", "east", "west"}, playedKeys...)).Draw(p.rt, "signer")
+	if id, err := identity.Lookup(p.w.space(), name); err == nil && rapid.IntRange(0, 3).Draw(p.rt, "sensible") > 0 {
+		// Mostly what might succeed, or histories stay short.
+		if p.lost && len(id.Recoveries) > 0 {
+			m.method = rapid.SampledFrom([]string{"approve", "approve", "approve", "finish", m.method}).Draw(p.rt, "step")
+		}
+		switch m.method {
+		case "hand-over", "rotate", "epoch", "custody", "veto":
+			if m.signer = holder(id.Key); p.lost {
+				m.signer = "nobody"
+			}
+		case "approve", "finish", "recover":
+			m.signer = rapid.SampledFrom(ledgertest.Members(4)).Draw(p.rt, "member")
+			if len(id.Recoveries) > 0 && m.method != "recover" {
+				key = holder(rapid.SampledFrom(id.Recoveries).Draw(p.rt, "recovery").Key)
+			}
+		}
+	}
+	proof := possession(key, m.method, name)
+	switch m.method {
+	case "register":
+		m.args = identity.RegisterArgs{
+			Name: name, Key: ledgertest.Public(key), Possession: proof, Controller: rapid.Bool().Draw(p.rt, "controlled"),
+			Attributes: attribute(rapid.SampledFrom([][]string{nil, {"author"}, {"registrar"}}).Draw(p.rt, "attributes")...),
+		}
+	case "attest":
+		m.args = identity.AttestArgs{Name: name, Attributes: attribute(rapid.SampledFrom([]string{"author", "registrar"}).Draw(p.rt, "attribute"))}
+	case "hand-over":
+		m.args = identity.HandOverArgs{Key: ledgertest.Public(key), Possession: proof}
+	case "rotate":
+		m.args = identity.RotateArgs{Key: ledgertest.Public(key), Possession: proof}
+	case "epoch":
+		m.args = identity.EpochArgs{From: rapid.Uint64Range(0, 3).Draw(p.rt, "from")}
+	case "custody":
+		m.args = identity.CustodyArgs{Proof: must(must(pre.GenerateCustodyKey()).Prove("records.example", string(name), 1))}
+	case "recover":
+		m.args = identity.RecoverArgs{Name: name, Key: ledgertest.Public(key), Possession: proof, Wait: identity.MinRecoveryWait}
+	case "veto":
+		m.args = identity.VetoArgs{}
+	default:
+		m.args = identity.NameArgs{Name: name, Key: ledgertest.Public(key)}
+	}
+	return m
+}
+
+// model is the state as the invariants see it.
+type model struct {
+	identities map[identity.Name]*identity.Identity
+	keys       map[string]string // every key ever proposed, and its name
+}
+
+func (w *world) model() model {
+	m := model{map[identity.Name]*identity.Identity{}, map[string]string{}}
+	if err := identity.Each(w.space(), "", "", func(id *identity.Identity) bool {
+		m.identities[id.Name] = id
+		return true
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.space().Scan([]byte("k/"), nil, func(k, v []byte) bool {
+		m.keys[string(k[2:])] = string(v)
+		return true
+	}); err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+func check(rt *rapid.T, before, after model, tried []move, results []chain.Result) {
+	for k, name := range before.keys {
+		if after.keys[k] != name {
+			rt.Fatalf("a key has moved from %q to %q", name, after.keys[k])
+		}
+	}
+	for name, old := range before.identities {
+		id := after.identities[name]
+		if id == nil {
+			rt.Fatalf("%s has gone", name)
+		}
+		if id.Epoch < old.Epoch || id.Version < old.Version || id.Registered != old.Registered || id.Changed < old.Changed {
+			rt.Fatalf("%+v went back to %+v", old, id)
+		}
+		if id.Controller != old.Controller && id.Controller != "" {
+			rt.Fatalf("%s has lost control to %q", name, id.Controller)
+		}
+		if id.Key != old.Key && !mayReplaceKey(old, tried, results) {
+			rt.Fatalf("%s has a key that neither its holder nor a quorum chose", name)
+		}
+	}
+	for name, id := range after.identities {
+		if after.keys[string(id.Key[:])] != string(name) {
+			rt.Fatalf("the key of %s is said to be %q's", name, after.keys[string(id.Key[:])])
+		}
+		var openers, words []string
+		for _, r := range id.Recoveries {
+			openers, words = append(openers, r.Member), append(words, r.Approvals...)
+			if after.keys[string(r.Key[:])] != string(name) || len(r.Approvals) == 0 || !slices.IsSorted(r.Approvals) {
+				rt.Fatalf("recovery %+v", r)
+			}
+		}
+		slices.Sort(words)
+		if !slices.IsSorted(openers) || len(slices.Compact(slices.Clone(openers))) != len(openers) || len(slices.Compact(slices.Clone(words))) != len(words) {
+			rt.Fatalf("members have more than a word: %s", fmt.Sprint(id.Recoveries))
+		}
+	}
+}
+
+// mayReplaceKey reports whether an accepted transaction of the block was signed
+// by a key of the identity, or ended a recovery that was ready before and that a
+// quorum approved by the end of the block.
+func mayReplaceKey(old *identity.Identity, tried []move, results []chain.Result) bool {
+	for i, m := range tried {
+		if results[i].Code != "" {
+			continue
+		}
+		switch m.method {
+		case "rotate", "hand-over":
+			if ledgertest.Public(m.signer) == old.Key {
+				return true
+			}
+		case "finish":
+			for _, r := range old.Recoveries {
+				if m.name == old.Name && r.Key == m.args.(identity.NameArgs).Key && results[i].Time >= r.Ready {
+					return quorum(r, tried[:i], results)
+				}
+			}
+		}
+	}
+	return false
+}
+
+// quorum reports whether enough members stood by a recovery, counting those that
+// approved earlier in the block.
+func quorum(r identity.Recovery, tried []move, results []chain.Result) bool {
+	members := slices.Clone(r.Approvals)
+	for i, m := range tried {
+		if a, ok := m.args.(identity.NameArgs); ok && m.method == "approve" && results[i].Code == "" && a.Key == r.Key {
+			members = append(members, m.signer)
+		}
+	}
+	slices.Sort(members)
+	return len(slices.Compact(members)) >= 3
+}

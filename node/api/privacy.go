@@ -1,0 +1,291 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/keys"
+	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/node/protocol"
+	"github.com/ward-health/ward/pre"
+)
+
+// What a caller may see. Members see everything: each has the chain. An
+// identity sees identities, the shared keys and the course of ceremonies; of
+// records, grants, requests and accesses those it has a part in; what its
+// attributes open; and of an owner that granted it something, the records that
+// a grant in force covers.
+//
+// An answer is signed by members as a whole. So nothing is cut out of one: what
+// holds a line that the caller may not see is refused.
+
+// has reports whether the caller is an identity with an attribute, on the word
+// of an organisation that is a member.
+func (c *call) has(attribute string) bool {
+	return c.who.Identity != nil && c.who.Identity.Vouched(c.s.b.Members(), attribute, "", c.s.now().UnixMilli())
+}
+
+// is reports whether the caller is one of these identities.
+func (c *call) is(names ...identity.Name) bool {
+	return c.who.Identity != nil && slices.Contains(names, c.who.Identity.Name)
+}
+
+// A check looks at an answer before it leaves.
+type check func(value []byte, code chain.Code) error
+
+func allowed([]byte, chain.Code) error { return nil }
+
+// mayAsk decides on a question, as far as one can without its answer, and
+// returns what decides on that.
+func (s *Server) mayAsk(c *call, question []byte) (check, error) {
+	q, err := query.Parse(question)
+	if err != nil {
+		return nil, protocol.ErrMalformed
+	}
+	if c.who.Member != nil {
+		return allowed, nil
+	}
+	switch q := q.(type) {
+	case query.Identity, query.Identities, query.Authority:
+		return allowed, nil
+	case query.Record:
+		return one(record.ErrDenied, func(r *record.Record) (bool, error) { return s.seesRecord(c, r) }), nil
+	case query.Records:
+		return s.mayList(c, q)
+	case query.Grant:
+		return one(consent.ErrDenied, func(g *query.GrantState) (bool, error) {
+			return c.is(g.Grant.Owner, g.Grant.Recipient), nil
+		}), nil
+	case query.Grants:
+		return when(c.is(q.Owner, q.Recipient), consent.ErrDenied)
+	case query.Requests:
+		return when(c.is(q.Owner, q.From), consent.ErrDenied)
+	case query.Accesses:
+		if c.has(identity.Auditor) || q.Open && c.has(identity.Reviewer) || c.is(q.Owner, q.Reader) {
+			return allowed, nil
+		}
+		if q.Record == "" {
+			return nil, consent.ErrDenied
+		}
+		return func(value []byte, code chain.Code) error {
+			// The accesses of one record: only its owner's affair.
+			return each(consent.ErrDenied, func(a *consent.Access) (bool, error) { return c.is(a.Owner), nil })(value, code)
+		}, nil
+	}
+	return nil, protocol.ErrDenied // a question that this list does not know yet
+}
+
+// mayList decides on a listing of records.
+func (s *Server) mayList(c *call, q query.Records) (check, error) {
+	if c.is(q.Owner, q.Author) || c.has(identity.Emergency) {
+		return allowed, nil
+	}
+	granted, err := s.granted(c.ctx, c, q.Owner)
+	if err != nil {
+		return nil, err
+	}
+	if !covers(granted, q.Type) {
+		return nil, record.ErrDenied
+	}
+	// What is below a sealed component is listed, but a grant from above does
+	// not reach it.
+	return each(record.ErrDenied, func(r *record.Record) (bool, error) { return covers(granted, r.Type), nil }), nil
+}
+
+func when(ok bool, otherwise error) (check, error) {
+	if !ok {
+		return nil, otherwise
+	}
+	return allowed, nil
+}
+
+// one decides on an answer that is a single T. A code tells nothing about
+// anybody.
+func one[T any](denied error, sees func(*T) (bool, error)) check {
+	return func(value []byte, code chain.Code) error {
+		if code != "" {
+			return nil
+		}
+		v := new(T)
+		if err := chain.Unmarshal(value, v); err != nil {
+			return err
+		}
+		return verdict(denied, v, sees)
+	}
+}
+
+// each decides on an answer that is a list of T.
+func each[T any](denied error, sees func(*T) (bool, error)) check {
+	return func(value []byte, code chain.Code) error {
+		if code != "" {
+			return nil
+		}
+		var list []T
+		if err := chain.Unmarshal(value, &list); err != nil {
+			return err
+		}
+		for i := range list {
+			if err := verdict(denied, &list[i], sees); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func verdict[T any](denied error, v *T, sees func(*T) (bool, error)) error {
+	ok, err := sees(v)
+	if err == nil && !ok {
+		return denied
+	}
+	return err
+}
+
+func (s *Server) seesRecord(c *call, r *record.Record) (bool, error) {
+	if c.who.Member != nil || c.is(r.Owner, r.Author) || c.has(identity.Emergency) {
+		return true, nil
+	}
+	granted, err := s.granted(c.ctx, c, r.Owner)
+	return covers(granted, r.Type), err
+}
+
+func (c *call) seesAccess(a *consent.Access) bool {
+	return c.who.Member != nil || c.is(a.Owner, a.Reader) || c.has(identity.Auditor) ||
+		a.Review == consent.Open && c.has(identity.Reviewer)
+}
+
+func covers(granted []pre.Type, t pre.Type) bool {
+	return slices.ContainsFunc(granted, func(g pre.Type) bool { return g.Covers(t) })
+}
+
+// granted returns the types of an owner's grants to the caller that are in
+// force, in this member's own view: it decides for this member only.
+func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]pre.Type, error) {
+	if c.who.Identity == nil {
+		return nil, nil
+	}
+	var types []pre.Type
+	for after := uint64(0); ; {
+		question, err := query.Encode(query.Grants{Owner: owner, After: after, Limit: grantsAtOnce})
+		if err != nil {
+			return nil, err
+		}
+		value, code, _, err := s.b.Attest(ctx, question)
+		if err != nil || code != "" {
+			return nil, err
+		}
+		var list []query.GrantState
+		if err := chain.Unmarshal(value, &list); err != nil {
+			return nil, err
+		}
+		for i := range list {
+			g := &list[i]
+			if g.Grant.Recipient == c.who.Identity.Name && (g.Status == consent.StatusActive || g.Status == consent.StatusStale) {
+				types = append(types, g.Grant.Type)
+			}
+			after = g.Grant.Index
+		}
+		if len(list) < grantsAtOnce {
+			return types, nil
+		}
+	}
+}
+
+const grantsAtOnce = 200
+
+// maySeeLeaf is maySee for a leaf index.
+func (s *Server) maySeeLeaf(c *call, index uint64) error {
+	if c.who.Member != nil {
+		return nil
+	}
+	receipt, err := s.b.Receipt(c.ctx, index)
+	if err != nil {
+		return err
+	}
+	return s.maySee(c, receipt)
+}
+
+// maySee decides on a transaction with its result: the signer sees it, and
+// whoever may see everything that its events tell.
+func (s *Server) maySee(c *call, receipt *chain.Receipt) error {
+	if c.who.Member != nil {
+		return nil
+	}
+	tx, err := chain.ParseTx(receipt.Tx)
+	if err != nil {
+		return protocol.ErrDenied
+	}
+	switch {
+	case tx.Signer == c.who.Identity.Key,
+		tx.Contract == identity.Contract,
+		tx.Contract == chain.SystemContract,
+		tx.Contract == keys.Contract && tx.Method != keys.MethodRequest:
+		return nil
+	}
+	for _, e := range receipt.Result.Events {
+		if ok, err := s.seesEvent(c, e); err != nil || !ok {
+			return orDenied(err)
+		}
+	}
+	if len(receipt.Result.Events) == 0 {
+		return protocol.ErrDenied
+	}
+	return nil
+}
+
+func orDenied(err error) error {
+	if err != nil {
+		return err
+	}
+	return protocol.ErrDenied
+}
+
+// mayUse decides who may have members gather what a transaction asked for:
+// whoever signed it.
+func (s *Server) mayUse(c *call, index uint64) error {
+	if c.who.Member != nil {
+		return nil
+	}
+	receipt, err := s.b.Receipt(c.ctx, index)
+	if err != nil {
+		return err
+	}
+	tx, err := chain.ParseTx(receipt.Tx)
+	if err != nil || tx.Signer != c.who.Identity.Key {
+		return protocol.ErrDenied
+	}
+	return nil
+}
+
+// seesEvent decides on one event of a contract. One that it does not know is
+// for members only.
+func (s *Server) seesEvent(c *call, e chain.Event) (bool, error) {
+	if c.who.Member != nil {
+		return true, nil
+	}
+	switch e.Kind {
+	case identity.EventChanged, keys.EventOpened, keys.EventPosted, keys.EventClosed:
+		return true, nil
+	case record.EventPut, record.EventErase:
+		return seen(e, func(r *record.Record) (bool, error) { return s.seesRecord(c, r) })
+	case consent.EventGrant, consent.EventRevoke:
+		return seen(e, func(g *consent.Grant) (bool, error) { return c.is(g.Owner, g.Recipient), nil })
+	case consent.EventAccess, consent.EventEmergency, consent.EventReview:
+		return seen(e, func(a *consent.Access) (bool, error) { return c.seesAccess(a), nil })
+	case consent.EventRequest:
+		return seen(e, func(r *consent.Request) (bool, error) { return c.is(r.Owner, r.From), nil })
+	}
+	return false, nil
+}
+
+func seen[T any](e chain.Event, sees func(*T) (bool, error)) (bool, error) {
+	v := new(T)
+	if err := chain.Unmarshal(e.Data, v); err != nil {
+		return false, err
+	}
+	return sees(v)
+}

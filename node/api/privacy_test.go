@@ -1,0 +1,296 @@
+package api_test
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/keys"
+	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/node/api"
+	"github.com/ward-health/ward/node/api/apitest"
+	"github.com/ward-health/ward/pre"
+)
+
+// The people of the tests below.
+const (
+	owner    = "p-7f3a@north" // whose records they are
+	other    = "p-0000@north" // another patient
+	author   = "dr.lee@south" // wrote r-1 and r-2
+	grantee  = "dr.kim@west"  // has a grant for clinical/exam
+	former   = "dr.old@west"  // had one for all
+	asker    = "dr.ask@west"  // asked for one
+	reader   = "dr.red@west"  // read r-1, in an emergency
+	auditor  = "audit@east"   // by attribute, as the next two
+	reviewer = "review@east"  //
+	medic    = "er@east"      //
+	stranger = "dr.who@east"  // registered, and has no part in anything
+	west     = "west"         // a member
+)
+
+var everybody = []string{owner, other, author, grantee, former, asker, reader, auditor, reviewer, medic, stranger, west}
+
+func world(h *house) {
+	for _, name := range everybody[:len(everybody)-1] {
+		h.Register(identity.Name(name), map[string][]string{
+			author: {identity.Author}, auditor: {identity.Auditor}, reviewer: {identity.Reviewer}, medic: {identity.Emergency},
+		}[name]...)
+	}
+	grant := func(id consent.GrantID, index uint64, to identity.Name, t pre.Type, s consent.Status) query.GrantState {
+		return query.GrantState{Status: s, Grant: consent.Grant{ID: id, Index: index, Owner: owner, Recipient: to, Type: t}}
+	}
+	h.Set(func(w *apitest.World) {
+		w.Records = []record.Record{
+			{ID: "r-1", Index: 1, Owner: owner, Author: author, Type: "clinical/exam/lab"},
+			{ID: "r-2", Index: 2, Owner: owner, Author: author, Type: "clinical/note"},
+			{ID: "r-3", Index: 3, Owner: other, Author: other, Type: "clinical/exam/lab"},
+		}
+		w.Grants = []query.GrantState{
+			grant("g-1", 4, grantee, "clinical/exam", consent.StatusActive),
+			grant("g-2", 5, former, "", consent.StatusRevoked),
+		}
+		w.Requests = []consent.Request{{ID: "00", Owner: owner, From: asker}}
+		w.Accesses = []consent.Access{
+			{Index: 6, Reader: grantee, Owner: owner, Records: []record.ID{"r-1"}},
+			{Index: 7, Reader: reader, Owner: owner, Records: []record.ID{"r-1"}, Emergency: true, Review: consent.Open},
+		}
+	})
+}
+
+// TestWhoMayAskWhat asks every question as everybody.
+func TestWhoMayAskWhat(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	all := everybody
+	for _, c := range []struct {
+		what string
+		q    query.Question
+		may  []string // besides the member
+	}{
+		{"an identity", query.Identity{Name: owner}, all},
+		{"the identities of a member", query.Identities{Org: "north"}, all},
+		{"the shared keys", query.Authority{}, all},
+
+		{"a record", query.Record{ID: "r-1"}, []string{owner, author, grantee, medic}},
+		{"a record outside of the grant", query.Record{ID: "r-2"}, []string{owner, author, medic}},
+		{"another patient's record", query.Record{ID: "r-3"}, []string{other, medic}},
+		{"a record that is not there", query.Record{ID: "r-9"}, all},
+		{"all records", query.Records{Owner: owner}, []string{owner, medic}},
+		{"the records of a type", query.Records{Owner: owner, Type: "clinical/exam"}, []string{owner, grantee, medic}},
+		{"the records of a type below", query.Records{Owner: owner, Type: "clinical/exam/lab"}, []string{owner, grantee, medic}},
+		{"the records of a type above", query.Records{Owner: owner, Type: "clinical"}, []string{owner, medic}},
+		{"the records of a type beside", query.Records{Owner: owner, Type: "clinical/note"}, []string{owner, medic}},
+		{"the records of a type of which there are none", query.Records{Owner: owner, Type: "clinical/imaging"}, []string{owner, medic}},
+		{"the records that somebody wrote", query.Records{Owner: owner, Author: author}, []string{owner, author, medic}},
+		{"another patient's records", query.Records{Owner: other, Type: "clinical/exam"}, []string{other, medic}},
+
+		{"a grant", query.Grant{ID: "g-1"}, []string{owner, grantee}},
+		{"a grant that was revoked", query.Grant{ID: "g-2"}, []string{owner, former}},
+		{"the grants of an owner", query.Grants{Owner: owner}, []string{owner}},
+		{"the grants to somebody", query.Grants{Recipient: grantee}, []string{grantee}},
+
+		{"the requests to an owner", query.Requests{Owner: owner}, []string{owner}},
+		{"the requests of an asker", query.Requests{From: asker}, []string{asker}},
+
+		{"the accesses to an owner's records", query.Accesses{Owner: owner}, []string{owner, auditor}},
+		{"the accesses of a reader", query.Accesses{Reader: reader}, []string{reader, auditor}},
+		{"the accesses to a record", query.Accesses{Record: "r-1"}, []string{owner, auditor}},
+		{"all accesses", query.Accesses{}, []string{auditor}},
+		{"the open emergencies", query.Accesses{Open: true}, []string{auditor, reviewer}},
+		{"an owner's open emergencies", query.Accesses{Owner: owner, Open: true}, []string{owner, auditor, reviewer}},
+	} {
+		question := encode(t, c.q)
+		for _, who := range everybody {
+			may := slices.Contains(c.may, who) || who == west
+			a, err := h.as(t, who).Ask(t.Context(), question)
+			denied := errors.Is(err, record.ErrDenied) || errors.Is(err, consent.ErrDenied)
+			if may && (err != nil || len(a.Value) == 0 && a.Code == "") || !may && !denied {
+				t.Errorf("%s asks for %s: %v, allowed: %v", who, c.what, err, may)
+			}
+		}
+	}
+}
+
+// TestGrantFromAboveDoesNotListSealedTypes: what is below a sealed component is
+// listed with the rest, but a grant on the type above does not reach it, and
+// that there is such a record is a secret too.
+func TestGrantFromAboveDoesNotListSealedTypes(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	question := encode(t, query.Records{Owner: owner, Type: "clinical/exam"})
+	if _, err := h.as(t, grantee).Ask(t.Context(), question); err != nil {
+		t.Fatal(err)
+	}
+	h.Set(func(w *apitest.World) {
+		w.Records = append(w.Records, record.Record{ID: "r-4", Index: 9, Owner: owner, Author: author, Type: "clinical/exam/sealed:hiv"})
+	})
+	if _, err := h.as(t, grantee).Ask(t.Context(), question); !errors.Is(err, record.ErrDenied) {
+		t.Fatalf("%v, want ErrDenied", err)
+	}
+}
+
+// leaves puts one transaction of each kind on the chain and returns the leaf
+// index of each, with who may see it besides the member.
+func leaves(t *testing.T, h *house) map[string]struct {
+	index uint64
+	may   []string
+} {
+	out := make(map[string]struct {
+		index uint64
+		may   []string
+	})
+	put := func(what, signer, contract, method string, s apitest.Script, may ...string) {
+		sidecar := []byte("sealed")
+		r, err := h.Submit(t.Context(), h.Tx(signer, contract, method, s, sidecar), sidecar)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[what] = struct {
+			index uint64
+			may   []string
+		}{r.Index, may}
+	}
+	lab := &record.Record{ID: "r-1", Owner: owner, Author: author, Type: "clinical/exam/lab"}
+	note := &record.Record{ID: "r-2", Owner: owner, Author: author, Type: "clinical/note"}
+	grant := &consent.Grant{ID: "g-1", Owner: owner, Recipient: grantee}
+	access := &consent.Access{Reader: grantee, Owner: owner}
+	emergency := &consent.Access{Reader: reader, Owner: owner, Emergency: true, Review: consent.Open}
+	reviewed := &consent.Access{Reader: reader, Owner: owner, Emergency: true, Review: consent.Closed}
+	request := &consent.Request{From: asker, Owner: owner}
+	put("put", author, record.Contract, record.MethodPut, apitest.Emit(t, record.EventPut, lab), owner, author, grantee, medic)
+	put("put outside of the grant", author, record.Contract, record.MethodPut, apitest.Emit(t, record.EventPut, note), owner, author, medic)
+	put("grant", owner, consent.Contract, consent.MethodGrant, apitest.Emit(t, consent.EventGrant, grant), owner, grantee)
+	put("accept", west, consent.Contract, consent.MethodAccept, apitest.Emit(t, consent.EventAccept, &consent.AcceptArgs{}))
+	put("access", grantee, consent.Contract, consent.MethodAccess, apitest.Emit(t, consent.EventAccess, access), owner, grantee, auditor)
+	put("emergency", reader, consent.Contract, consent.MethodEmergency, apitest.Emit(t, consent.EventEmergency, emergency), owner, reader, auditor, reviewer)
+	put("review", reviewer, consent.Contract, consent.MethodReview, apitest.Emit(t, consent.EventReview, reviewed), owner, reader, auditor, reviewer)
+	put("request", asker, consent.Contract, consent.MethodRequest, apitest.Emit(t, consent.EventRequest, request), owner, asker)
+	put("refused access", stranger, consent.Contract, consent.MethodAccess, apitest.Script{Code: consent.ErrDenied}, stranger)
+	put("key request", owner, keys.Contract, keys.MethodRequest, apitest.Script{}, owner)
+	put("event of another kind", author, consent.Contract, "later", apitest.Emit(t, "consent/later", grant), author)
+	put("change of an identity", owner, identity.Contract, identity.MethodRotate, apitest.Emit(t, identity.EventChanged, &identity.Identity{Name: owner}), everybody...)
+	put("ceremony", west, keys.Contract, keys.MethodOpen, apitest.Emit(t, keys.EventOpened, &keys.Ceremony{}), everybody...)
+	return out
+}
+
+func TestWhoMaySeeATransaction(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	for what, leaf := range leaves(t, h) {
+		for _, who := range everybody {
+			n := h.as(t, who)
+			may := slices.Contains(leaf.may, who) || who == west
+			for call, do := range map[string]func() error{
+				"receipt": func() error { _, err := n.Receipt(t.Context(), leaf.index); return err },
+				"sidecar": func() error {
+					_, err := n.Sidecar(t.Context(), leaf.index)
+					if errors.Is(err, ward.ErrNotFound) && what == "refused access" {
+						return nil // it has none
+					}
+					return err
+				},
+				"records": func() error { _, err := n.Accessed(t.Context(), leaf.index); return err },
+			} {
+				if err := do(); may && err != nil || !may && !errors.Is(err, identity.ErrDenied) {
+					t.Errorf("%s of %s, by %s: %v, allowed: %v", call, what, who, err, may)
+				}
+			}
+		}
+	}
+}
+
+// TestOnlyTheSignerGathersAnswers: not even the owner can have members answer
+// for somebody else's access.
+func TestOnlyTheSignerGathersAnswers(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	all := leaves(t, h)
+	for _, who := range everybody {
+		n := h.as(t, who)
+		_, err := n.Answers(t.Context(), all["access"].index, nil)
+		if may := who == grantee || who == west; may && err != nil || !may && !errors.Is(err, identity.ErrDenied) {
+			t.Errorf("answers, by %s: %v", who, err)
+		}
+		_, err = n.PartialKeys(t.Context(), all["key request"].index, nil)
+		if may := who == owner || who == west; may && err != nil || !may && !errors.Is(err, identity.ErrDenied) {
+			t.Errorf("partial keys, by %s: %v", who, err)
+		}
+	}
+}
+
+func TestWhoMayExport(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	for _, who := range everybody {
+		var b bytes.Buffer
+		err := h.as(t, who).Export(t.Context(), &b)
+		if may := who == auditor || who == west; may && (err != nil || b.Len() == 0) || !may && (!errors.Is(err, identity.ErrDenied) || b.Len() > 0) {
+			t.Errorf("%s: %d bytes, %v", who, b.Len(), err)
+		}
+	}
+}
+
+// TestExpiredAttributeIsWorthNothing, and one of another value is.
+func TestExpiredAttributeIsWorthNothing(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	h.Set(func(w *apitest.World) {
+		for i := range w.Identities {
+			for k := range w.Identities[i].Attributes {
+				w.Identities[i].Attributes[k].Until = h.clock.Now().UnixMilli() - 1
+			}
+		}
+	})
+	for who, q := range map[string]query.Question{
+		auditor: query.Accesses{}, reviewer: query.Accesses{Open: true}, medic: query.Records{Owner: owner},
+	} {
+		if _, err := h.as(t, who).Ask(t.Context(), encode(t, q)); !errors.Is(err, record.ErrDenied) && !errors.Is(err, consent.ErrDenied) {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+}
+
+// TestAttributeOfAFormerMemberIsWorthNothing: who was put out neither reads the
+// log, nor all records, nor the whole chain through its people.
+func TestAttributeOfAFormerMemberIsWorthNothing(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	const gone = "spy@south"
+	h.Register(gone, identity.Auditor, identity.Emergency, identity.Reviewer)
+	without := *h.k
+	without.Members = slices.DeleteFunc(slices.Clone(h.k.Members), func(m chain.Member) bool { return m.Name == "south" })
+	h.SetMembers(&without)
+	for _, q := range []query.Question{query.Accesses{}, query.Accesses{Open: true}, query.Records{Owner: owner}, query.Record{ID: "r-1"}} {
+		if _, err := h.as(t, gone).Ask(t.Context(), encode(t, q)); !errors.Is(err, record.ErrDenied) && !errors.Is(err, consent.ErrDenied) {
+			t.Errorf("%s: %v", q.Kind(), err)
+		}
+	}
+	var b bytes.Buffer
+	if err := h.as(t, gone).Export(t.Context(), &b); !errors.Is(err, identity.ErrDenied) || b.Len() > 0 {
+		t.Errorf("export: %d bytes, %v", b.Len(), err)
+	}
+}
+
+// TestGrantsOnManyPages: the grant that counts may be on any page.
+func TestGrantsOnManyPages(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	h.Set(func(w *apitest.World) {
+		g := w.Grants[0]
+		w.Grants = nil
+		for i := range uint64(450) {
+			w.Grants = append(w.Grants, query.GrantState{Status: consent.StatusActive, Grant: consent.Grant{ID: "g-x", Index: i + 1, Owner: owner, Recipient: asker}})
+		}
+		g.Grant.Index = 1000
+		w.Grants = append(w.Grants, g)
+	})
+	if _, err := h.as(t, grantee).Ask(t.Context(), encode(t, query.Record{ID: "r-1"})); err != nil {
+		t.Fatal(err)
+	}
+}

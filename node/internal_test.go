@@ -1,0 +1,50 @@
+package node
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
+)
+
+func FuzzParseCursor(f *testing.F) {
+	good, err := chain.Marshal(cursor{Name: nameCursor, Chain: "a.ward", Height: 7, Changes: []uint64{1, 5}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte{0x80})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		at, err := parseCursor(data)
+		if err != nil {
+			return
+		}
+		if again, err := chain.Marshal(*at); err != nil || !bytes.Equal(again, data) {
+			t.Errorf("%x parses and becomes %x, %v", data, again, err)
+		}
+	})
+}
+
+func FuzzParseGrantName(f *testing.F) {
+	for _, s := range []string{"g-abc.1", "g-abc.", ".1", "g-abc.01", "g-abc.1.2", "g-abc.4294967296"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		id, generation, err := parseGrantName(s)
+		if err == nil && grantName(id, generation) != s {
+			t.Errorf("%q parses as %q %d", s, id, generation)
+		}
+	})
+}
+
+func TestGrantNamesAreRead(t *testing.T) {
+	id, err := consent.GenerateID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, generation, err := parseGrantName(grantName(id, 12))
+	if err != nil || got != id || generation != 12 {
+		t.Errorf("%q %d, %v", got, generation, err)
+	}
+}

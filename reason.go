@@ -1,0 +1,178 @@
+package ward
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/pre"
+)
+
+// Part of the format.
+const (
+	nameReason = "ward/v1/reason"
+	maxReason  = 4 << 10 // bytes of a reason
+	maxSidecar = 64 << 10
+
+	// typeReason is what reasons are sealed under: a sealed component, which no
+	// grant on an ancestor reaches. No record on the chain need be of it.
+	typeReason pre.Type = "sealed:reason"
+)
+
+// A sealedReason is the sidecar of an access: the reason in words, written like
+// a record of the owner's.
+type sealedReason struct {
+	_        struct{} `cbor:",toarray"`
+	Name     string   // "ward/v1/reason"
+	Owner    []byte   // pre.Identity that it is sealed to
+	Envelope []byte
+	Index    []byte
+}
+
+// sealReason seals a reason to the owner, bound to the access by the reader's
+// ephemeral key, which no other access has.
+func (c *Client) sealReason(owner pre.Identity, transport []byte, reason string) ([]byte, error) {
+	if err := checkReason(reason); err != nil {
+		return nil, err
+	}
+	envelope, sealed, err := c.writer.Encapsulate(reasonHeader(owner, string(c.wallet.Name()), transport), []byte(reason))
+	if err != nil {
+		return nil, fmt.Errorf("seal reason: %w", err)
+	}
+	return chain.Marshal(sealedReason{Name: nameReason, Owner: owner.Description(), Envelope: envelope.Bytes(), Index: sealed})
+}
+
+// checkReason refuses what is no text: an owner may have it printed on a
+// terminal. Lines and tabs are text.
+func checkReason(s string) error {
+	control := func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\t' }
+	if len(s) > maxReason || !utf8.ValidString(s) || strings.ContainsFunc(s, control) {
+		return fmt.Errorf("reason is longer than %d bytes or no text", maxReason)
+	}
+	return nil
+}
+
+func reasonHeader(owner pre.Identity, reader string, transport []byte) pre.Header {
+	return pre.Header{Record: "reason-" + hex.EncodeToString(transport), Owner: owner, Type: typeReason, Author: reader}
+}
+
+func parseReason(b []byte) (*sealedReason, error) {
+	if len(b) > maxSidecar {
+		return nil, fmt.Errorf("reason: %d bytes, limit %d", len(b), maxSidecar)
+	}
+	s := new(sealedReason)
+	if err := chain.Unmarshal(b, s); err != nil {
+		return nil, fmt.Errorf("reason: %w", err)
+	}
+	if s.Name != nameReason {
+		return nil, errors.New("reason: it is of another version")
+	}
+	return s, nil
+}
+
+// Reason returns why someone accessed the caller's records, in the reader's
+// words: "" if no reason was given. The access is named by its leaf index.
+func (c *Client) Reason(ctx context.Context, access uint64) (string, error) {
+	s, err := c.reason(ctx, access)
+	if err != nil {
+		return "", fmt.Errorf("reason of access %d: %w", access, err)
+	}
+	return s, nil
+}
+
+func (c *Client) reason(ctx context.Context, index uint64) (string, error) {
+	if index == 0 {
+		return "", ErrNotFound
+	}
+	list, _, err := ask[[]consent.Access](ctx, c, query.Accesses{Owner: c.wallet.Name(), After: index - 1, Limit: 1})
+	if err != nil {
+		return "", err
+	}
+	if len(*list) != 1 || (*list)[0].Index != index {
+		return "", ErrNotFound
+	}
+	a := &(*list)[0]
+	_, tx, err := c.Receipt(ctx, index)
+	if err != nil {
+		return "", err
+	}
+	if tx == nil || tx.ID() != chain.Hash(a.ID) {
+		return "", fmt.Errorf("%w: receipt of another access", ErrIntegrity)
+	}
+	if tx.Sidecar.Size == 0 {
+		return "", nil
+	}
+	var raw []byte
+	err = c.try(ctx, func(n Node) error {
+		b, err := n.Sidecar(ctx, index)
+		if err == nil && !tx.Sidecar.Matches(b) {
+			err = fmt.Errorf("%w: sidecar of another transaction", ErrIntegrity)
+		}
+		raw = b
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return c.openReason(ctx, raw, a)
+}
+
+// openReason opens a reason. What its reader sealed wrongly is an error that
+// matches pre.ErrDecrypt or pre.ErrProof.
+func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) (string, error) {
+	s, err := parseReason(raw)
+	if err != nil {
+		return "", err
+	}
+	owner, err := pre.ParseIdentity(s.Owner)
+	if err != nil {
+		return "", err
+	}
+	if owner.Name != string(c.wallet.Name()) || owner.Chain != c.wallet.Chain() {
+		return "", fmt.Errorf("%w: it is sealed to another", pre.ErrDecrypt)
+	}
+	envelope, err := pre.ParseEnvelope(s.Envelope)
+	if err != nil {
+		return "", err
+	}
+	verified, err := envelope.Verify(reasonHeader(owner, string(a.Reader), a.Transport))
+	if err != nil {
+		return "", err
+	}
+	key, err := c.keyOf(ctx, owner, typeReason)
+	if err != nil {
+		return "", err
+	}
+	defer key.Erase()
+	rk, err := key.OpenRecord(verified)
+	if err != nil {
+		return "", err
+	}
+	defer rk.Erase()
+	plain, err := rk.OpenIndex(s.Index)
+	if err != nil {
+		return "", err
+	}
+	reason := string(plain)
+	if err := checkReason(reason); err != nil {
+		return "", err
+	}
+	return reason, nil
+}
+
+// Review closes the review of an emergency access, named by its leaf index: the
+// outcome is consent.OutcomeJustified or consent.OutcomeAbuse.
+func (c *Client) Review(ctx context.Context, access uint64, outcome string) error {
+	args := consent.ReviewArgs{Access: access, Outcome: outcome}
+	if _, err := c.submit(ctx, consent.Contract, consent.MethodReview, args, nil, c.wallet.Signer()); err != nil {
+		return fmt.Errorf("review access %d: %w", access, err)
+	}
+	return nil
+}
