@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // maxHeader and maxBlock bound encodings in bytes.
@@ -39,15 +40,11 @@ func ParseHeader(data []byte) (*Header, error) {
 }
 
 // Bytes returns the bytes that ParseHeader accepts.
-func (h *Header) Bytes() ([]byte, error) { return Marshal(h) }
+func (h *Header) Bytes() ([]byte, error) { return h.append(make([]byte, 0, maxHeader)), nil }
 
 // Hash returns the SHA-256 hash of Bytes.
 func (h *Header) Hash() Hash {
-	b, err := h.Bytes()
-	if err != nil {
-		return Hash{} // unreachable: every Header has an encoding
-	}
-	return sha256.Sum256(b)
+	return sha256.Sum256(h.append(make([]byte, 0, maxHeader)))
 }
 
 func (h *Header) check() error {
@@ -110,7 +107,25 @@ func ParseBlock(data []byte) (*Block, error) {
 
 // Bytes returns the bytes that ParseBlock accepts.
 func (b *Block) Bytes() ([]byte, error) {
-	return Marshal(blockWire{Name: nameBlock, Header: b.Header, Proposal: b.Proposal, Results: b.Results})
+	return b.Append(nil)
+}
+
+// Append appends Bytes to dst.
+func (b *Block) Append(dst []byte) ([]byte, error) {
+	n := maxHeader + b.Proposal.size()
+	for i := range b.Results {
+		n += b.Results[i].size()
+	}
+	dst = slices.Grow(dst, n)
+	dst = appendHead(dst, majorArray, 4)
+	dst = appendText(dst, nameBlock)
+	dst = b.Header.append(dst)
+	dst = b.Proposal.append(dst)
+	dst = appendHead(dst, majorArray, uint64(len(b.Results)))
+	for i := range b.Results {
+		dst = b.Results[i].append(dst)
+	}
+	return dst, nil
 }
 
 // Leaves returns the tree entries of the block, in order.

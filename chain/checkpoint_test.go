@@ -18,7 +18,7 @@ import (
 )
 
 func TestCheckpointNeedsThresholdOfDistinctMembers(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	k := c.Consortium // four members, threshold three
 	head := c.Head.Header.TreeHead()
 	sign := func(members ...string) *chain.Checkpoint {
@@ -52,7 +52,7 @@ func TestCheckpointNeedsThresholdOfDistinctMembers(t *testing.T) {
 }
 
 func TestCheckpointTextIsCovered(t *testing.T) {
-	for name, cp := range map[string]*chain.Checkpoint{"cosigned": newLog(t, 3).Checkpoint(), "condensed": newLog(t, 3).Condensed()} {
+	for name, cp := range map[string]*chain.Checkpoint{"cosigned": ledgertest.NewLog(t, 3).Checkpoint(), "condensed": ledgertest.NewLog(t, 3).Condensed()} {
 		k := ledgertest.Consortium(t, 4)
 		if err := k.Verify(cp); err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func TestCheckpointTextIsCovered(t *testing.T) {
 }
 
 func TestUnknownSignaturesAreIgnoredAndWrongOnesAreNot(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	cp := c.Checkpoint()
 	stranger := chain.Signature{Name: "witness.example", KeyID: 7, Data: make([]byte, 72)}
 	with := func(s chain.Signature) *chain.Checkpoint {
@@ -107,7 +107,7 @@ func TestUnknownSignaturesAreIgnoredAndWrongOnesAreNot(t *testing.T) {
 }
 
 func TestThresholdSignatureUnderAnotherKeyIsRefused(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	cp := c.Condensed()
 	k := *c.Consortium
 	k.CheckpointKey, k.ExtractionKey = k.ExtractionKey, k.CheckpointKey
@@ -131,7 +131,7 @@ func TestThresholdSignatureUnderAnotherKeyIsRefused(t *testing.T) {
 }
 
 func TestCosignRefusesWhatIsNotTheMembers(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	head := c.Head.Header.TreeHead()
 	for name, try := range map[string]func() error{
 		"stranger":      func() error { _, err := c.Consortium.Cosign(head, "nobody", 1, ledgertest.Key("nobody")); return err },
@@ -151,7 +151,7 @@ func TestCosignRefusesWhatIsNotTheMembers(t *testing.T) {
 }
 
 func TestEquivocationConvictsTheMember(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	good := equivocation(t, c, "east", "east")
 	if member, err := good.Verify(c.Consortium); err != nil || member != "east" {
 		t.Fatalf("%q, %v", member, err)
@@ -188,7 +188,7 @@ func TestEquivocationConvictsTheMember(t *testing.T) {
 // A member may use one node key, and the consortium one group key, on two
 // chains.
 func TestHeadOfAnotherChainIsNeverTheirs(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	head := c.Head.Header.TreeHead()
 	head.Chain = "other.example"
 	sig := pairing.NewSecret(4711).MulG2(pairing.HashToG2(pairing.DSTSignature, head.ThresholdMessage())).Bytes()
@@ -203,7 +203,7 @@ func TestHeadOfAnotherChainIsNeverTheirs(t *testing.T) {
 
 // Times of cosignatures are seconds that fit 63 bits.
 func TestCosignatureOfAFarFutureIsRefused(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	head := c.Head.Header.TreeHead()
 	s, err := c.Consortium.Cosign(head, "east", 1, ledgertest.Key("east"))
 	if err != nil {
@@ -219,7 +219,7 @@ func TestCosignatureOfAFarFutureIsRefused(t *testing.T) {
 }
 
 func TestSignaturesOfACheckpointAreCounted(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	cp := c.Checkpoint()
 	for n, ok := range map[int]bool{80: true, 81: false} {
 		cp.Signatures = cp.Signatures[:3]
@@ -251,7 +251,7 @@ func abroad(t *testing.T, c *ledgertest.Chain) *chain.Evidence {
 }
 
 func TestCheckpointFormIsStrict(t *testing.T) {
-	good := string(encoded(t, newLog(t, 3).Checkpoint()))
+	good := string(encoded(t, ledgertest.NewLog(t, 3).Checkpoint()))
 	for name, change := range map[string][2]string{
 		"size with a zero":     {"\n3\n", "\n03\n"},
 		"size with a sign":     {"\n3\n", "\n+3\n"},
@@ -274,7 +274,7 @@ func TestCheckpointFormIsStrict(t *testing.T) {
 }
 
 func TestTreeHeadsDoNotShrink(t *testing.T) {
-	c := newLog(t, 250)
+	c := ledgertest.NewLog(t, 250)
 	old, now := c.Blocks[1].Header.TreeHead(), c.Head.Header.TreeHead()
 	p, err := tlog.ProveTree(250, 200, c.Hashes)
 	if err != nil {
@@ -314,7 +314,7 @@ func TestTreeHeadsDoNotShrink(t *testing.T) {
 // A node that signed transactions, proposals, cosignatures and consortium
 // files with one key must never have signed one as another.
 func TestSignedMessagesAreOfOneKind(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	head := c.Head.Header.TreeHead()
 	s, err := c.Consortium.Cosign(head, "east", c.Now.Unix(), ledgertest.Key("east"))
 	if err != nil {

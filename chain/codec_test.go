@@ -20,7 +20,7 @@ func TestDomainStringsAreSeparate(t *testing.T) {
 	all := []string{
 		nameTx, nameResult, nameLeaf, nameProposal, nameEntry, nameHeader, nameBlock, nameReceipt, nameEvidence,
 		nameConsortium,
-		"ward/v1/export", "ward/v1/ledger-head", "WARD-V1-SIDECAR", "WARD-V1-CHECKPOINT\n", "WARD-V1-CONSORTIUM\n", "WARD-V1-STATE-SUM", "WARD-V1-STATE-ELEMENT",
+		"ward/v1/export", "ward/v1/ledger-head", "WARD-V1-SIDECAR", "WARD-V1-CHECKPOINT\n", "WARD-V1-CONSORTIUM\n", "WARD-V1-STATE-SUM", "WARD-V1-STATE-ELEMENT", "WARD-V1-PREPARE", "WARD-V1-ANCHOR\n",
 		"cosignature/v1\n",
 	}
 	for _, tag := range pairing.Tags() {

@@ -42,13 +42,7 @@ type Entry struct {
 
 	txs      []*Tx  // parsed; nil where the bytes are no transaction
 	verified []bool // by transaction, the proposer last; nil before VerifySignatures
-}
-
-type entryWire struct {
-	_        struct{} `cbor:",toarray"`
-	Name     string   // "ward/v1/entry"
-	Proposal Proposal
-	Sidecars [][]byte
+	hash     Hash   // of the proposal; zero before VerifySignatures
 }
 
 // SignEntry returns an entry with the given content, signed by the leader's
@@ -82,28 +76,32 @@ func SignEntry(chain string, height uint64, parent Hash, time int64, txs []*Tx, 
 
 // Sign sets the signature of p to one by the key of its proposer.
 func (p *Proposal) Sign(key crypto.Signer) error {
-	msg, err := p.signingBytes()
+	sig, err := key.Sign(rand.Reader, p.signingBytes(), crypto.Hash(0))
 	if err != nil {
 		return fmt.Errorf("sign proposal: %w", err)
 	}
-	if p.Signature, err = key.Sign(rand.Reader, msg, crypto.Hash(0)); err != nil {
-		return fmt.Errorf("sign proposal: %w", err)
-	}
+	p.Signature = sig
 	return nil
 }
 
 // ParseEntry parses the bytes of an entry, at most MaxEntry. It verifies no
 // signature. Transactions in it may be malformed: they will be recorded as
-// rejected.
+// rejected. The Entry keeps data, which must not be changed any more.
 func ParseEntry(data []byte) (*Entry, error) {
-	var w entryWire
-	if err := unmarshalNamed("entry", MaxEntry, data, &w); err != nil {
-		return nil, err
+	if len(data) > MaxEntry {
+		return nil, fmt.Errorf("entry: %d bytes, limit %d", len(data), MaxEntry)
 	}
-	if w.Name != nameEntry {
+	r := wireReader{data: data}
+	r.array(3)
+	if r.text(nameEntry) != nameEntry {
 		return nil, fmt.Errorf("entry: name is not %q", nameEntry)
 	}
-	e := &Entry{Proposal: w.Proposal, Sidecars: w.Sidecars}
+	e := new(Entry)
+	r.readProposal(&e.Proposal)
+	e.Sidecars = r.list(MaxEntryTxs)
+	if !r.done() {
+		return nil, fmt.Errorf("entry: %w", ErrNotCanonical)
+	}
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("entry: %w", err)
 	}
@@ -113,11 +111,18 @@ func ParseEntry(data []byte) (*Entry, error) {
 
 // Bytes returns the bytes that ParseEntry accepts.
 func (e *Entry) Bytes() ([]byte, error) {
-	b, err := Marshal(entryWire{Name: nameEntry, Proposal: e.Proposal, Sidecars: e.Sidecars})
-	if err == nil && len(b) > MaxEntry {
-		err = fmt.Errorf("entry: %d bytes, limit %d", len(b), MaxEntry)
+	n := 32 + e.Proposal.size()
+	for _, s := range e.Sidecars {
+		n += 5 + len(s)
 	}
-	return b, err
+	b := appendHead(make([]byte, 0, n), majorArray, 3)
+	b = appendText(b, nameEntry)
+	b = e.Proposal.append(b)
+	b = appendList(b, e.Sidecars)
+	if len(b) > MaxEntry {
+		return nil, fmt.Errorf("entry: %d bytes, limit %d", len(b), MaxEntry)
+	}
+	return b, nil
 }
 
 // Parsed returns the parsed transactions, nil where the bytes are none. The
@@ -130,22 +135,34 @@ func (e *Entry) Parsed() []*Tx { return e.txs }
 // safe for concurrent use on one Entry.
 func (e *Entry) VerifySignatures() (proposer bool, txs []bool, err error) {
 	if e.verified == nil {
-		msg, err := e.signingBytes()
-		if err != nil {
-			return false, nil, err
-		}
+		msg := e.signingBytes()
+		e.hash = sha256.Sum256(msg)
 		e.verified = verifyTxs(e.txs, signed{e.Proposer, msg, e.Signature})
 	}
 	n := len(e.txs)
 	return e.verified[n], e.verified[:n:n], nil
 }
 
+// Hash returns the hash of the proposal; see Proposal.Hash.
+func (e *Entry) Hash() (Hash, error) {
+	if e.verified != nil {
+		return e.hash, nil
+	}
+	return e.Proposal.Hash()
+}
+
 func (e *Entry) parseTxs() {
 	e.txs = make([]*Tx, len(e.Txs))
+	all := make([]Tx, len(e.Txs))
+	last := new(TxBody)
 	for i, raw := range e.Txs {
-		// An error here is not lost: the nil becomes a recorded rejection.
-		if tx, err := ParseTx(raw); err == nil {
-			e.txs[i] = tx
+		if len(raw) > MaxTx || len(raw) < ed25519.SignatureSize {
+			continue // becomes a recorded rejection, as does what does not parse
+		}
+		tx := &all[i]
+		tx.raw = raw[:len(raw):len(raw)]
+		if tx.parse(last) == nil {
+			e.txs[i], last = tx, &tx.TxBody
 		}
 	}
 }
@@ -188,22 +205,20 @@ func (p *Proposal) check() error {
 
 // signingBytes is the proposal with each transaction replaced by its hash and
 // with an empty signature.
-func (p *Proposal) signingBytes() ([]byte, error) {
+func (p *Proposal) signingBytes() []byte {
 	q := *p
 	q.Signature = nil
 	q.Txs = make([][]byte, len(p.Txs))
-	hashes := make([]byte, 0, len(p.Txs)*sha256.Size)
+	hashes := make([]Hash, len(p.Txs))
 	for i, tx := range p.Txs {
-		h := sha256.Sum256(tx)
-		hashes = append(hashes, h[:]...)
-		q.Txs[i] = hashes[i*sha256.Size:]
+		hashes[i] = sha256.Sum256(tx)
+		q.Txs[i] = hashes[i][:]
 	}
-	return Marshal(q)
+	return q.append(make([]byte, 0, q.size()))
 }
 
 // Hash returns the hash of what the proposer signed. It covers every
 // transaction, and through them the sidecars.
 func (p *Proposal) Hash() (Hash, error) {
-	b, err := p.signingBytes()
-	return sha256.Sum256(b), err
+	return sha256.Sum256(p.signingBytes()), nil
 }

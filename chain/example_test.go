@@ -11,7 +11,7 @@ import (
 
 func ExampleReceipt_Verify() {
 	// A consortium of four in memory stands for the real one.
-	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": notes{}})
+	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": ledgertest.Notes{}})
 	c.Run(c.Tx("dr.lee", "notes", "add", "seen"), c.Tx("dr.lee", "notes", "add", "treated"))
 	fromNode, err := c.Receipt(1, c.Checkpoint()).Bytes()
 	if err != nil {
@@ -35,7 +35,7 @@ func ExampleReceipt_Verify() {
 }
 
 func ExampleEvidence_Verify() {
-	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": notes{}})
+	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": ledgertest.Notes{}})
 	c.Run(c.Tx("dr.lee", "notes", "add", "seen"))
 	e := equivocation(new(testing.T), c, "east", "east")
 	member, err := e.Verify(c.Consortium)

@@ -50,12 +50,12 @@ func formats() map[string]format {
 	return map[string]format{
 		"tx": {
 			func(b []byte) (encoder, error) { tx, err := chain.ParseTx(b); return rawTx{tx}, err },
-			func(tb testing.TB) []byte { return newLog(tb, 1).Tx("alice", "notes", "add", "x").Bytes() },
+			func(tb testing.TB) []byte { return ledgertest.NewLog(tb, 1).Tx("alice", "notes", "add", "x").Bytes() },
 		},
 		"entry": {
 			func(b []byte) (encoder, error) { return chain.ParseEntry(b) },
 			func(tb testing.TB) []byte {
-				c := newLog(tb, 1)
+				c := ledgertest.NewLog(tb, 1)
 				s, err := chain.NewSidecar([]byte("sealed"))
 				if err != nil {
 					tb.Fatal(err)
@@ -66,16 +66,16 @@ func formats() map[string]format {
 		},
 		"header": {
 			func(b []byte) (encoder, error) { return chain.ParseHeader(b) },
-			func(tb testing.TB) []byte { return encoded(tb, &newLog(tb, 3).Head.Header) },
+			func(tb testing.TB) []byte { return encoded(tb, &ledgertest.NewLog(tb, 3).Head.Header) },
 		},
 		"block": {
 			func(b []byte) (encoder, error) { return chain.ParseBlock(b) },
-			func(tb testing.TB) []byte { return encoded(tb, newLog(tb, 3).Blocks[0]) },
+			func(tb testing.TB) []byte { return encoded(tb, ledgertest.NewLog(tb, 3).Blocks[0]) },
 		},
 		"leaf": {
 			func(b []byte) (encoder, error) { tx, r, err := chain.ParseLeaf(b); return leafParts{tx, r}, err },
 			func(tb testing.TB) []byte {
-				leaves, err := newLog(tb, 1).Blocks[0].Leaves()
+				leaves, err := ledgertest.NewLog(tb, 1).Blocks[0].Leaves()
 				if err != nil {
 					tb.Fatal(err)
 				}
@@ -84,22 +84,24 @@ func formats() map[string]format {
 		},
 		"checkpoint": {
 			func(b []byte) (encoder, error) { return chain.ParseCheckpoint(b) },
-			func(tb testing.TB) []byte { return encoded(tb, newLog(tb, 3).Checkpoint()) },
+			func(tb testing.TB) []byte { return encoded(tb, ledgertest.NewLog(tb, 3).Checkpoint()) },
 		},
 		"condensed": {
 			func(b []byte) (encoder, error) { return chain.ParseCheckpoint(b) },
-			func(tb testing.TB) []byte { return encoded(tb, newLog(tb, 3).Condensed()) },
+			func(tb testing.TB) []byte { return encoded(tb, ledgertest.NewLog(tb, 3).Condensed()) },
 		},
 		"receipt": {
 			func(b []byte) (encoder, error) { return chain.ParseReceipt(b) },
 			func(tb testing.TB) []byte {
-				c := newLog(tb, 5)
+				c := ledgertest.NewLog(tb, 5)
 				return encoded(tb, c.Receipt(2, c.Checkpoint()))
 			},
 		},
 		"evidence": {
 			func(b []byte) (encoder, error) { return chain.ParseEvidence(b) },
-			func(tb testing.TB) []byte { return encoded(tb, equivocation(tb, newLog(tb, 3), "east", "east")) },
+			func(tb testing.TB) []byte {
+				return encoded(tb, equivocation(tb, ledgertest.NewLog(tb, 3), "east", "east"))
+			},
 		},
 		"consortium": {
 			func(b []byte) (encoder, error) { return chain.ParseConsortium(b) },
@@ -180,7 +182,7 @@ func TestSizesAreLimited(t *testing.T) {
 		}
 	}
 	// Just above the limit and otherwise without fault.
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	body := c.Tx("alice", "notes", "add", "x").TxBody
 	for n := chain.MaxTx - 300; n < chain.MaxTx; n++ {
 		body.Args = make([]byte, n)

@@ -18,30 +18,9 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 	"github.com/ward-health/ward/chain/tile"
 )
-
-// notes is a contract that accepts everything and stores nothing.
-type notes struct{}
-
-func (notes) Apply(*ledger.Call, string, []byte) ([]byte, error) { return nil, nil }
-
-// newLog returns a chain with this many leaves in blocks of up to 100.
-func newLog(tb testing.TB, size int) *ledgertest.Chain {
-	tb.Helper()
-	c := ledgertest.New(tb, map[string]ledger.Contract{"notes": notes{}})
-	for n := 0; n < size; {
-		txs := make([]*chain.Tx, min(100, size-n))
-		for i := range txs {
-			txs[i] = c.Tx("alice", "notes", "add", fmt.Sprint("note ", n+i))
-		}
-		c.Run(txs...)
-		n += len(txs)
-	}
-	return c
-}
 
 // resources serves a chain as C2SP tlog-tiles, by path.
 func resources(tb testing.TB, c *ledgertest.Chain) map[string][]byte {
@@ -149,7 +128,7 @@ const fsckWorkers = 32
 // rebuilds the tree and compares. It was written for other logs.
 func TestTesseraFsckAcceptsOurLog(t *testing.T) {
 	for _, size := range []int{1, 255, 256, 257, 1000} {
-		c := newLog(t, size)
+		c := ledgertest.NewLog(t, size)
 		f := fetcher(resources(t, c))
 		check := func(f fetcher) error {
 			return fsck.New(c.Consortium.Origin(), memberVerifier(t, c.Consortium, "north"), f, bundleHashes, fsck.Opts{N: fsckWorkers}).Check(t.Context())
@@ -175,7 +154,7 @@ func TestTesseraFsckAcceptsOurLog(t *testing.T) {
 
 func TestMerkleLibraryAcceptsOurProofs(t *testing.T) {
 	const size = 300
-	c := newLog(t, size)
+	c := ledgertest.NewLog(t, size)
 	cp := c.Checkpoint()
 	for _, index := range []uint64{0, 1, 127, 255, 256, 299} {
 		r := c.Receipt(index, cp)
@@ -219,7 +198,7 @@ func TestMerkleLibraryAcceptsOurProofs(t *testing.T) {
 }
 
 func TestCosignaturesVerifyElsewhere(t *testing.T) {
-	c := newLog(t, 3)
+	c := ledgertest.NewLog(t, 3)
 	data, err := c.Checkpoint().Bytes()
 	if err != nil {
 		t.Fatal(err)

@@ -81,28 +81,18 @@ func TestConsortiumChangeNeedsTheMembersConsent(t *testing.T) {
 		"not sorted":       by("north", "east", "south"),
 		"a stranger":       by("east", "mallory", "north"),
 		"the new key": func(next *chain.Consortium) []chain.Endorsement {
-			return append(by("east", "north")(next), endorsement(t, next, "west", "west-2"))
+			return append(by("east", "north")(next), ledgertest.Endorsement(t, next, "west", "west-2"))
 		},
 		"a wrong signature": wrong,
 		"another file":      otherFile,
 		"another's name": func(next *chain.Consortium) []chain.Endorsement {
-			return append(by("east", "north")(next), endorsement(t, next, "south", "north"))
+			return append(by("east", "north")(next), ledgertest.Endorsement(t, next, "south", "north"))
 		},
 	} {
 		if try(asIs, endorse) == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-}
-
-// endorsement is one in the name of member by the key of somebody.
-func endorsement(t *testing.T, next *chain.Consortium, member, key string) chain.Endorsement {
-	t.Helper()
-	e, err := chain.Endorse(next, member, ledgertest.Key(key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e
 }
 
 // Group keys may be added once, when the members have generated them.
@@ -118,7 +108,7 @@ func TestGroupKeysMayBeAddedOnce(t *testing.T) {
 	next.Epoch, next.Founding = 1, founding
 	var es []chain.Endorsement
 	for _, m := range []string{"east", "north", "south"} {
-		es = append(es, endorsement(t, &next, m, m))
+		es = append(es, ledgertest.Endorsement(t, &next, m, m))
 	}
 	args, err := chain.NextConsortium(&next, es)
 	if err != nil {

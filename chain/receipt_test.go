@@ -42,7 +42,7 @@ func (b bigTree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // million, under a checkpoint of the kind asked for.
 func millionth(tb testing.TB, condensed bool) (*chain.Receipt, *chain.Consortium) {
 	tb.Helper()
-	c := newLog(tb, 1)
+	c := ledgertest.NewLog(tb, 1)
 	body := chain.TxBody{Contract: "notes", Method: "add", Args: make([]byte, 311)}
 	tx := c.TxWith("alice", body)
 	if n := len(tx.Bytes()); n != 512 {
@@ -112,7 +112,7 @@ func BenchmarkReceiptVerify(b *testing.B) {
 }
 
 func TestReceiptVerifiesWithNothingButTheConsortiumFile(t *testing.T) {
-	c := newLog(t, 250)
+	c := ledgertest.NewLog(t, 250)
 	k, err := chain.ParseConsortium(encoded(t, c.Founding))
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestReceiptVerifiesWithNothingButTheConsortiumFile(t *testing.T) {
 }
 
 func TestMutatedReceiptIsRefused(t *testing.T) {
-	c := newLog(t, 20)
+	c := ledgertest.NewLog(t, 20)
 	good := encoded(t, c.Receipt(5, c.Checkpoint()))
 	verify := func(data []byte) error {
 		r, err := chain.ParseReceipt(data)
@@ -183,7 +183,7 @@ func TestMutatedReceiptIsRefused(t *testing.T) {
 
 // A receipt of a rejection must not pass for the signer's act.
 func TestReceiptOfARejectionNamesNoSigner(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	forged := slices.Clone(c.Tx("alice", "notes", "add", "x").Bytes())
 	forged[len(forged)-1] ^= 1
 	tx, err := chain.ParseTx(forged)
@@ -200,7 +200,7 @@ func TestReceiptOfARejectionNamesNoSigner(t *testing.T) {
 
 // A transaction that came too late was its signer's act all the same.
 func TestReceiptOfALateTransactionNamesItsSigner(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	c.Run(c.TxWith("alice", chain.TxBody{Contract: "notes", Method: "add", NotAfter: 1}))
 	r := c.Receipt(1, c.Checkpoint())
 	tx, err := r.Verify(c.Consortium)
@@ -210,7 +210,7 @@ func TestReceiptOfALateTransactionNamesItsSigner(t *testing.T) {
 }
 
 func TestReceiptProofIsBounded(t *testing.T) {
-	c := newLog(t, 5)
+	c := ledgertest.NewLog(t, 5)
 	r := c.Receipt(2, c.Checkpoint())
 	for n, ok := range map[int]bool{64: true, 65: false} {
 		r.Proof = make([]chain.Hash, n)
@@ -223,7 +223,7 @@ func TestReceiptProofIsBounded(t *testing.T) {
 // Members that certify what breaks the rules are caught offline.
 func TestReceiptChecksMoreThanTheCertificate(t *testing.T) {
 	verify := func(change func(tx []byte, r *chain.Result) []byte) error {
-		c := newLog(t, 1)
+		c := ledgertest.NewLog(t, 1)
 		result := chain.NewResult(2, c.Now.UnixMilli(), "", nil, nil)
 		tx := change(slices.Clone(c.Tx("alice", "notes", "add", "x").Bytes()), &result)
 		raw, err := result.Bytes()

@@ -71,11 +71,11 @@ func (r *Result) Bytes() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	b, err := Marshal(r)
-	if err == nil && len(b) > MaxResult {
-		err = fmt.Errorf("result: %d bytes, limit %d", len(b), MaxResult)
+	b := r.append(make([]byte, 0, r.size()))
+	if len(b) > MaxResult {
+		return nil, fmt.Errorf("result: %d bytes, limit %d", len(b), MaxResult)
 	}
-	return b, err
+	return b, nil
 }
 
 func parseResult(data []byte) (*Result, error) {
@@ -115,7 +115,14 @@ type leaf struct {
 // Leaf returns the tree entry for a transaction, as sent, and its result. It
 // is shorter than 64 KiB.
 func Leaf(tx, result []byte) ([]byte, error) {
-	return Marshal(leaf{Name: nameLeaf, Tx: tx, Result: result})
+	return appendLeaf(make([]byte, 0, 32+len(tx)+len(result)), tx, result), nil
+}
+
+func appendLeaf(b, tx, result []byte) []byte {
+	b = appendHead(b, majorArray, 3)
+	b = appendText(b, nameLeaf)
+	b = appendBytes(b, tx)
+	return appendBytes(b, result)
 }
 
 // ParseLeaf splits a tree entry into the transaction, as sent, and its result.

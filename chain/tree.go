@@ -61,8 +61,36 @@ func (t Tree) Append(leaf []byte, stored []tlog.Hash) (Tree, []tlog.Hash) {
 	return Tree{t.size + 1, append(next, h)}, stored
 }
 
+// AppendBlock appends the leaves of a block, as Append does one by one.
+func (t Tree) AppendBlock(b *Block) (Tree, []tlog.Hash, error) {
+	stored := make([]tlog.Hash, 0, 2*len(b.Results))
+	edge := append(make([]Hash, 0, 65), t.edge...)
+	var buf []byte
+	for i := range b.Results {
+		result, err := b.Results[i].Bytes()
+		if err != nil {
+			return Tree{}, nil, err
+		}
+		buf = appendLeaf(append(buf[:0], 0), b.Proposal.Txs[i], result) // RFC 6962: 0 before a leaf
+		h := Hash(sha256.Sum256(buf))
+		stored = append(stored, tlog.Hash(h))
+		for n := t.size; n&1 == 1; n >>= 1 {
+			h = nodeHash(edge[len(edge)-1], h)
+			edge = edge[:len(edge)-1]
+			stored = append(stored, tlog.Hash(h))
+		}
+		edge = append(edge, h)
+		t.size++
+	}
+	return Tree{t.size, edge[:len(edge):len(edge)]}, stored, nil
+}
+
 func leafHash(entry []byte) Hash { return Hash(tlog.RecordHash(entry)) }
 
 func nodeHash(left, right Hash) Hash {
-	return Hash(tlog.NodeHash(tlog.Hash(left), tlog.Hash(right)))
+	var buf [1 + 2*len(Hash{})]byte
+	buf[0] = 1 // RFC 6962: 1 before a node
+	copy(buf[1:], left[:])
+	copy(buf[1+len(left):], right[:])
+	return sha256.Sum256(buf[:])
 }

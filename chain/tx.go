@@ -116,14 +116,27 @@ func ParseTx(data []byte) (*Tx, error) {
 	if n < 0 {
 		return nil, errors.New("transaction: too short for a signature")
 	}
-	tx := &Tx{raw: data[:len(data):len(data)], id: sha256.Sum256(data[:n])}
-	if err := unmarshalNamed("transaction", MaxTx, data[:n], &tx.TxBody); err != nil {
+	tx := &Tx{raw: data[:len(data):len(data)]}
+	if err := tx.parse(new(TxBody)); err != nil {
 		return nil, err
 	}
-	if err := tx.check(); err != nil {
-		return nil, fmt.Errorf("transaction: %w", err)
-	}
 	return tx, nil
+}
+
+// parse fills tx from its raw bytes, at least as long as a signature. Strings
+// that are those of last are shared with it.
+func (tx *Tx) parse(last *TxBody) error {
+	msg, _ := tx.signed()
+	r := wireReader{data: msg}
+	r.readTxBody(&tx.TxBody, last)
+	if !r.done() {
+		return fmt.Errorf("transaction: %w", ErrNotCanonical)
+	}
+	if err := tx.check(); err != nil {
+		return fmt.Errorf("transaction: %w", err)
+	}
+	tx.id = sha256.Sum256(msg)
+	return nil
 }
 
 // Bytes returns the exact bytes that ParseTx accepts. The caller must not

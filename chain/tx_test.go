@@ -38,7 +38,7 @@ func ExampleSignTx() {
 }
 
 func TestTransactionIsSignedOverTheExactBytes(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	data := c.Tx("alice", "notes", "add", "x").Bytes()
 	for i := range data {
 		mutant := bytes.Clone(data)
@@ -113,7 +113,7 @@ func TestEveryByteOfASidecarsHashCounts(t *testing.T) {
 }
 
 func TestEntryThatIsTooLongIsNotEncoded(t *testing.T) {
-	c := newLog(t, 0)
+	c := ledgertest.NewLog(t, 0)
 	data := make([]byte, chain.MaxSidecar)
 	s, err := chain.NewSidecar(data)
 	if err != nil {
@@ -151,7 +151,7 @@ func TestSidecarCommitment(t *testing.T) {
 
 // The same transaction may stand in a batch several times, marked good or not.
 func TestVerifyTxsWithRepeatedAndForgedTransactions(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	good, other := c.Tx("alice", "notes", "add", "x"), c.Tx("bob", "notes", "add", "y")
 	raw := slices.Clone(good.Bytes())
 	raw[len(raw)-1] ^= 1
@@ -182,7 +182,7 @@ func TestVerifyTxsWithRepeatedAndForgedTransactions(t *testing.T) {
 }
 
 func TestEntryForm(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	tx := c.Tx("alice", "notes", "add", "x")
 	h := c.Head.Header
 	many := slices.Repeat([]*chain.Tx{tx}, chain.MaxEntryTxs+1)
@@ -219,7 +219,7 @@ func TestEntryForm(t *testing.T) {
 }
 
 func TestFailureHasNeitherValueNorEvents(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	for name, change := range map[string]func(*chain.Result){
 		"value":     func(r *chain.Result) { r.Code, r.Value = "notes/denied", []byte{1} },
 		"events":    func(r *chain.Result) { r.Code, r.Events = "notes/denied", []chain.Event{{Kind: "a", Data: []byte{1}}} },
@@ -239,7 +239,7 @@ func TestFailureHasNeitherValueNorEvents(t *testing.T) {
 // The proposer signs everything in the proposal; sidecars are bound by the
 // transactions.
 func TestProposalSignatureCoversEveryField(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	tx := []*chain.Tx{c.Tx("alice", "notes", "add", "x"), c.Tx("alice", "notes", "add", "y")}
 	for name, change := range map[string]func(*chain.Proposal){
 		"chain":    func(p *chain.Proposal) { p.Chain = "other.example" },

@@ -63,7 +63,7 @@ func parseVector(text []byte) (v vector, err error) {
 // the consortium file and names the kind of the first failure.
 func verdict(v vector, k *chain.Consortium) string {
 	if v.format == "export" {
-		return kind(verifyExport(v.data, k))
+		return kind(ledgertest.VerifyExport(v.data, k))
 	}
 	f, ok := formats()[v.format]
 	if !ok {
@@ -125,9 +125,9 @@ func vectors(t *testing.T) map[string]vector {
 		}
 		out[name] = vector{format, "ok", "as the format is written", f.good(t)}
 	}
-	c, export := exported(t)
+	c, export := ledgertest.Exported(t)
 	out["export"] = vector{"export", "ok", "three blocks, a sidecar, two checkpoints", export}
-	big := newLog(t, 70)
+	big := ledgertest.NewLog(t, 70)
 	out["receipt-condensed"] = vector{"receipt", "ok", "under a threshold signature", encoded(t, big.Receipt(33, big.Condensed()))}
 
 	bad := func(name, format, expect, comment string, data []byte) {
@@ -203,7 +203,7 @@ func vectors(t *testing.T) map[string]vector {
 	bad("consortium-threshold", "consortium", "malformed", "half of the members certify", replaced("consortium", "\"checkpoint_threshold\": 3", "\"checkpoint_threshold\": 2"))
 	bad("export-truncated", "export", "truncated", "without the end frame", export[:len(export)-5])
 	bad("export-dropped", "export", "broken at 2", "second block left out", func() []byte {
-		c, _ := exported(t)
+		c, _ := ledgertest.Exported(t)
 		c.Blocks = slices.Delete(c.Blocks, 1, 2)
 		return c.Export()
 	}())
@@ -248,23 +248,4 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s is not in %s", name, dir)
 		}
 	}
-}
-
-func verifyExport(data []byte, k *chain.Consortium) error {
-	_, err := audit.Verify(bytes.NewReader(data), k, audit.Visitor{})
-	return err
-}
-
-// exported returns a chain of three blocks with a sidecar and two checkpoints.
-func exported(t testing.TB) (*ledgertest.Chain, []byte) {
-	c := newLog(t, 2)
-	s, err := chain.NewSidecar([]byte("sealed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx := c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
-	c.Apply(c.Entry([]*chain.Tx{tx}, [][]byte{[]byte("sealed")}))
-	c.Checkpoint()
-	c.Run(c.Tx("bob", "notes", "add", "z"))
-	return c, c.Export()
 }

@@ -12,27 +12,8 @@ import (
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 )
 
-func verifyExport(data []byte, k *chain.Consortium) error {
-	_, err := audit.Verify(bytes.NewReader(data), k, audit.Visitor{})
-	return err
-}
-
-// exported returns a chain of three blocks with a sidecar and two checkpoints.
-func exported(t testing.TB) (*ledgertest.Chain, []byte) {
-	c := newLog(t, 2)
-	s, err := chain.NewSidecar([]byte("sealed"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	tx := c.TxWith("bob", chain.TxBody{Contract: "notes", Method: "add", Sidecar: s})
-	c.Apply(c.Entry([]*chain.Tx{tx}, [][]byte{[]byte("sealed")}))
-	c.Checkpoint()
-	c.Run(c.Tx("bob", "notes", "add", "z"))
-	return c, c.Export()
-}
-
 func TestExportRoundTrips(t *testing.T) {
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	var again bytes.Buffer
 	var w *audit.Exporter
 	a, err := audit.Verify(bytes.NewReader(data), c.Founding, audit.Visitor{
@@ -59,22 +40,22 @@ func TestEveryBitOfAnExportCounts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("slow: verifies the chain once for every byte")
 	}
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	for i := range data {
 		mutant := bytes.Clone(data)
 		mutant[i] ^= 1 << (i % 8)
-		if verifyExport(mutant, c.Founding) == nil {
+		if ledgertest.VerifyExport(mutant, c.Founding) == nil {
 			t.Fatalf("byte %d may be changed", i)
 		}
 	}
 	for i := 0; i < len(data); i += 7 {
-		if err := verifyExport(data[:i], c.Founding); err == nil {
+		if err := ledgertest.VerifyExport(data[:i], c.Founding); err == nil {
 			t.Fatalf("cut to %d of %d bytes it verifies", i, len(data))
 		} else if i > 2000 && !errors.Is(err, audit.ErrTruncated) {
 			t.Errorf("cut to %d bytes: %v, want ErrTruncated", i, err)
 		}
 	}
-	if verifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
+	if ledgertest.VerifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
 		t.Fatal("bytes after the end are accepted")
 	}
 }
@@ -98,7 +79,7 @@ func TestAuditorNamesTheFirstBrokenLink(t *testing.T) {
 		"malformed":     func(b *chain.Block) { b.Results[0].Code = chain.ErrMalformed },
 		"fewer results": func(b *chain.Block) { b.Results = b.Results[1:] },
 	} {
-		c := newLog(t, 250)
+		c := ledgertest.NewLog(t, 250)
 		a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 		if err != nil {
 			t.Fatal(err)
@@ -118,10 +99,10 @@ func TestAuditorNamesTheFirstBrokenLink(t *testing.T) {
 	}
 	// A state hash cannot be checked without running the contracts, but the
 	// next block's link and the checkpoint cover it.
-	c := newLog(t, 250)
+	c := ledgertest.NewLog(t, 250)
 	c.Blocks[1].Header.State[0] ^= 1
 	var broken *chain.BrokenError
-	if err := verifyExport(c.Export(), c.Founding); !errors.As(err, &broken) || broken.Height != 3 {
+	if err := ledgertest.VerifyExport(c.Export(), c.Founding); !errors.As(err, &broken) || broken.Height != 3 {
 		t.Errorf("state hash: %v, want BrokenError at height 3", err)
 	}
 }
@@ -133,11 +114,11 @@ func TestDroppedReorderedAndReplayedBlocks(t *testing.T) {
 		"replayed":  func(c *ledgertest.Chain) { c.Blocks = slices.Insert(c.Blocks, 2, c.Blocks[1]) },
 		"cut off":   func(c *ledgertest.Chain) { c.Blocks = c.Blocks[:2] },
 	} {
-		c := newLog(t, 300)
+		c := ledgertest.NewLog(t, 300)
 		c.Checkpoint()
 		change(c)
 		var broken *chain.BrokenError
-		if err := verifyExport(c.Export(), c.Founding); !errors.As(err, &broken) {
+		if err := ledgertest.VerifyExport(c.Export(), c.Founding); !errors.As(err, &broken) {
 			t.Errorf("%s: %v, want BrokenError", name, err)
 		}
 	}
@@ -145,10 +126,10 @@ func TestDroppedReorderedAndReplayedBlocks(t *testing.T) {
 
 // A history that fewer than t_c members signed does not pass for the chain.
 func TestUncertifiedTailIsReported(t *testing.T) {
-	c := newLog(t, 150)
+	c := ledgertest.NewLog(t, 150)
 	cp := c.Checkpoint()
 	cp.Signatures = cp.Signatures[:2]
-	if err := verifyExport(c.Export(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
+	if err := ledgertest.VerifyExport(c.Export(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
 		t.Errorf("two of three signatures: %v", err)
 	}
 	var b bytes.Buffer
@@ -164,23 +145,23 @@ func TestUncertifiedTailIsReported(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := verifyExport(b.Bytes(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
+	if err := ledgertest.VerifyExport(b.Bytes(), c.Founding); !errors.Is(err, chain.ErrUncertified) {
 		t.Errorf("no checkpoint: %v", err)
 	}
 }
 
 func TestAuditorTrustsItsOwnFoundingFileOnly(t *testing.T) {
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	other := *c.Founding
 	other.CheckpointThreshold = 4
 	var broken *chain.BrokenError
-	if err := verifyExport(data, &other); !errors.As(err, &broken) || broken.Height != 0 {
+	if err := ledgertest.VerifyExport(data, &other); !errors.As(err, &broken) || broken.Height != 0 {
 		t.Errorf("%v, want BrokenError at height 0", err)
 	}
 }
 
 func TestExporterReportsAWriterThatFails(t *testing.T) {
-	c := newLog(t, 3000)
+	c := ledgertest.NewLog(t, 3000)
 	block := c.Blocks[0]
 	for _, after := range []int{0, 1, 70_000} {
 		w, err := audit.NewExporter(&failingWriter{after}, c.Founding, &c.Genesis)
@@ -209,7 +190,7 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 }
 
 func TestReaderThatFailsIsReported(t *testing.T) {
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	r := io.MultiReader(bytes.NewReader(data[:len(data)/2]), brokenReader{})
 	if _, err := audit.Verify(r, c.Founding, audit.Visitor{}); !errors.Is(err, io.ErrClosedPipe) {
 		t.Errorf("%v, want the reader's error", err)
@@ -222,25 +203,25 @@ func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 // A few bytes of every frame, for short runs.
 func TestChangedExportIsRefused(t *testing.T) {
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	for i := 3; i < len(data); i += 61 {
 		mutant := bytes.Clone(data)
 		mutant[i] ^= 1 << (i % 8)
-		if verifyExport(mutant, c.Founding) == nil {
+		if ledgertest.VerifyExport(mutant, c.Founding) == nil {
 			t.Fatalf("byte %d may be changed", i)
 		}
 	}
-	if verifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
+	if ledgertest.VerifyExport(append(bytes.Clone(data), 0), c.Founding) == nil {
 		t.Fatal("bytes after the end are accepted")
 	}
-	if err := verifyExport(data[:len(data)-5], c.Founding); !errors.Is(err, audit.ErrTruncated) {
+	if err := ledgertest.VerifyExport(data[:len(data)-5], c.Founding); !errors.Is(err, audit.ErrTruncated) {
 		t.Errorf("without the end frame: %v, want ErrTruncated", err)
 	}
 }
 
 // A frame may claim any length: no more is read than its kind allows.
 func TestLyingFrameLengthIsRefusedUnread(t *testing.T) {
-	c, data := exported(t)
+	c, data := ledgertest.Exported(t)
 	for _, kind := range "Wfgbscz?" {
 		r := &zeros{}
 		stream := io.MultiReader(bytes.NewReader(data[:len(data)-5]), bytes.NewReader([]byte{byte(kind), 0xff, 0xff, 0xff, 0xff}), r)
@@ -280,7 +261,7 @@ func change(t *testing.T, c *ledgertest.Chain) *chain.Consortium {
 	}
 	var es []chain.Endorsement
 	for _, m := range []string{"east", "north", "west"} {
-		es = append(es, endorsement(t, &next, m, m))
+		es = append(es, ledgertest.Endorsement(t, &next, m, m))
 	}
 	args, err := chain.NextConsortium(&next, es)
 	if err != nil {
@@ -295,23 +276,23 @@ func change(t *testing.T, c *ledgertest.Chain) *chain.Consortium {
 // Members who have left, or whoever has their old keys, can sign another
 // history from genesis on, and put the real change of the consortium in it.
 func TestFormerMembersCannotForgeAHistory(t *testing.T) {
-	c := newLog(t, 150)
+	c := ledgertest.NewLog(t, 150)
 	before := c.Export()
 	next := change(t, c)
 	var broken *chain.BrokenError
-	if err := verifyExport(before, next); !errors.As(err, &broken) || !errors.Is(err, chain.ErrUncertified) {
+	if err := ledgertest.VerifyExport(before, next); !errors.As(err, &broken) || !errors.Is(err, chain.ErrUncertified) {
 		t.Errorf("history that ends before the trusted file: %v", err)
 	}
-	if err := verifyExport(c.Export(), next); !errors.Is(err, chain.ErrUncertified) {
+	if err := ledgertest.VerifyExport(c.Export(), next); !errors.Is(err, chain.ErrUncertified) {
 		t.Errorf("history that only former members certified: %v", err)
 	}
-	if err := verifyExport(c.Export(), c.Founding); err != nil {
+	if err := ledgertest.VerifyExport(c.Export(), c.Founding); err != nil {
 		t.Errorf("trusting the founding file: %v", err)
 	}
 	other := *next
 	other.Members = slices.Clone(next.Members)
 	other.Members[0].NodeKey = ledgertest.Public("east-3")
-	if err := verifyExport(c.Export(), &other); !errors.As(err, &broken) || broken.Height != 3 {
+	if err := ledgertest.VerifyExport(c.Export(), &other); !errors.As(err, &broken) || broken.Height != 3 {
 		t.Errorf("history with another file of the trusted epoch: %v", err)
 	}
 
@@ -330,18 +311,18 @@ func TestFormerMembersCannotForgeAHistory(t *testing.T) {
 		}
 		cp.Signatures = append(cp.Signatures, s)
 	}
-	if err := verifyExport(c.Export(), next); err != nil {
+	if err := ledgertest.VerifyExport(c.Export(), next); err != nil {
 		t.Errorf("certified by former and present members: %v", err)
 	}
 	c.Checkpoints[head.Height] = c.Condensed()
-	if err := verifyExport(c.Export(), next); err != nil {
+	if err := ledgertest.VerifyExport(c.Export(), next); err != nil {
 		t.Errorf("certified by the key that outlives changes: %v", err)
 	}
 }
 
 // After a block come its sidecars, then at most one checkpoint.
 func TestCheckpointEndsItsBlockInAnExport(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	s, err := chain.NewSidecar([]byte("sealed"))
 	if err != nil {
 		t.Fatal(err)
@@ -376,7 +357,7 @@ func TestCheckpointEndsItsBlockInAnExport(t *testing.T) {
 		}
 		return b.Bytes()
 	}
-	if err := verifyExport(export(nil, steps{sidecar, checkpoint}), c.Founding); err != nil {
+	if err := ledgertest.VerifyExport(export(nil, steps{sidecar, checkpoint}), c.Founding); err != nil {
 		t.Fatal(err)
 	}
 	for name, data := range map[string][]byte{
@@ -386,7 +367,7 @@ func TestCheckpointEndsItsBlockInAnExport(t *testing.T) {
 		"sidecar before the first block": export(steps{sidecar}, steps{sidecar, checkpoint}),
 	} {
 		var broken *chain.BrokenError
-		if err := verifyExport(data, c.Founding); !errors.As(err, &broken) {
+		if err := ledgertest.VerifyExport(data, c.Founding); !errors.As(err, &broken) {
 			t.Errorf("%s: %v, want BrokenError", name, err)
 		}
 	}

@@ -41,7 +41,7 @@ func forge(t *testing.T, c *ledgertest.Chain, change func(p *chain.Proposal, r *
 // checked without running the contracts.
 func TestAuditorSeesThroughCollusion(t *testing.T) {
 	audit := func(change func(p *chain.Proposal, r *chain.Result, h *chain.Header)) error {
-		c := newLog(t, 250)
+		c := ledgertest.NewLog(t, 250)
 		a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,7 @@ func TestAuditorSeesThroughCollusion(t *testing.T) {
 	if err := audit(func(*chain.Proposal, *chain.Result, *chain.Header) {}); err != nil {
 		t.Fatalf("the block without a fault: %v", err)
 	}
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	with := func(tx []byte) func(*chain.Proposal, *chain.Result, *chain.Header) {
 		return func(p *chain.Proposal, _ *chain.Result, _ *chain.Header) { p.Txs[0] = tx }
 	}
@@ -96,7 +96,7 @@ func TestAuditorSeesThroughCollusion(t *testing.T) {
 
 // The proposer's own signature is checked too.
 func TestAuditorChecksTheProposersSignature(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestAuditorChecksTheProposersSignature(t *testing.T) {
 }
 
 func TestProposalMayNameAnOldParentUpToALimit(t *testing.T) {
-	c := newLog(t, 0)
+	c := ledgertest.NewLog(t, 0)
 	for range 40 {
 		c.Run(c.Tx("alice", "notes", "add", "x"))
 	}
@@ -139,7 +139,7 @@ func TestProposalMayNameAnOldParentUpToALimit(t *testing.T) {
 
 // A checkpoint belongs to one block, however many members signed it.
 func TestAuditorTiesCheckpointsToTheirBlocks(t *testing.T) {
-	c := newLog(t, 100)
+	c := ledgertest.NewLog(t, 100)
 	first := c.Checkpoint()
 	c.Run(c.Tx("alice", "notes", "add", "x"))
 	a, err := audit.New(c.Founding, c.Founding, &c.Genesis)
@@ -173,7 +173,7 @@ func TestAuditorTiesCheckpointsToTheirBlocks(t *testing.T) {
 
 // The members in force at a block certify it, also when it replaces them.
 func TestOutgoingMembersCertifyTheChange(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	next := *c.Consortium
 	next.Members = slices.Clone(next.Members)
 	founding, err := next.FoundingHash()
@@ -184,7 +184,7 @@ func TestOutgoingMembersCertifyTheChange(t *testing.T) {
 	next.Members[0].NodeKey, next.Members[1].NodeKey = ledgertest.Public("east-2"), ledgertest.Public("north-2")
 	var es []chain.Endorsement
 	for _, m := range []string{"east", "north", "south"} {
-		es = append(es, endorsement(t, &next, m, m))
+		es = append(es, ledgertest.Endorsement(t, &next, m, m))
 	}
 	args, err := chain.NextConsortium(&next, es)
 	if err != nil {
@@ -202,17 +202,17 @@ func TestOutgoingMembersCertifyTheChange(t *testing.T) {
 		}
 		incoming.Signatures = append(incoming.Signatures, s)
 	}
-	if err := verifyExport(c.Export(), c.Founding); err != nil {
+	if err := ledgertest.VerifyExport(c.Export(), c.Founding); err != nil {
 		t.Errorf("certified by the outgoing members: %v", err)
 	}
 	c.Checkpoints[head.Height] = incoming
-	if verifyExport(c.Export(), c.Founding) == nil {
+	if ledgertest.VerifyExport(c.Export(), c.Founding) == nil {
 		t.Error("certified by the incoming members only")
 	}
 }
 
 func TestAuditorChecksGenesis(t *testing.T) {
-	c := newLog(t, 1)
+	c := ledgertest.NewLog(t, 1)
 	for name, change := range map[string]func(h *chain.Header){
 		"time":     func(h *chain.Header) { h.Time++ },
 		"previous": func(h *chain.Header) { h.Prev[0] ^= 1 },
@@ -230,7 +230,7 @@ func TestAuditorChecksGenesis(t *testing.T) {
 }
 
 func TestSidecarsInAnExportHaveOneOrder(t *testing.T) {
-	c := newLog(t, 0)
+	c := ledgertest.NewLog(t, 0)
 	s, err := chain.NewSidecar([]byte("sealed"))
 	if err != nil {
 		t.Fatal(err)
@@ -256,12 +256,12 @@ func TestSidecarsInAnExportHaveOneOrder(t *testing.T) {
 		return b.Bytes()
 	}
 	for _, good := range [][]uint64{{}, {0}, {1}, {0, 1}} {
-		if err := verifyExport(export(good...), c.Founding); err != nil {
+		if err := ledgertest.VerifyExport(export(good...), c.Founding); err != nil {
 			t.Errorf("sidecars %v: %v", good, err)
 		}
 	}
 	for _, bad := range [][]uint64{{1, 0}, {0, 0}, {2}, {1 << 63}} {
-		if verifyExport(export(bad...), c.Founding) == nil {
+		if ledgertest.VerifyExport(export(bad...), c.Founding) == nil {
 			t.Errorf("sidecars %v are accepted", bad)
 		}
 	}

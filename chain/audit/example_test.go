@@ -12,7 +12,7 @@ import (
 )
 
 func ExampleVerify() {
-	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": notes{}})
+	c := ledgertest.New(new(testing.T), map[string]ledger.Contract{"notes": ledgertest.Notes{}})
 	for range 3 {
 		c.Run(c.Tx("dr.lee", "notes", "add", "seen"))
 	}

@@ -25,12 +25,22 @@ const lanes = 0x7fff_7fff_7fff_7fff
 // the empty state. It is not safe for concurrent use.
 type Digest struct {
 	sum [digestSize / 8]uint64 // four lanes a word
+	x   *expander              // nil before the first Add or Remove
+}
+
+// clone returns a copy that shares nothing with d.
+func (d *Digest) clone() *Digest { return &Digest{sum: d.sum} }
+
+func (d *Digest) expander() *expander {
+	if d.x == nil {
+		d.x = new(expander)
+	}
+	return d.x
 }
 
 // Add adds a key with its value.
 func (d *Digest) Add(key, value []byte) {
-	var element [digestSize]byte
-	expand(&element, key, value)
+	element := d.expander().expand(key, value)
 	for i := range d.sum {
 		a, b := d.sum[i], binary.LittleEndian.Uint64(element[8*i:])
 		d.sum[i] = (a&lanes + b&lanes) ^ (a^b)&^lanes
@@ -39,8 +49,7 @@ func (d *Digest) Add(key, value []byte) {
 
 // Remove takes a key with its value away again.
 func (d *Digest) Remove(key, value []byte) {
-	var element [digestSize]byte
-	expand(&element, key, value)
+	element := d.expander().expand(key, value)
 	for i := range d.sum {
 		a, b := d.sum[i], binary.LittleEndian.Uint64(element[8*i:])
 		d.sum[i] = (a | ^uint64(lanes)) - b&lanes ^ (a^^b)&^lanes
@@ -74,20 +83,28 @@ func parseDigest(data []byte) (*Digest, error) {
 	return d, nil
 }
 
-// expand fills element with the key stream of AES-256 in counter mode, from
-// counter zero, under the SHA-256 hash of the pair. Public seeds are expanded
-// into the matrices of lattice schemes in the same way (FrodoKEM-AES).
-func expand(element *[digestSize]byte, key, value []byte) {
-	seed := make([]byte, 0, 512)
-	seed = append(seed, "WARD-V1-STATE-ELEMENT"...)
+// An expander makes elements. It holds the memory for that: an element is as
+// large as what it is made of is small, and there is one for each write.
+type expander struct {
+	seed    []byte
+	element [digestSize]byte
+}
+
+// expand returns the key stream of AES-256 in counter mode, from counter zero,
+// under the SHA-256 hash of the pair. Public seeds are expanded into the matrices
+// of lattice schemes in the same way (FrodoKEM-AES). The result is valid until
+// the next call.
+func (x *expander) expand(key, value []byte) *[digestSize]byte {
+	seed := append(x.seed[:0], "WARD-V1-STATE-ELEMENT"...)
 	seed = binary.BigEndian.AppendUint32(seed, uint32(len(key)))
 	seed = append(seed, key...)
 	seed = append(seed, value...)
+	x.seed = seed
 	k := sha256.Sum256(seed)
-	block, err := aes.NewCipher(k[:])
-	if err != nil {
-		return // unreachable: the key has 32 bytes
+	clear(x.element[:])
+	if block, err := aes.NewCipher(k[:]); err == nil { // the key has 32 bytes: there is no error
+		var iv [aes.BlockSize]byte
+		cipher.NewCTR(block, iv[:]).XORKeyStream(x.element[:], x.element[:])
 	}
-	var iv [aes.BlockSize]byte
-	cipher.NewCTR(block, iv[:]).XORKeyStream(element[:], element[:])
+	return &x.element
 }

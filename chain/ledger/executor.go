@@ -207,11 +207,11 @@ func (x *Executor) begin(head *Head, r Reader, e *chain.Entry) (*blockRun, error
 	if err != nil {
 		return nil, err
 	}
-	cache := &cachedReader{base: r, seen: make(map[string][]byte)}
+	cache := &cachedReader{base: r, seen: make(map[string][]byte, 2*len(e.Txs))}
 	return &blockRun{
 		x: x, head: head, parent: parent, proposal: e.Proposal, hash: hash, txs: e.Parsed(), verdicts: verdicts,
 		present: make([]bool, len(e.Txs)),
-		base:    cache, state: newOverlay(cache), budget: maxBlockWrites,
+		base:    cache, state: newOverlay(cache, 2*len(e.Txs)), budget: maxBlockWrites,
 		height: head.Header.Height + 1, time: max(head.Header.Time, e.Time),
 	}, nil
 }
@@ -248,8 +248,8 @@ type blockRun struct {
 	height   uint64
 	time     int64
 	record   replayRecord
-	inBlock  map[chain.Hash]bool // executed in this block
-	live     int                 // ids remembered
+	inBlock  map[chain.Hash]uint64 // leaf index of those executed in this block
+	live     int                   // ids remembered
 	purge    []uint64
 }
 
@@ -259,7 +259,7 @@ func (b *blockRun) run() (*Outcome, error) {
 		b.state.set(string(binary.BigEndian.AppendUint64([]byte(keyReplay), old.height)), nil)
 	}
 	b.record = replayRecord{height: b.height, first: b.head.Header.Size}
-	b.inBlock = make(map[chain.Hash]bool, len(b.txs))
+	b.inBlock = make(map[chain.Hash]uint64, len(b.txs))
 	b.live = len(b.x.window.ids)
 	if err := b.prepare(); err != nil {
 		return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
@@ -282,24 +282,19 @@ func (b *blockRun) run() (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.x.window.step(out.Block.Header.Hash(), len(expired), b.record)
+	b.x.window.step(out.Block.Header.Hash(), len(expired), b.record, b.inBlock)
 	return out, nil
 }
 
 // finish derives the header from the results and the writes.
 func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 	block := &chain.Block{Proposal: b.proposal, Results: results}
-	leaves, err := block.Leaves()
+	tree, hashes, err := b.head.Tree.AppendBlock(block)
 	if err != nil {
 		return nil, err
 	}
-	tree := b.head.Tree
-	hashes := make([]tlog.Hash, 0, 2*len(leaves))
-	for _, leaf := range leaves {
-		tree, hashes = tree.Append(leaf, hashes)
-	}
-	digest := *b.head.Digest
-	writes, err := b.changes(&digest)
+	digest := b.head.Digest.clone()
+	writes, err := b.changes(digest)
 	if err != nil {
 		return nil, err
 	}
@@ -312,7 +307,7 @@ func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 	block.Header.Root = tree.Root()
 	block.Header.State = digest.Sum()
 	return &Outcome{
-		Block: block, Head: &Head{Header: block.Header, Tree: tree, Digest: &digest},
+		Block: block, Head: &Head{Header: block.Header, Tree: tree, Digest: digest},
 		Writes: writes, Hashes: hashes, Purge: b.purge, Consortium: b.x.current,
 	}, nil
 }
@@ -345,13 +340,13 @@ func (b *blockRun) transaction(i int, tx *chain.Tx) (code chain.Code, value []by
 	if code := b.admit(i, tx); code != "" {
 		return code, nil, nil, nil
 	}
-	b.inBlock[tx.ID()] = true
+	b.inBlock[tx.ID()] = b.head.Header.Size + uint64(i)
 	b.record.add(i, tx)
 	contract, ok := b.x.contracts[tx.Contract]
 	if !ok {
 		return chain.ErrContract, nil, nil, nil
 	}
-	scratch := newOverlay(b.state)
+	scratch := newOverlay(b.state, 0)
 	allowed := maxTxWrites
 	call := &Call{
 		Chain: tx.Chain, Height: b.height, Time: b.time, Index: b.head.Header.Size + uint64(i),
@@ -389,7 +384,10 @@ func (b *blockRun) admit(i int, tx *chain.Tx) chain.Code {
 	if code := tx.Admit(b.head.Header.Chain, b.time, b.verdicts[i]); code != "" {
 		return code
 	}
-	if _, seen := b.x.window.ids[tx.ID()]; seen || b.inBlock[tx.ID()] {
+	if _, seen := b.x.window.ids[tx.ID()]; seen {
+		return chain.ErrDuplicate
+	}
+	if _, seen := b.inBlock[tx.ID()]; seen {
 		return chain.ErrDuplicate
 	}
 	if !b.present[i] {

@@ -35,14 +35,16 @@ type Write struct {
 
 // overlay holds uncommitted writes above a Reader.
 type overlay struct {
-	base   Reader
-	values map[string][]byte // nil: deleted
-	keys   []string          // of values, sorted
-	scans  int               // in progress: no write may change keys
+	base    Reader
+	values  map[string][]byte // nil: deleted
+	keys    []string          // of values; sorted if inOrder
+	inOrder bool
+	scans   int // in progress: no write may change keys
 }
 
-func newOverlay(base Reader) *overlay {
-	return &overlay{base: base, values: make(map[string][]byte)}
+// newOverlay returns an overlay with room for about n writes.
+func newOverlay(base Reader, n int) *overlay {
+	return &overlay{base: base, values: make(map[string][]byte, n), inOrder: true}
 }
 
 // Get implements Reader.
@@ -56,8 +58,8 @@ func (o *overlay) Get(key []byte) ([]byte, error) {
 // set stores a value, or a deletion when it is nil. It keeps value.
 func (o *overlay) set(key string, value []byte) {
 	if _, ok := o.values[key]; !ok {
-		i, _ := slices.BinarySearch(o.keys, key)
-		o.keys = slices.Insert(o.keys, i, key)
+		o.inOrder = o.inOrder && (len(o.keys) == 0 || o.keys[len(o.keys)-1] < key)
+		o.keys = append(o.keys, key)
 	}
 	o.values[key] = value
 }
@@ -68,6 +70,7 @@ func (o *overlay) Scan(prefix, start []byte, fn func(key, value []byte) bool) er
 	if from < string(prefix) {
 		from = string(prefix)
 	}
+	o.order()
 	o.scans++
 	defer func() { o.scans-- }()
 	i, _ := slices.BinarySearch(o.keys, from)
@@ -100,8 +103,17 @@ func (o *overlay) Scan(prefix, start []byte, fn func(key, value []byte) bool) er
 	return nil
 }
 
+// order sorts the keys.
+func (o *overlay) order() {
+	if !o.inOrder {
+		slices.Sort(o.keys)
+		o.inOrder = true
+	}
+}
+
 // writes returns the contents in ascending order of keys.
 func (o *overlay) writes() []Write {
+	o.order()
 	w := make([]Write, len(o.keys))
 	for i, k := range o.keys {
 		w[i] = Write{Key: []byte(k), Value: o.values[k]}

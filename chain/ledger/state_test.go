@@ -31,8 +31,8 @@ func TestOverlayBehavesLikeAMap(t *testing.T) {
 		key := rapid.StringMatching(`[ab]{1,3}`)
 		base := mapReader(rapid.MapOf(key, rapid.SliceOfN(rapid.Byte(), 1, 2)).Draw(t, "base"))
 		model := mapReader(maps.Clone(base))
-		lower := newOverlay(base)
-		upper := newOverlay(lower)
+		lower := newOverlay(base, 0)
+		upper := newOverlay(lower, 0)
 		for range rapid.IntRange(0, 20).Draw(t, "writes") {
 			o := rapid.SampledFrom([]*overlay{lower, upper}).Draw(t, "overlay")
 			if o == lower && len(upper.keys) > 0 {

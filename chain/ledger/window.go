@@ -81,6 +81,7 @@ type windowStep struct {
 	head    chain.Hash
 	expired int
 	record  replayRecord
+	ids     map[chain.Hash]uint64 // leaf index by id, those of record
 }
 
 // moveTo makes w the window at head: at once, by the last step, or by reading
@@ -143,10 +144,10 @@ func (w *window) expiring(time int64) []replayRecord {
 }
 
 // step records what Apply made of the window.
-func (w *window) step(head chain.Hash, expired int, record replayRecord) {
+func (w *window) step(head chain.Hash, expired int, record replayRecord, ids map[chain.Hash]uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.next = &windowStep{head, expired, record}
+	w.next = &windowStep{head, expired, record, ids}
 }
 
 // lookup finds an executed transaction, those of the last Apply included.
@@ -156,10 +157,6 @@ func (w *window) lookup(id chain.Hash) (index uint64, ok bool) {
 	if index, ok = w.ids[id]; ok || w.next == nil {
 		return index, ok
 	}
-	w.next.record.each(func(other chain.Hash, i uint64) {
-		if other == id {
-			index, ok = i, true
-		}
-	})
+	index, ok = w.next.ids[id]
 	return index, ok
 }

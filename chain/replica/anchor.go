@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
 )
 
 // anchor ties a block to a place in the Raft log. A Raft snapshot consists of
@@ -154,11 +155,16 @@ func (r *Replica) attest(a *anchor) ([]byte, error) {
 	}
 	if a.Pos != at {
 		// Entries after the block that made none: a barrier, a new leader.
-		if a.Pos.Index > r.appliedIndex() || r.raftLog.term(a.Pos.Index) != a.Pos.Term {
-			return nil, errors.New("anchor is at an entry this replica does not have")
-		}
-		if _, next, err := r.book.block(h.Height + 1); err == nil && next.Index <= a.Pos.Index {
+		_, next, err := r.book.block(h.Height + 1)
+		if err == nil && next.Index <= a.Pos.Index {
 			return nil, errors.New("anchor skips a block")
+		}
+		term := r.raftLog.term(a.Pos.Index)
+		if term == 0 && err == nil && next.Term == at.Term {
+			term = at.Term // no longer in the log, but between two blocks of one term
+		}
+		if a.Pos.Index > r.appliedIndex() || term != a.Pos.Term {
+			return nil, errors.New("anchor is at an entry this replica does not have")
 		}
 	}
 	return r.opt.Key.Sign(rand.Reader, msg, crypto.Hash(0))
@@ -246,6 +252,84 @@ func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint, 
 		return nil, err
 	}
 	return s, nil
+}
+
+// attestAnew returns a if members in force have signed it. If not, and this
+// replica needs it, it may have been signed by members of a later consortium: see
+// follow. Or members signed it that were in force before, some of whom may have
+// left; then those in force now are asked to vouch for the same.
+func (r *Replica) attestAnew(a *attested) (*attested, error) {
+	_, bad := a.verify(r.Consortium())
+	if bad == nil {
+		return a, nil
+	}
+	h, err := a.Anchor.header()
+	if err != nil {
+		return nil, err
+	}
+	if r.book.Head().Header.Height >= h.Height && r.raftLog.log.Last() >= a.Anchor.Pos.Index {
+		return nil, bad // its block is here, and what follows it in the log
+	}
+	if !r.plausible(a) {
+		return nil, bad
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	if k, err := r.follow(ctx, a); err == nil {
+		r.log.Info("the consortium has changed", "epoch", k.Epoch)
+		r.setConsortium(k)
+		return a, nil
+	}
+	if !r.signedBefore(a) {
+		return nil, bad
+	}
+	cp := r.certifiedAhead(ctx, h.Height-1)
+	if cp == nil {
+		return nil, fmt.Errorf("no certified checkpoint at block %d: %w", h.Height, bad)
+	}
+	again, err := r.collect(ctx, &a.Anchor, cp, true)
+	if err != nil {
+		return nil, fmt.Errorf("%w; of the members in force: %w", bad, err)
+	}
+	return again, nil
+}
+
+// plausible reports whether a member that this replica knows signed a, and none
+// that it knows did not: a forgery is refused without asking anyone.
+func (r *Replica) plausible(a *attested) bool {
+	msg, err := a.Anchor.message()
+	if err != nil {
+		return false
+	}
+	known := 0
+	for i, name := range a.Members {
+		now, first := r.Consortium().Member(name), r.opt.Consortium.Member(name)
+		if now == nil && first == nil {
+			continue
+		}
+		if (now == nil || !now.NodeKey.Verify(msg, a.Signatures[i])) && (first == nil || !first.NodeKey.Verify(msg, a.Signatures[i])) {
+			return false
+		}
+		known++
+	}
+	return known > 0
+}
+
+// signedBefore reports whether a was good under a consortium file that this
+// replica knows from the chain: the first, or that after its last block.
+func (r *Replica) signedBefore(a *attested) bool {
+	v := r.book.view()
+	defer v.txn.Discard()
+	now, err := ledger.InForce(v)
+	for _, k := range []*chain.Consortium{r.opt.Consortium, now} {
+		if k == nil || err != nil {
+			continue
+		}
+		if _, err := a.verify(k); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Replica) attestOwn(a *anchor, unseen bool) ([]byte, error) {

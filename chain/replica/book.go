@@ -29,9 +29,15 @@ type step struct {
 	pos     position
 	first   uint64          // leaf index of the block's first transaction
 	outcome *ledger.Outcome // nil for an entry that makes no block
+	changes []change        // of the consortium, in the block
 	config  []byte          // Raft configuration, for such an entry
 	// configAt is the Raft index of config if it is not pos.Index.
 	configAt uint64
+}
+
+// newStep returns the step of an entry that made a block.
+func newStep(pos position, first uint64, o *ledger.Outcome, txs []*chain.Tx) *step {
+	return &step{pos: pos, first: first, outcome: o, changes: changesOf(o, first, txs)}
 }
 
 func (s *step) configIndex() uint64 {
@@ -73,6 +79,7 @@ type book struct {
 	diskHead    *ledger.Head
 	written     position // last entry
 	nextSidecar uint64   // number of the next sidecar record
+	records     [][]byte // room for block records
 
 	queue  chan *step
 	done   chan struct{}
@@ -80,7 +87,7 @@ type book struct {
 }
 
 type bookOptions struct {
-	small    bool // for simulations
+	medium   medium
 	readOnly bool // do not repair or commit
 }
 
@@ -88,6 +95,7 @@ const (
 	chunkHashes = 256
 	keepHashes  = 1 << 17 // stored hashes kept in memory, 4 MiB
 	queueSteps  = 64
+	keepRecords = 4 // block records whose memory is kept
 )
 
 type headWire struct {
@@ -116,10 +124,10 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 			_ = b.release() // err says more
 		}
 	}()
-	if b.db, err = openKV(filepath.Join(dir, "state"), opt.small); err != nil {
+	if b.db, err = openKV(filepath.Join(dir, "state"), opt.medium); err != nil {
 		return nil, err
 	}
-	logOpt := seglog.Options{InsecureNoSync: opt.small}
+	logOpt := opt.medium.logOptions(seglog.Options{})
 	if b.blocks, err = seglog.Open(filepath.Join(dir, "blocks"), logOpt); err != nil {
 		return nil, err
 	}
@@ -369,14 +377,11 @@ func (b *book) readBlock(height uint64) (*chain.Block, position, error) {
 	return parseBlockRecord(raw)
 }
 
-func blockRecord(s *step) ([]byte, error) {
-	body, err := s.outcome.Block.Bytes()
-	if err != nil {
-		return nil, err
-	}
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 16+len(body)), s.pos.Index)
+// blockRecord appends the record of a block to b.
+func blockRecord(b []byte, s *step) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, s.pos.Index)
 	b = binary.BigEndian.AppendUint64(b, s.pos.Term)
-	return append(b, body...), nil
+	return s.outcome.Block.Append(b)
 }
 
 // blockPosition returns where the entry of a block record stands.
@@ -605,7 +610,7 @@ func (b *book) storeCheckpoint(c *chain.Checkpoint) error {
 
 // quarantine moves the damaged chain aside, so that it can be rebuilt and looked
 // at. It keeps one earlier copy at most.
-func quarantine(dir string, names ...string) error {
+func quarantine(m medium, dir string, names ...string) error {
 	aside := filepath.Join(dir, "damaged")
 	if err := os.RemoveAll(aside); err != nil {
 		return err
@@ -619,5 +624,5 @@ func quarantine(dir string, names ...string) error {
 			return err
 		}
 	}
-	return durable.SyncDir(dir)
+	return m.flushDir(dir)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -104,7 +105,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 		}
 		return nil
 	}
-	if _, err := a.verify(r.Consortium()); err != nil {
+	if a, err = r.attestAnew(a); err != nil {
 		return err
 	}
 	cp, err := chain.ParseCheckpoint(a.Checkpoint)
@@ -113,8 +114,9 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	}
 	r.certs.expect(cp)
 	r.log.Info("catching up", "from", r.book.Head().Header.Height, "to", target.Height)
+	from := 0
 	for r.book.Head().Header.Height < target.Height {
-		if err := r.fetchSome(ctx, target.Height, a.Anchor.Pos.Index); err != nil {
+		if err := r.fetchSome(ctx, &from, target.Height, a.Anchor.Pos.Index); err != nil {
 			r.log.Warn("catch up", "error", err)
 			if errors.Is(err, ErrHalted) {
 				return err
@@ -135,26 +137,43 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	return r.book.drain(ctx)
 }
 
-// fetchSome asks the members in turn for the next blocks, until one has some that
-// hold. Their entries are at or before maxIndex in the Raft log.
-func (r *Replica) fetchSome(ctx context.Context, to, maxIndex uint64) error {
+// fetchTimeout is how long a member has for an answer with blocks. One that never
+// answers must not hold up the others.
+const fetchTimeout = 20 * time.Second
+
+// fetchSome asks the members in turn for the next blocks, beginning with the one
+// who answered last, until one has some that hold. Their entries are at or before
+// maxIndex in the Raft log.
+func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) error {
 	var errs []error
-	for _, m := range r.Consortium().Members {
+	members := r.Consortium().Members
+	for range members {
+		m := members[*who%len(members)]
 		if m.Name == r.opt.Member {
+			*who++
 			continue
 		}
-		from := r.book.Head().Header.Height + 1
-		var blocks []sentBlock
-		err := r.peers.call(ctx, m.Name, rpcBlocks, blocksRequest{From: from, To: to}, &blocks)
-		if err == nil {
-			err = r.replayAll(blocks, to, maxIndex)
+		height := r.book.Head().Header.Height
+		err := r.fetchFrom(ctx, m.Name, blocksRequest{From: height + 1, To: to}, maxIndex)
+		if err != nil {
+			*who++
 		}
-		if r.book.Head().Header.Height >= from {
+		if r.book.Head().Header.Height > height {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("blocks from %s: %w", m.Name, err))
 	}
 	return errors.Join(errs...)
+}
+
+func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksRequest, maxIndex uint64) error {
+	calling, cancel := context.WithTimeout(ctx, max(fetchTimeout, 2*r.opt.Heartbeat))
+	defer cancel()
+	var blocks []sentBlock
+	if err := r.peers.call(calling, member, rpcBlocks, req, &blocks); err != nil {
+		return err
+	}
+	return r.replayAll(blocks, req.To, maxIndex)
 }
 
 // follows reports whether an entry at pos may come after one at last. Blocks that
@@ -231,5 +250,5 @@ func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sideca
 	if err != nil {
 		return nil, nil, err
 	}
-	return &step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed(), nil
+	return newStep(pos, head.Header.Size, outcome, e.Parsed()), e.Parsed(), nil
 }

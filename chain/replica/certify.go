@@ -23,17 +23,17 @@ const (
 type certifier struct {
 	mu       sync.Mutex
 	self     string
-	heads    map[uint64]*certHead     // guarded by mu; executed or announced, above newest
-	newest   *chain.Checkpoint        // guarded by mu; covers only what was executed here
-	ahead    *chain.Checkpoint        // guarded by mu; certified, not executed here yet
-	top      uint64                   // guarded by mu; last executed height
-	unsigned []signJob                // guarded by mu; executed, not signed yet
-	seen     map[string]uint64        // guarded by mu; highest height each member has signed
-	recent   map[uint64]ownHead       // guarded by mu; the last keepHeads executed
-	evidence []Divergence             // guarded by mu
-	waiting  map[uint64]chan struct{} // guarded by mu; closed when the height is certified
-	wake     chan struct{}            // for the signer; holds one token
-	news     *bell                    // rung when newest changes
+	heads    map[uint64]*certHead        // guarded by mu; executed or announced, above newest
+	newest   *chain.Checkpoint           // guarded by mu; covers only what was executed here
+	ahead    *chain.Checkpoint           // guarded by mu; certified, not executed here yet
+	top      uint64                      // guarded by mu; last executed height
+	unsigned []signJob                   // guarded by mu; executed, not signed yet
+	seen     map[string]chain.Checkpoint // guarded by mu; the newest tree head each member says it has signed, with that signature
+	recent   map[uint64]ownHead          // guarded by mu; the last keepHeads executed
+	evidence []Divergence                // guarded by mu
+	waiting  map[uint64]chan struct{}    // guarded by mu; closed when the height is certified
+	wake     chan struct{}               // for the signer; holds one token
+	news     *bell                       // rung when newest changes
 	diverged func(error)
 }
 
@@ -75,7 +75,7 @@ type Divergence struct {
 
 func newCertifier(self string, newest *chain.Checkpoint, diverged func(error)) *certifier {
 	return &certifier{
-		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]uint64{}, recent: map[uint64]ownHead{}, waiting: map[uint64]chan struct{}{},
+		self: self, newest: newest, heads: map[uint64]*certHead{}, seen: map[string]chain.Checkpoint{}, recent: map[uint64]ownHead{}, waiting: map[uint64]chan struct{}{},
 		wake: make(chan struct{}, 1), news: newBell(), diverged: diverged,
 	}
 }
@@ -151,7 +151,9 @@ func (c *certifier) announce(t chain.TreeHead, k *chain.Consortium, index uint64
 // add takes a member's cosignature. It verifies it when it is needed.
 func (c *certifier) add(member string, t chain.TreeHead, sig chain.Signature) {
 	c.mu.Lock()
-	c.seen[member] = max(c.seen[member], t.Height)
+	if t.Height >= c.seen[member].Height {
+		c.seen[member] = chain.Checkpoint{TreeHead: t, Signatures: []chain.Signature{sig}}
+	}
 	if own, ok := c.recent[t.Height]; ok && own.head != t {
 		if who, _, err := own.consortium.Cosigner(t, sig); err == nil && who == member {
 			c.record(Divergence{Member: member, Ours: own.head, Theirs: t, Signature: sig})
@@ -161,6 +163,27 @@ func (c *certifier) add(member string, t chain.TreeHead, sig chain.Signature) {
 		c.at(t.Height).sigs[member] = cosignature{head: t, sig: sig}
 	}
 	c.mu.Unlock()
+}
+
+// lastOf returns the newest tree head that a member says it has signed, with its
+// signature, or a zero checkpoint.
+func (c *certifier) lastOf(member string) chain.Checkpoint {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seen[member]
+}
+
+// awaits reports whether a signature of this member would still count: of one who
+// left it does for the blocks up to the change.
+func (c *certifier) awaits(member string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.heads {
+		if h.consortium != nil && h.consortium.Member(member) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // settle certifies the highest block that can be.

@@ -154,7 +154,7 @@ func (c *cluster) options(name string) Options {
 	o := Options{
 		Dir: filepath.Join(c.dir, name), Member: name, Key: testKey(name), Consortium: c.consortium,
 		Contracts: testContracts(), Network: c.net.node(name), Bootstrap: true, MinFree: -1, ScrubEvery: -1,
-		simulate: true,
+		medium: medium{simulated: true},
 	}
 	if os.Getenv("WARD_TEST_LOG") != "" {
 		o.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", name)

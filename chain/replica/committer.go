@@ -16,7 +16,7 @@ import (
 // groupDelay is how long the committer waits for more blocks before it writes a
 // group. Nothing waits for it: a transaction is acknowledged when a quorum has
 // its entry in the Raft log, from which the state can be made again.
-const groupDelay = 10 * time.Millisecond
+const groupDelay = 25 * time.Millisecond
 
 // group is a run of steps written together.
 type group struct {
@@ -84,6 +84,9 @@ func (g *group) add(s *step) {
 		g.batch.set(stateKey(w.Key), w.Value)
 	}
 	g.batch.set(numKey(keyLeaves, s.first), binary.BigEndian.AppendUint64(nil, s.height()))
+	for _, c := range s.changes {
+		g.batch.set(numKey(keyChange, c.index), c.args)
+	}
 	for _, leaf := range s.outcome.Purge {
 		g.batch.set(numKey(keyPurge, leaf), []byte{1})
 	}
@@ -134,6 +137,7 @@ func (b *book) write(g *group, hashes int64) (int64, error) {
 func (b *book) writeBodies(g *group) error {
 	var blocks, sidecars [][]byte
 	first := uint64(0)
+	used := 0
 	for _, s := range g.steps {
 		if s.outcome == nil {
 			continue
@@ -141,10 +145,16 @@ func (b *book) writeBodies(g *group) error {
 		if first == 0 {
 			first = s.height()
 		}
-		rec, err := blockRecord(s)
+		// Each block has its own room, which the next group uses again.
+		if used == len(b.records) {
+			b.records = append(b.records, nil)
+		}
+		rec, err := blockRecord(b.records[used][:0], s)
 		if err != nil {
 			return err
 		}
+		b.records[used] = rec
+		used++
 		blocks = append(blocks, rec)
 		for _, d := range s.outcome.Sidecars {
 			g.batch.set(numKey(keySidecar, d.Index), binary.BigEndian.AppendUint64(nil, b.nextSidecar+uint64(len(sidecars))))
@@ -154,6 +164,11 @@ func (b *book) writeBodies(g *group) error {
 	if len(blocks) > 0 {
 		if err := b.blocks.Append(first, blocks...); err != nil {
 			return err
+		}
+	}
+	for i, rec := range b.records {
+		if i >= keepRecords || cap(rec) > maxLogBuffer {
+			b.records[i] = nil
 		}
 	}
 	if len(sidecars) > 0 {

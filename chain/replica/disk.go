@@ -40,10 +40,6 @@ func (r *Replica) checkDisk() {
 	}
 	r.log.Error("disk is nearly full: nothing more is written", "free", free, "needed", r.opt.MinFree)
 	if _, self := r.leader(); self {
-		r.wg.Go(func() {
-			if err := r.node().LeadershipTransfer().Error(); err != nil {
-				r.log.Warn("hand over leadership", "error", err)
-			}
-		})
+		r.stepDown()
 	}
 }

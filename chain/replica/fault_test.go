@@ -24,7 +24,7 @@ func TestFailedFlushOfTheRecordSignsNothing(t *testing.T) {
 		t.Skip("flushing the null device does not fail here")
 	}
 	r.signed.file.Close()
-	r.signed.file, r.signed.noSync = null, false
+	r.signed.file, r.signed.medium = null, medium{}
 	if out, err := r.signAll(jobs(t, head(5, 1))); err == nil || len(out) != 0 {
 		t.Fatalf("%d signatures, %v", len(out), err)
 	}

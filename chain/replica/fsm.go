@@ -108,7 +108,7 @@ func (r *Replica) applyEntry(log *raft.Log, pos position) error {
 	if err != nil {
 		return err
 	}
-	return r.publish(&step{pos: pos, first: head.Header.Size, outcome: outcome}, e.Parsed())
+	return r.publish(newStep(pos, head.Header.Size, outcome, e.Parsed()), e.Parsed())
 }
 
 // publish makes an executed block visible and tells who waits for it.
@@ -116,7 +116,7 @@ func (r *Replica) publish(s *step, txs []*chain.Tx) error {
 	if err := r.book.append(s); err != nil {
 		return err
 	}
-	if err := r.learn(s.outcome, txs); err != nil {
+	if err := r.learn(s); err != nil {
 		return err
 	}
 	r.waiters.resolve(s, txs)
@@ -126,19 +126,17 @@ func (r *Replica) publish(s *step, txs []*chain.Tx) error {
 }
 
 // learn takes over a new consortium file.
-func (r *Replica) learn(o *ledger.Outcome, txs []*chain.Tx) error {
-	for i, tx := range txs {
-		if tx != nil && tx.Contract == chain.SystemContract && o.Block.Results[i].Code == "" {
-			v := r.book.view()
-			k, err := ledger.InForce(v)
-			v.txn.Discard()
-			if err != nil {
-				return fmt.Errorf("consortium file after block %d: %w", o.Block.Header.Height, err)
-			}
-			r.setConsortium(k)
-			return nil
-		}
+func (r *Replica) learn(s *step) error {
+	if len(s.changes) == 0 {
+		return nil
 	}
+	v := r.book.view()
+	k, err := ledger.InForce(v)
+	v.txn.Discard()
+	if err != nil {
+		return fmt.Errorf("consortium file after block %d: %w", s.height(), err)
+	}
+	r.setConsortium(k)
 	return nil
 }
 

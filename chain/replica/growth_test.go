@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -42,7 +41,7 @@ func BenchmarkGrowth(b *testing.B) {
 					txs[i] = benchTx(b, keys, from+i)
 				}
 				t := time.Now()
-				submitAll(b, r, txs)
+				submitBatch(b, r, txs)
 				spent += time.Since(t)
 			}
 			b.Logf("transactions %7d to %7d: %6.1f µs each; resident %s", begin, from,
@@ -58,21 +57,6 @@ func BenchmarkGrowth(b *testing.B) {
 		if err := r.Close(); err != nil {
 			b.Fatal(err)
 		}
-	}
-}
-
-func submitAll(b *testing.B, r *Replica, txs []*chain.Tx) {
-	var wg sync.WaitGroup
-	for _, tx := range txs {
-		wg.Go(func() {
-			if rc, err := r.Submit(context.Background(), tx, nil); err != nil || rc.Result.Code != "" {
-				b.Errorf("submit: %v", err)
-			}
-		})
-	}
-	wg.Wait()
-	if b.Failed() {
-		b.FailNow()
 	}
 }
 

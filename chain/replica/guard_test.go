@@ -112,7 +112,7 @@ func mustNote(t *testing.T, cp *chain.Checkpoint) []byte {
 func TestSnapshotIsStoredOnlyAsItWasSigned(t *testing.T) {
 	k := testConsortium(t, 4, 0)
 	dir := t.TempDir()
-	s, _, err := openSnaps(dir, true, func() *chain.Consortium { return k })
+	s, _, err := openSnaps(dir, medium{simulated: true}, func() *chain.Consortium { return k })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +150,7 @@ func TestSnapshotIsStoredOnlyAsItWasSigned(t *testing.T) {
 		t.Errorf("an older snapshot replaced it: %v", err)
 	}
 	flipAt(t, s.path, 40)
-	if again, damage, err := openSnaps(dir, true, func() *chain.Consortium { return k }); err != nil || !isDamage(damage) || again.newest() != nil {
+	if again, damage, err := openSnaps(dir, medium{simulated: true}, func() *chain.Consortium { return k }); err != nil || !isDamage(damage) || again.newest() != nil {
 		t.Errorf("damage %v, %v", damage, err)
 	}
 }
@@ -313,7 +313,7 @@ func TestTransportRefusesFalseNamesAndVotesWhileRecovering(t *testing.T) {
 
 // A value in Badger that is not what was written is reported, not returned.
 func TestWrongValueInBadgerIsReported(t *testing.T) {
-	db, err := openKV(t.TempDir(), true)
+	db, err := openKV(t.TempDir(), medium{simulated: true})
 	if err != nil {
 		t.Fatal(err)
 	}

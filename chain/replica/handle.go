@@ -16,7 +16,7 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	if r.Consortium().Member(from) == nil {
+	if r.Consortium().Member(from) == nil && (kind != rpcCosign || !r.certs.awaits(from)) {
 		return nil, errors.New("not a member")
 	}
 	switch kind {
@@ -48,6 +48,14 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 			return nil, errors.New("no certified checkpoint yet")
 		}
 		return cp.Bytes()
+	case rpcChanges:
+		var req changesRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveChanges(req)
+	case rpcSigned:
+		return r.serveSigned(from)
 	case rpcAttest:
 		var req attestRequest
 		if err := chain.Unmarshal(body, &req); err != nil {
@@ -62,7 +70,7 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 // make hashicorp/raft panic, others overwrite what it must not.
 func (r *Replica) guard(from string, command any) error {
 	err := r.vetCommand(command)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*behindError)) {
 		r.refused.Add(1)
 		r.log.Warn("refused a Raft message", "from", from, "error", err)
 	}
@@ -122,13 +130,36 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 				return err
 			}
 			if err := r.vetMembers(config, c, i); err != nil {
-				return err
+				return r.unlessBehind(c, err)
 			}
 		default:
 			return fmt.Errorf("entry of type %d", e.Type)
 		}
 	}
 	return nil
+}
+
+// behindError answers a leader whose entries do not join the log here, as Raft
+// does: it goes back to where they do. What the entries between say is not known,
+// so that those after them cannot be judged.
+type behindError struct{ answer *raft.AppendEntriesResponse }
+
+func (e *behindError) Error() string { return "entries do not join the log" }
+
+// unlessBehind returns err, or a *behindError if c does not join the log.
+func (r *Replica) unlessBehind(c *raft.AppendEntriesRequest, err error) error {
+	if c.PrevLogEntry == 0 || r.raftLog.term(c.PrevLogEntry) == c.PrevLogTerm {
+		return err
+	}
+	term, terr := r.stable.GetUint64([]byte(keyCurrentTerm))
+	if terr != nil {
+		return terr
+	}
+	name := []byte(r.opt.Member)
+	return &behindError{&raft.AppendEntriesResponse{
+		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: name, Addr: name},
+		Term:      term, LastLog: r.raftLog.log.Last(), NoRetryBackoff: true,
+	}}
 }
 
 // vetConfig checks the form of a Raft configuration. Who belongs into it is for
@@ -159,7 +190,7 @@ func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesReq
 	for index := r.book.Applied().Index + 1; index <= c.PrevLogEntry; index++ {
 		var log raft.Log
 		if err := r.raftLog.GetLog(index, &log); err != nil {
-			break
+			continue // behind the snapshot: entries that made no block
 		}
 		epochs = followChanges(epochs, &log)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,9 +38,14 @@ type raftLog struct {
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
 	cacheMax  int
+	buf       []byte // guarded by mu; room for what is stored next
 }
 
-const raftLogVersion = 1
+const (
+	raftLogVersion = 1
+	maxLogBuffer   = 8 << 20
+	logOverhead    = 22 // bytes of an entry on disk besides its extensions and data
+)
 
 func newRaftLog(log *seglog.Log, cacheBytes int) *raftLog {
 	return &raftLog{log: log, cache: map[uint64]*raft.Log{}, cacheMax: cacheBytes}
@@ -114,13 +120,29 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 		}
 	}
 	records := make([][]byte, len(logs))
+	size := 0
+	for _, log := range logs {
+		size += logOverhead + len(log.Extensions) + len(log.Data)
+	}
+	l.mu.Lock()
+	buf := slices.Grow(l.buf[:0], size)
+	l.buf = nil // one call at a time uses it
+	l.mu.Unlock()
 	for i, log := range logs {
 		if log.Index != first+uint64(i) {
 			return fmt.Errorf("entries not consecutive: %d after %d", log.Index, first)
 		}
-		records[i] = appendLog(nil, log)
+		from := len(buf)
+		buf = appendLog(buf, log)
+		records[i] = buf[from:len(buf):len(buf)]
 	}
-	if err := l.log.Append(first, records...); err != nil {
+	err := l.log.Append(first, records...)
+	l.mu.Lock()
+	if cap(buf) <= maxLogBuffer {
+		l.buf = buf
+	}
+	l.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	l.remember(logs)
@@ -207,7 +229,7 @@ func appendLog(b []byte, log *raft.Log) []byte {
 }
 
 func parseLog(b []byte, index uint64, out *raft.Log) error {
-	const fixed = 22
+	const fixed = logOverhead
 	if len(b) < fixed || b[0] != raftLogVersion {
 		return fmt.Errorf("raft entry %d: unknown form", index)
 	}

@@ -70,7 +70,8 @@ func (r *Replica) reconcile() error {
 			continue
 		}
 		if string(s.ID) == r.opt.Member {
-			return r.node().LeadershipTransfer().Error() // the next leader removes us
+			r.stepDown() // the next leader removes us
+			return nil
 		}
 		r.log.Info("member leaves", "member", string(s.ID))
 		return r.node().RemoveServer(s.ID, 0, enqueueTimeout).Error()

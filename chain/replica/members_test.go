@@ -14,7 +14,7 @@ import (
 
 // nextConsortium returns the file that follows k with other members, and the
 // transaction that puts it in force.
-func nextConsortium(t *testing.T, k *chain.Consortium, members []chain.Member) (*chain.Consortium, *chain.Tx) {
+func nextConsortium(t testing.TB, k *chain.Consortium, members []chain.Member) (*chain.Consortium, *chain.Tx) {
 	t.Helper()
 	founding, err := k.FoundingHash()
 	if err != nil {

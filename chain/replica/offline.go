@@ -90,7 +90,7 @@ type ImportOptions struct {
 	// Contracts are the rules, by name.
 	Contracts map[string]ledger.Contract
 
-	simulate bool
+	medium medium
 }
 
 // Import makes a replica from an exported chain, executing every transaction
@@ -158,7 +158,7 @@ type importer struct {
 }
 
 func (i *importer) genesis(founding *chain.Consortium, genesis *chain.Header) error {
-	b, err := openBook(i.opt.Dir, founding, bookOptions{small: i.opt.simulate}, slog.New(slog.DiscardHandler))
+	b, err := openBook(i.opt.Dir, founding, bookOptions{medium: i.opt.medium}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (i *importer) finish() (*chain.Header, error) {
 		}
 	}
 	// What this member signed up to here is what it has now.
-	s, _, err := openSignFile(i.opt.Dir, i.opt.simulate)
+	s, _, err := openSignFile(i.opt.Dir, i.opt.medium)
 	if err != nil {
 		return nil, err
 	}

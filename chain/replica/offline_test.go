@@ -106,7 +106,7 @@ func TestExportAndImport(t *testing.T) {
 		}
 		for _, m := range c.consortium.Members {
 			got, err := Import(bytes.NewReader(out.Bytes()), ImportOptions{
-				Dir: filepath.Join(c.dir, m.Name), Member: m.Name, Trusted: c.consortium, Contracts: testContracts(), simulate: true,
+				Dir: filepath.Join(c.dir, m.Name), Member: m.Name, Trusted: c.consortium, Contracts: testContracts(), medium: medium{simulated: true},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -173,7 +173,7 @@ func TestImportRefusesDamagedExport(t *testing.T) {
 func (c *cluster) refuseImport(export []byte) {
 	c.t.Helper()
 	dir := filepath.Join(c.dir, "import")
-	_, err := Import(bytes.NewReader(export), ImportOptions{Dir: dir, Member: "h0", Trusted: c.consortium, Contracts: testContracts(), simulate: true})
+	_, err := Import(bytes.NewReader(export), ImportOptions{Dir: dir, Member: "h0", Trusted: c.consortium, Contracts: testContracts(), medium: medium{simulated: true}})
 	if err == nil {
 		c.t.Fatal("damaged export was imported")
 	}

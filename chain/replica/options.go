@@ -95,7 +95,7 @@ type Options struct {
 	// hash. 0 means every 24 hours; negative turns it off.
 	ScrubEvery time.Duration
 
-	simulate         bool                            // small memory, no flush to disk
+	medium           medium                          // for tests; zero is the disk
 	free             func(dir string) (int64, error) // free bytes; for tests
 	snapshotInterval time.Duration
 	wrapTransport    func(raft.Transport) raft.Transport // for tests; nil leaves it

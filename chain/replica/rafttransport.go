@@ -157,6 +157,11 @@ func (t *raftTransport) vet(from string, rpc raft.RPC) error {
 // dereference, and the error.
 func refuse(rpc raft.RPC, err error) {
 	var resp any
+	var behind *behindError
+	if errors.As(err, &behind) {
+		rpc.Respond(behind.answer, nil)
+		return
+	}
 	switch rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
 		resp = &raft.AppendEntriesResponse{}

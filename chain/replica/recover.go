@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/ward-health/ward/chain"
@@ -39,72 +38,8 @@ func (r *Replica) serveStatus(from string) (*statusAnswer, error) {
 	if cp := r.certs.checkpoint(); cp != nil {
 		a.Certified = cp.Height
 	}
-	r.certs.mu.Lock()
-	a.Signed = r.certs.seen[from]
-	r.certs.mu.Unlock()
+	a.Signed = r.certs.lastOf(from).Height
 	return a, nil
-}
-
-// lost says which of its promises a replica may have forgotten.
-type lost struct {
-	log  bool // entries it acknowledged to a leader
-	vote bool // whom it voted for
-	sign bool // which tree heads it signed
-}
-
-func (l lost) any() bool { return l.log || l.vote || l.sign }
-
-// makeGood asks so many members how far they are that every quorum this replica
-// may have been part of is among them, and gives up what it cannot remember: the
-// vote in the highest term anyone knows, signatures up to the greatest height
-// anyone has one of ours for. If entries were lost, it neither votes nor stands
-// for election until it has all that any of them has applied: what was certified,
-// and so acknowledged to a client, is among that.
-//
-// (A replica that forgets an acknowledged entry and votes can elect a leader
-// without that entry. See Alagappan et al., "Protocol-Aware Recovery for
-// Consensus-Based Storage", FAST 2018.)
-func (r *Replica) makeGood(ctx context.Context, l lost) error {
-	k := r.Consortium()
-	n := len(k.Members)
-	need := n - (n/2 + 1) + 1
-	r.log.Warn("this replica may have forgotten promises; asking the others",
-		"log", l.log, "vote", l.vote, "signatures", l.sign, "answers needed", need)
-	var answers []statusAnswer
-	for {
-		answers = r.askStatus(ctx, k)
-		if len(answers) >= min(need, n-1) {
-			break
-		}
-		if !r.pauseFor(ctx, r.opt.Heartbeat) {
-			return fmt.Errorf("recover: %d of %d members answered: %w", len(answers), need, ctx.Err())
-		}
-	}
-	var term, index, signed uint64
-	for _, a := range answers {
-		term, index, signed = max(term, a.Term), max(index, a.Applied), max(signed, a.Signed, a.Height)
-	}
-	own, err := r.stable.GetUint64([]byte(keyCurrentTerm))
-	if err != nil {
-		return err
-	}
-	if term >= own {
-		if err := r.stable.forfeit(term, "none"); err != nil {
-			return err
-		}
-	}
-	if l.sign && signed > r.signed.last.Height {
-		if err := r.signed.record(signedHead{Height: signed}); err != nil {
-			return err
-		}
-	}
-	if l.log {
-		r.voteAt.Store(index)
-		if err := r.adopt(ctx); err != nil {
-			r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
-		}
-	}
-	return nil
 }
 
 // adopt takes a snapshot at the newest certified block that the others agree on,
@@ -157,41 +92,6 @@ func (r *Replica) adoptFrom(ctx context.Context, member string) error {
 		return err
 	}
 	return r.snaps.put(s, raw)
-}
-
-// askStatus asks every other member once.
-func (r *Replica) askStatus(ctx context.Context, k *chain.Consortium) []statusAnswer {
-	var mu sync.Mutex
-	var answers []statusAnswer
-	var wg sync.WaitGroup
-	ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
-	defer cancel()
-	for _, m := range k.Members {
-		if m.Name == r.opt.Member {
-			continue
-		}
-		wg.Go(func() {
-			var a statusAnswer
-			if err := r.peers.call(ctx, m.Name, rpcStatus, struct{}{}, &a); err != nil {
-				return
-			}
-			mu.Lock()
-			answers = append(answers, a)
-			mu.Unlock()
-		})
-	}
-	wg.Wait()
-	return answers
-}
-
-// mayVote reports whether this replica has again all that it may have forgotten.
-func (r *Replica) mayVote() bool {
-	at := r.voteAt.Load()
-	if at == 0 || r.raftLog.log.Last() >= at {
-		return true
-	}
-	s := r.snaps.newest()
-	return s != nil && s.Anchor.Pos.Index >= at
 }
 
 // isDamage reports whether err says that a file does not hold what was written.
@@ -288,7 +188,7 @@ func (r *Replica) watchBehind() {
 			continue
 		}
 		hits = hit
-		cp := r.certifiedAhead(now)
+		cp := r.certifiedAhead(r.ctx, now)
 		if cp == nil {
 			still = 0
 			continue
@@ -302,8 +202,8 @@ func (r *Replica) watchBehind() {
 
 // certifiedAhead returns a certified checkpoint above height that a member has,
 // or nil.
-func (r *Replica) certifiedAhead(height uint64) *chain.Checkpoint {
-	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+func (r *Replica) certifiedAhead(ctx context.Context, height uint64) *chain.Checkpoint {
+	ctx, cancel := context.WithTimeout(ctx, r.opt.Heartbeat)
 	defer cancel()
 	for _, m := range r.Consortium().Members {
 		if m.Name == r.opt.Member {

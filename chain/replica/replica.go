@@ -66,8 +66,10 @@ type Replica struct {
 	entries   *entryCache
 	certs     *certifier
 	gossip    *gossip
+	notices   *notices
 	outbox    *outbox
 	waiters   *waiters
+	prover    *prover
 	barriers  sharing
 	news      *bell        // rung after every block
 	views     sync.RWMutex // read-locked while a View is in use
@@ -144,6 +146,7 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
+	r.wg.Go(r.watchVote)
 	return r, nil
 }
 
@@ -166,7 +169,7 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	if err := r.openRaftStores(&l); err != nil {
 		return damaged, l, err
 	}
-	signFile, existed, err := openSignFile(opt.Dir, opt.simulate)
+	signFile, existed, err := openSignFile(opt.Dir, opt.medium)
 	if err != nil && !isDamage(err) {
 		return damaged, l, err
 	}
@@ -204,7 +207,7 @@ func isEmpty(dir string) bool {
 
 // openChain opens the book; a damaged one is moved aside and begun anew.
 func (r *Replica) openChain() (damaged bool, err error) {
-	opt := bookOptions{small: r.opt.simulate}
+	opt := bookOptions{medium: r.opt.medium}
 	_, err = os.Lstat(filepath.Join(r.opt.Dir, repairMark))
 	marked := err == nil
 	if !marked {
@@ -233,7 +236,7 @@ func (r *Replica) openChain() (damaged bool, err error) {
 	if err := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n"), 0o600); err != nil {
 		return true, err
 	}
-	if err := quarantine(r.opt.Dir, aside...); err != nil {
+	if err := quarantine(r.opt.medium, r.opt.Dir, aside...); err != nil {
 		return true, err
 	}
 	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
@@ -259,7 +262,7 @@ func (r *Replica) checkState() error {
 
 func (r *Replica) openRaftStores(l *lost) error {
 	opt := r.opt
-	logOpt := seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: opt.simulate}
+	logOpt := opt.medium.logOptions(seglog.Options{ScanAll: true, DropDamaged: true})
 	raftDir := filepath.Join(opt.Dir, "raft")
 	log, err := seglog.Open(raftDir, logOpt)
 	if err != nil {
@@ -276,13 +279,13 @@ func (r *Replica) openRaftStores(l *lost) error {
 		l.log = true
 	}
 	var existed bool
-	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.simulate)
+	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.medium)
 	if err != nil && !isDamage(err) {
 		return err
 	}
 	l.vote = err != nil || !existed && log.Last() > 1
 	var damage error
-	if r.snaps, damage, err = openSnaps(opt.Dir, opt.simulate, r.Consortium); err != nil {
+	if r.snaps, damage, err = openSnaps(opt.Dir, opt.medium, r.Consortium); err != nil {
 		return err
 	}
 	if damage != nil {
@@ -304,6 +307,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 	r.raftLog.cover(snapshot)
 	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
 	r.snaps.onStored = r.raftLog.cover
+	r.snaps.renew = r.attestAnew
 	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)
 	r.raftLog.check = func(logs []*raft.Log) error {
 		if r.readOnly.Load() {
@@ -330,7 +334,9 @@ func (r *Replica) openServices() {
 	if cp != nil {
 		r.savedCert = cp.Height
 	}
+	r.prover = &prover{hashes: r.book}
 	r.gossip = &gossip{r: r, to: map[string]*mailbox{}}
+	r.notices = &notices{r: r, next: map[string]*notice{}}
 	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
 	r.outbox = &outbox{limit: opt.QueueBytes, stop: r.stopped, kick: make(chan struct{}, 1), room: newBell()}
 	r.peers = newPeerNet(opt.Network, r.handle, r.log)
@@ -346,7 +352,7 @@ func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
 		return err
 	}
 	if r.opt.Bootstrap && isBlank(r) {
-		for _, a := range r.askStatus(ctx, r.Consortium()) {
+		for _, a := range r.askClaims(ctx, r.Consortium()).answers {
 			if a.Height > 0 {
 				// The chain exists: this is no founding but an empty disk.
 				l = lost{log: true, vote: true, sign: true}
@@ -582,25 +588,23 @@ func (r *Replica) shutdown() error {
 	return errors.Join(errs...)
 }
 
-// handOver passes leadership on. A transfer can hang in hashicorp/raft (its
-// issue 696), so it is not waited for longer than a while.
+// stepDown asks Raft to pass leadership on. What it answers is not waited for: in
+// hashicorp/raft the answer can stay away for ever (its issue 696), also when Raft
+// shuts down.
+func (r *Replica) stepDown() { r.node().LeadershipTransfer() }
+
+// handOver passes leadership on, if it can be done within a while.
 func (r *Replica) handOver() {
 	if _, self := r.leader(); !self || len(r.Consortium().Members) == 1 {
 		return
 	}
-	future := r.node().LeadershipTransfer()
-	done := make(chan error, 1)
-	r.wg.Go(func() { done <- future.Error() })
-	timer := time.NewTimer(min(closeTimeout, 3*r.opt.Heartbeat))
-	defer timer.Stop()
-	select {
-	case err := <-done:
-		if err != nil {
-			r.log.Info("leadership not handed over", "error", err)
+	r.stepDown()
+	for begin := time.Now(); time.Since(begin) < min(closeTimeout, 3*r.opt.Heartbeat); r.pause(r.opt.Heartbeat / 50) {
+		if name, self := r.leader(); !self && name != "" {
+			return
 		}
-	case <-timer.C:
-		r.log.Info("leadership not handed over in time")
 	}
+	r.log.Info("leadership not handed over in time")
 }
 
 // pause waits for a moment, less if the replica stops.

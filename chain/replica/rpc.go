@@ -27,9 +27,11 @@ const (
 	rpcBarrier                    // linearization point; leader only
 	rpcStatus                     // how far the peer is
 	rpcBlocks                     // fetch blocks
-	rpcState                      // fetch the state at one height
+	_                             // was reserved for states and never served
 	rpcCheckpoint                 // fetch the newest certified checkpoint
 	rpcAttest                     // sign where a block stands in the Raft log
+	rpcSigned                     // show the newest signature of the asking member
+	rpcChanges                    // fetch the changes of the consortium
 )
 
 // Statuses of an answer. Part of the protocol: only add at the end.

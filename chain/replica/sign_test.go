@@ -20,7 +20,7 @@ func head(height uint64, block byte) chain.TreeHead {
 // signer returns what signs tree heads on h0, with its sign file in dir.
 func signer(t *testing.T, dir string, key crypto.Signer) *Replica {
 	t.Helper()
-	f, _, err := openSignFile(dir, true)
+	f, _, err := openSignFile(dir, medium{simulated: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestSignatureIsOnRecordBeforeItIsMade(t *testing.T) {
 	signatures := 0
 	key := watchedKey{testKey("h0"), func() {
 		signatures++
-		f, _, err := openSignFile(dir, true)
+		f, _, err := openSignFile(dir, medium{simulated: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestSignFileHoldsTwoCopies(t *testing.T) {
 		for _, at := range c.at {
 			flipAt(t, filepath.Join(dir, "signed"), at)
 		}
-		f, existed, err := openSignFile(dir, true)
+		f, existed, err := openSignFile(dir, medium{simulated: true})
 		f.Close()
 		if !existed || isDamage(err) != (c.height == 0) || f.last.Height != c.height {
 			t.Errorf("%s: height %d, %v", name, f.last.Height, err)
@@ -155,7 +155,7 @@ func flipAt(t *testing.T, path string, at int64) {
 // Every flipped bit in the small files is found.
 func TestNoFlipInVoteOrSealedBytesIsSilent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "vote")
-	s, _, err := openStable(path, true)
+	s, _, err := openStable(path, medium{simulated: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestNoFlipInVoteOrSealedBytesIsSilent(t *testing.T) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := openStable(path, true); !isDamage(err) {
+		if _, _, err := openStable(path, medium{simulated: true}); !isDamage(err) {
 			t.Fatalf("bit %d: %v", bit, err)
 		}
 	}

@@ -47,13 +47,18 @@ func seeds(t *testing.T) int {
 // and records what its clients saw.
 type simulation struct {
 	*cluster
-	r      *rand.Rand
-	begin  time.Time
-	mu     sync.Mutex
-	ops    []porcupine.Operation
-	acked  map[chain.Hash]uint64 // transaction -> leaf index
-	faults int
-	lost   int // outcomes that stayed unknown
+	r         *rand.Rand
+	begin     time.Time
+	mu        sync.Mutex
+	ops       []porcupine.Operation
+	acked     map[chain.Hash]uint64 // transaction -> leaf index
+	faults    int
+	lost      int                          // outcomes that stayed unknown
+	disks     map[string]*simDisk          // guarded by mu
+	files     []*chain.Consortium          // guarded by mu; consortium files in force, newest last
+	announced []*chain.Consortium          // guarded by mu; those that may be
+	joined    map[string]*chain.Consortium // guarded by mu; members who came later, with the file they know
+	starting  map[string]bool              // guarded by mu; members that are being opened or closed
 }
 
 const (
@@ -122,17 +127,41 @@ func TestSimulatedFaults(t *testing.T) {
 		n, simDuration, time.Since(began).Round(time.Second), ops, faults, lost)
 }
 
+// Seeds that found something: it must not come back.
+//
+//   - 9: a snapshot signed under an earlier consortium could not be installed by
+//     one who joined.
+//   - 38: one that was away did not know the members who signed the snapshot.
+//   - 1590: a member whose log began behind entries that made no block took the
+//     removal of a member for an attack, and stayed behind.
+func TestSimulatedRegressions(t *testing.T) {
+	for _, seed := range []uint64{9, 38, 1590} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+		})
+	}
+}
+
 func simulate(t *testing.T, seed uint64) *simulation {
 	r := rand.New(rand.NewPCG(seed, 0x5eed))
 	n := 3
 	if r.IntN(3) == 0 {
 		n = 5
 	}
-	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}}
+	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}, disks: map[string]*simDisk{}, joined: map[string]*chain.Consortium{}, starting: map[string]bool{}}
 	s.cluster = newCluster(t, n, func(o *Options) {
 		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
 		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
+		o.medium = s.disk(o.Member).medium()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if known := s.joined[o.Member]; known != nil {
+			o.Bootstrap, o.Known = false, known
+		}
 	})
+	s.files = []*chain.Consortium{s.consortium}
+	s.announced = s.files
 	s.startAll()
 	ctx, cancel := context.WithTimeout(context.Background(), simDuration)
 	var wg sync.WaitGroup
@@ -140,13 +169,25 @@ func simulate(t *testing.T, seed uint64) *simulation {
 		rc := rand.New(rand.NewPCG(seed, uint64(c)+1))
 		wg.Go(func() { s.client(ctx, c, rc) })
 	}
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		if r := rand.New(rand.NewPCG(seed, 0xe90c)); r.IntN(2) == 0 {
+			s.changeMembers(r)
+		}
+	}()
 	s.disturb(ctx)
 	cancel()
 	wg.Wait()
 	s.heal()
+	<-changed
+	s.heal()
 	head := s.sameHead()
 	s.check(seed, head)
 	s.stopAll()
+	for _, d := range s.disks {
+		d.close()
+	}
 	os.RemoveAll(s.dir)
 	return s
 }
@@ -230,7 +271,7 @@ func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *r
 	if err != nil {
 		return nil, err
 	}
-	if _, err := rc.Verify(s.consortium); err != nil {
+	if _, err := s.verify(rc); err != nil {
 		s.t.Errorf("receipt: %v", err)
 	}
 	if rc.Result.Code != "" {
@@ -286,8 +327,10 @@ func (s *simulation) disturb(ctx context.Context) {
 }
 
 func (s *simulation) names() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var names []string
-	for _, m := range s.consortium.Members {
+	for _, m := range s.files[len(s.files)-1].Members {
 		names = append(names, m.Name)
 	}
 	return names
@@ -308,23 +351,37 @@ func (s *simulation) crash(name string) {
 		s.heal()
 		return
 	}
-	if s.running() <= len(s.consortium.Members)/2+1 {
+	if s.running() <= len(s.names())/2+1 {
 		return
 	}
 	s.kill(name)
 }
 
-// kill stops a member without a word: no leadership is handed over, and what the
-// committer has not written is not written.
+// kill takes the power of a member away: nobody hears of it any more, and what it
+// has not flushed to its disk may be gone.
 func (s *simulation) kill(name string) {
 	s.mu.Lock()
 	node := s.nodes[name]
-	delete(s.nodes, name)
+	if node != nil {
+		delete(s.nodes, name)
+		s.starting[name] = true // not yet
+	}
 	s.mu.Unlock()
 	if node == nil {
 		return
 	}
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.starting, name)
+	}()
+	s.net.unplug(name)
+	disk := s.disk(name)
+	disk.fail()
 	node.crash()
+	if err := disk.restore(s.r); err != nil {
+		s.t.Errorf("restore the disk of %s: %v", name, err)
+	}
 }
 
 func (s *simulation) restart(name string, healed bool) {
@@ -361,10 +418,16 @@ func (s *simulation) startMissing(healed bool) {
 	defer wg.Wait()
 	for _, name := range s.names() {
 		s.mu.Lock()
-		node := s.nodes[name]
+		start := s.nodes[name] == nil && !s.starting[name]
+		s.starting[name] = s.starting[name] || start
 		s.mu.Unlock()
-		if node == nil {
-			wg.Go(func() { s.restart(name, healed) })
+		if start {
+			wg.Go(func() {
+				s.restart(name, healed)
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				delete(s.starting, name)
+			})
 		}
 	}
 }
@@ -418,7 +481,7 @@ func (s *simulation) check(seed uint64, head chain.Header) {
 			if err != nil {
 				s.t.Fatalf("seed %d: %s lost acknowledged transaction %d: %v", seed, name, index, err)
 			}
-			if tx, err := rc.Verify(s.consortium); err != nil || tx.ID() != id {
+			if tx, err := s.verify(rc); err != nil || tx.ID() != id {
 				s.t.Fatalf("seed %d: %s has another transaction at %d: %v", seed, name, index, err)
 			}
 		}

@@ -162,6 +162,17 @@ func (n *simNode) Close() error {
 	return nil
 }
 
+// unplug ends all connections of a member. It reaches nobody until it opens its
+// network anew.
+func (s *simNet) unplug(name string) {
+	s.mu.Lock()
+	n := s.nodes[name]
+	s.mu.Unlock()
+	if n != nil {
+		n.Close()
+	}
+}
+
 // simConn is one end of a connection: it reads what was sent to it.
 type simConn struct {
 	net      *simNet

@@ -13,7 +13,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/internal/durable"
 )
 
 // snapStore keeps the newest Raft snapshot, an attested anchor, in one file. A
@@ -21,9 +20,10 @@ import (
 // on it.
 type snapStore struct {
 	path       string
-	noSync     bool
+	medium     medium
 	consortium func() *chain.Consortium
 	onStored   func(pos position)
+	renew      func(*attested) (*attested, error) // of one that members in force did not sign; nil refuses it
 
 	mu   sync.Mutex
 	last *storedSnap // guarded by mu
@@ -38,8 +38,8 @@ type storedSnap struct {
 const snapID = "ward"
 
 // openSnaps reads the snapshot in dir. A damaged one is removed and reported.
-func openSnaps(dir string, noSync bool, consortium func() *chain.Consortium) (s *snapStore, damage error, err error) {
-	s = &snapStore{path: filepath.Join(dir, "snapshot"), noSync: noSync, consortium: consortium}
+func openSnaps(dir string, m medium, consortium func() *chain.Consortium) (s *snapStore, damage error, err error) {
+	s = &snapStore{path: filepath.Join(dir, "snapshot"), medium: m, consortium: consortium}
 	b, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil, nil
@@ -56,7 +56,7 @@ func openSnaps(dir string, noSync bool, consortium func() *chain.Consortium) (s 
 		}
 	}
 	damage = &DamageError{Path: s.path, Reason: err.Error()}
-	return s, damage, durable.Remove(s.path)
+	return s, damage, errors.Join(os.Remove(s.path), m.flushDir(dir))
 }
 
 // newest returns the newest snapshot, or nil.
@@ -146,17 +146,23 @@ func (s *snapSink) Close() error {
 		return nil
 	}
 	s.done = true
-	a, err := parseAttested(s.buf.Bytes())
+	raw := bytes.Clone(s.buf.Bytes())
+	a, err := parseAttested(raw)
 	if err != nil {
 		return err
 	}
-	if _, err := a.verify(s.store.consortium()); err != nil {
+	if _, err = a.verify(s.store.consortium()); err != nil && s.store.renew != nil {
+		if a, err = s.store.renew(a); err == nil {
+			raw, err = chain.Marshal(a)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if a.Anchor.Pos != s.pos || a.Anchor.ConfigIndex != s.configIndex || !sameConfig(a.Anchor.Config, s.config) {
 		return errors.New("snapshot is for another place in the log or another configuration than it is sent with")
 	}
-	return s.store.put(a, bytes.Clone(s.buf.Bytes()))
+	return s.store.put(a, raw)
 }
 
 func (s *snapStore) put(a *attested, raw []byte) error {
@@ -165,7 +171,7 @@ func (s *snapStore) put(a *attested, raw []byte) error {
 		s.mu.Unlock()
 		return errors.New("snapshot is older than the one held")
 	}
-	if err := writeFile(s.path, seal(bytes.Clone(raw)), s.noSync); err != nil {
+	if err := s.medium.writeFile(s.path, seal(bytes.Clone(raw))); err != nil {
 		s.mu.Unlock()
 		return fmt.Errorf("store snapshot: %w", err)
 	}

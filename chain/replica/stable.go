@@ -12,8 +12,6 @@ import (
 	"sync"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/replica/seglog"
-	"github.com/ward-health/ward/internal/durable"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -35,18 +33,6 @@ func unseal(b []byte) ([]byte, error) {
 	return b[:n:n], nil
 }
 
-// writeFile replaces a file as a whole. A simulation need not wait for the disk.
-func writeFile(path string, data []byte, noSync bool) error {
-	if !noSync {
-		return durable.WriteFile(path, data, 0o600)
-	}
-	tmp := path + ".sim"
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
-}
-
 // The keys that hashicorp/raft stores.
 const (
 	keyCurrentTerm  = "CurrentTerm"
@@ -65,7 +51,7 @@ type stableWire struct {
 // stableStore keeps Raft's term and vote in one small file, written whole.
 type stableStore struct {
 	path   string
-	noSync bool
+	medium medium
 
 	mu     sync.Mutex
 	values map[string][]byte // guarded by mu
@@ -73,8 +59,8 @@ type stableStore struct {
 
 // openStable reads the file at path. A missing file is an empty store. existed
 // tells the two apart.
-func openStable(path string, noSync bool) (s *stableStore, existed bool, err error) {
-	s = &stableStore{path: path, noSync: noSync, values: map[string][]byte{}}
+func openStable(path string, m medium) (s *stableStore, existed bool, err error) {
+	s = &stableStore{path: path, medium: m, values: map[string][]byte{}}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, false, nil
@@ -113,7 +99,7 @@ func (s *stableStore) update(values map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(s.path, seal(b), s.noSync); err != nil {
+	if err := s.medium.writeFile(s.path, seal(b)); err != nil {
 		return fmt.Errorf("store vote: %w", err)
 	}
 	s.values = next
@@ -169,7 +155,7 @@ type signedHead struct {
 // sector that rots leaves the other.
 type signFile struct {
 	file   *os.File
-	noSync bool
+	medium medium
 	last   signedHead // owned by the signer after open
 }
 
@@ -177,7 +163,7 @@ const signSlot = 4096
 
 // openSignFile opens the file in dir. existed is false if there was none, which
 // for a replica that has blocks means it was removed.
-func openSignFile(dir string, noSync bool) (s *signFile, existed bool, err error) {
+func openSignFile(dir string, m medium) (s *signFile, existed bool, err error) {
 	path := filepath.Join(dir, "signed")
 	_, err = os.Stat(path)
 	existed = err == nil
@@ -185,12 +171,9 @@ func openSignFile(dir string, noSync bool) (s *signFile, existed bool, err error
 	if err != nil {
 		return nil, existed, err
 	}
-	s = &signFile{file: f, noSync: noSync}
+	s = &signFile{file: f, medium: m}
 	if !existed {
-		if !noSync {
-			err = durable.SyncDir(dir)
-		}
-		return s, false, err
+		return s, false, m.flushDir(dir)
 	}
 	buf := make([]byte, 2*signSlot)
 	if n, _ := f.ReadAt(buf, 0); n == 0 {
@@ -246,10 +229,8 @@ func (s *signFile) record(h signedHead) error {
 	if _, err := s.file.WriteAt(buf, 0); err != nil {
 		return fmt.Errorf("record signature: %w", err)
 	}
-	if !s.noSync {
-		if err := seglog.Datasync(s.file); err != nil {
-			return fmt.Errorf("record signature: %w", err)
-		}
+	if err := s.medium.flush(s.file); err != nil {
+		return fmt.Errorf("record signature: %w", err)
 	}
 	s.last = h
 	return nil

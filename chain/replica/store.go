@@ -24,6 +24,7 @@ const (
 	keySidecar = 'd' // leaf -> number of its record in the sidecar log
 	keyPurge   = 'p' // leaf whose sidecar is being erased
 	keyConfig  = 'c' // Raft index -> Raft configuration
+	keyChange  = 'k' // leaf of a change of the consortium -> its arguments
 )
 
 // maxTxnBytes and maxTxnWrites bound one Badger transaction. Badger's own limits,
@@ -52,13 +53,14 @@ func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e
 // a missing key or an empty value without an error. Tables are checked when they
 // are opened, values here, and missing keys by the digest of the whole state.
 type kv struct {
-	dir string
-	db  *badger.DB
+	dir    string
+	db     *badger.DB
+	medium medium
 }
 
-// openKV opens the database in dir. small is for simulations: little memory and
-// no flush to stable storage.
-func openKV(dir string, small bool) (db *kv, err error) {
+// openKV opens the database in dir. On a simulated medium it takes little memory
+// and does not flush to stable storage.
+func openKV(dir string, m medium) (db *kv, err error) {
 	// A damaged table makes Badger panic while it opens.
 	defer func() {
 		if p := recover(); p != nil {
@@ -83,7 +85,7 @@ func openKV(dir string, small bool) (db *kv, err error) {
 		WithIndexCacheSize(32 << 20).
 		WithBlockCacheSize(16 << 20).
 		WithMetricsEnabled(false)
-	if small {
+	if m.simulated {
 		opt = opt.WithSyncWrites(false).
 			WithMemTableSize(8 << 20).
 			WithValueThreshold(512 << 10).
@@ -95,7 +97,7 @@ func openKV(dir string, small bool) (db *kv, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadger, err)
 	}
-	return &kv{dir: dir, db: b}, nil
+	return &kv{dir: dir, db: b, medium: m}, nil
 }
 
 // Close flushes and releases the database.
@@ -222,15 +224,27 @@ func (b *batch) set(key, value []byte) {
 // commit writes the batch in one transaction. When it returns, the batch is on
 // stable storage.
 func (s *kv) commit(b *batch) error {
+	if s.medium.commit != nil {
+		if err := s.medium.commit(); err != nil {
+			return fmt.Errorf("write state: %w", err)
+		}
+	}
 	txn := s.db.NewTransaction(true)
 	defer txn.Discard()
+	size := 0
+	for _, w := range b.writes {
+		size += len(w.Value) + 4
+	}
+	values := make([]byte, 0, size)
 	for _, w := range b.writes {
 		var err error
 		if w.Value == nil {
 			err = txn.Delete(w.Key)
 		} else {
-			v := append(make([]byte, 0, len(w.Value)+4), w.Value...)
-			err = txn.Set(w.Key, binary.BigEndian.AppendUint32(v, checksum(w.Key, w.Value)))
+			from := len(values)
+			values = append(values, w.Value...)
+			values = binary.BigEndian.AppendUint32(values, checksum(w.Key, w.Value))
+			err = txn.Set(w.Key, values[from:len(values):len(values)])
 		}
 		if err != nil {
 			return fmt.Errorf("write state: %w", err)

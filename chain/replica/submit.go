@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,11 +29,8 @@ const (
 // retries through changes of leader until ctx ends. Then the error wraps
 // ErrOverloaded if nothing was sent, and ErrUnknown otherwise.
 func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*chain.Receipt, error) {
-	if !tx.Sidecar.Matches(sidecar) {
-		return nil, fmt.Errorf("submit: sidecar is not the one the transaction commits to: %w", chain.ErrSidecar)
-	}
-	if tx.Chain != r.opt.Consortium.Chain {
-		return nil, fmt.Errorf("submit: %w", chain.ErrChain)
+	if err := r.submittable(tx, sidecar); err != nil {
+		return nil, err
 	}
 	w := r.waiters.add(tx.ID())
 	defer r.waiters.remove(tx.ID(), w)
@@ -42,12 +40,24 @@ func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*ch
 	if tx.NotAfter < r.book.Head().Header.Time {
 		return nil, fmt.Errorf("submit: %w: it expired before it was submitted", ErrUnknown)
 	}
-	return r.submit(ctx, tx, sidecar, w)
+	return r.submit(ctx, tx, sidecar, w, false)
 }
 
-// submit sends tx until it is executed, and waits for its certificate.
-func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *waiter) (*chain.Receipt, error) {
-	sent, begun := false, time.Now()
+// submittable refuses what no member would accept.
+func (r *Replica) submittable(tx *chain.Tx, sidecar []byte) error {
+	if !tx.Sidecar.Matches(sidecar) {
+		return fmt.Errorf("submit: sidecar is not the one the transaction commits to: %w", chain.ErrSidecar)
+	}
+	if tx.Chain != r.opt.Consortium.Chain {
+		return fmt.Errorf("submit: %w", chain.ErrChain)
+	}
+	return nil
+}
+
+// submit sends tx until it is executed, and waits for its certificate. sent says
+// that it was sent before.
+func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *waiter, sent bool) (*chain.Receipt, error) {
+	begun := time.Now()
 	for {
 		own := *tx // verification marks it, and an earlier attempt may be under way
 		it := &item{tx: &own, sidecar: sidecar, done: make(chan error, 1)}
@@ -58,7 +68,7 @@ func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *w
 			return nil, fmt.Errorf("submit: %w", err)
 		}
 		sent = true
-		at, err := r.await(ctx, tx, w, it)
+		at, err := r.await(ctx, tx, w, it, time.Now())
 		switch {
 		case errors.Is(err, errRetry):
 			if errors.Is(err, ErrReadOnly) && time.Since(begun) > 5*r.opt.Heartbeat {
@@ -76,19 +86,30 @@ func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *w
 			}
 			continue
 		}
-		rc, err := r.receipt(ctx, at)
-		if err != nil {
-			return nil, fmt.Errorf("submit: %w: executed but not certified: %w", ErrUnknown, err)
-		}
-		return rc, nil
+		return r.submitted(ctx, at)
 	}
+}
+
+// submitted returns the receipt of a transaction that was executed.
+func (r *Replica) submitted(ctx context.Context, at executed) (*chain.Receipt, error) {
+	rc, err := r.receipt(ctx, at)
+	if err != nil {
+		return nil, fmt.Errorf("submit: %w: executed but not certified: %w", ErrUnknown, err)
+	}
+	return rc, nil
 }
 
 var errRetry = errors.New("send again")
 
-// await waits until tx is executed here, or is to be sent again.
-func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item) (executed, error) {
-	retry := time.NewTimer(2 * r.opt.Heartbeat)
+// await waits until tx, sent at this time, is executed here, or is to be sent
+// again.
+func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, sent time.Time) (executed, error) {
+	select {
+	case at := <-w.ch:
+		return at, nil
+	default:
+	}
+	retry := time.NewTimer(time.Until(sent.Add(2 * r.opt.Heartbeat)))
 	defer retry.Stop()
 	result := it.done
 	if head := r.book.Head(); head.Header.Time > tx.NotAfter {
@@ -164,7 +185,13 @@ func (r *Replica) receipt(ctx context.Context, at executed) (*chain.Receipt, err
 	if err != nil {
 		return nil, err
 	}
-	return chain.NewReceipt(at.raw, at.result, at.index, cp, r.book)
+	// A copy: the bytes are part of those of a whole block, which a receipt that
+	// is kept would keep.
+	proof, err := r.prover.prove(int64(cp.Size), int64(at.index))
+	if err != nil {
+		return nil, err
+	}
+	return &chain.Receipt{Tx: bytes.Clone(at.raw), Result: *at.result, Index: at.index, Proof: proof, Checkpoint: cp}, nil
 }
 
 // waiters tells those who submitted a transaction when it is executed.
@@ -354,10 +381,11 @@ func (r *Replica) dispatch() {
 		if led && inFlight == 0 && r.outbox.empty() {
 			// Followers learn with the next entry that the last block is
 			// committed. There is none yet: they would wait for a heartbeat,
-			// and the block for their signatures. This may fail; then the
-			// heartbeat comes.
+			// and the block for their signatures.
 			led = false
-			r.wg.Go(func() { _ = r.node().Barrier(r.opt.Heartbeat).Error() })
+			if _, self := r.leader(); self && r.node().CurrentTerm() == r.ledTerm {
+				r.notices.send(r.ledTerm)
+			}
 		}
 		for !r.outbox.empty() && r.haltErr() == nil {
 			leader, self := r.leader()

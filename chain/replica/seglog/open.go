@@ -355,14 +355,20 @@ func (s *segment) loadFooter(size int64) bool {
 }
 
 func (l *Log) sync(f *os.File) error {
-	if l.opt.InsecureNoSync {
+	switch {
+	case l.opt.InsecureSync != nil:
+		return l.opt.InsecureSync(f)
+	case l.opt.InsecureNoSync:
 		return nil
 	}
 	return Datasync(f)
 }
 
 func (l *Log) syncDir() error {
-	if l.opt.InsecureNoSync {
+	switch {
+	case l.opt.InsecureSyncDir != nil:
+		return l.opt.InsecureSyncDir(l.dir)
+	case l.opt.InsecureNoSync:
 		return nil
 	}
 	d, err := os.Open(l.dir)

@@ -35,6 +35,7 @@ const (
 	MaxRecord = 64 << 20
 
 	defaultSegmentBytes = 16 << 20
+	maxBuffer           = 8 << 20 // memory kept between two calls of Append
 )
 
 var (
@@ -76,6 +77,10 @@ type Options struct {
 	ReadOnly bool
 	// InsecureNoSync leaves out every flush to stable storage. For simulations.
 	InsecureNoSync bool
+	// InsecureSync and InsecureSyncDir take the place of flushing a file and a
+	// directory; nil leaves it. For simulations of a disk that forgets.
+	InsecureSync    func(*os.File) error
+	InsecureSyncDir func(dir string) error
 }
 
 // Log is an append-only log. Its methods may be called concurrently.
@@ -88,6 +93,7 @@ type Log struct {
 	damaged *CorruptError
 	failed  error
 	closed  bool
+	buf     []byte // guarded by mu; room for what is written next
 }
 
 // segment is one file. Its fields are guarded by Log.mu.
@@ -225,7 +231,7 @@ func (l *Log) tail(index uint64) (*segment, error) {
 
 // appendTo writes as many records as belong into seg and flushes them.
 func (l *Log) appendTo(seg *segment, first uint64, records [][]byte) (int, error) {
-	var buf []byte
+	buf := l.buf[:0]
 	var offsets []uint32
 	end := seg.end
 	n := 0
@@ -240,6 +246,9 @@ func (l *Log) appendTo(seg *segment, first uint64, records [][]byte) (int, error
 		buf = appendRecord(buf, first+uint64(n), 0, p)
 		end += int64(recordHeader + len(p))
 		n++
+	}
+	if l.buf = buf; cap(buf) > maxBuffer {
+		l.buf = nil
 	}
 	if err := l.write(seg, buf, seg.end); err != nil {
 		return 0, err

@@ -402,3 +402,29 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// A bit that flips after the log was opened is found when the record is read.
+func TestReadChecksThePayload(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Append(1, []byte("payload")); err != nil {
+		t.Fatal(err)
+	}
+	path := l.path(1)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var corrupt *CorruptError
+	if got, err := l.Read(1); !errors.As(err, &corrupt) {
+		t.Errorf("read %q, %v", got, err)
+	}
+}

@@ -1,0 +1,102 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+// A change is a transaction that put a consortium file in force.
+type change struct {
+	index uint64 // of its leaf
+	args  []byte // as Consortium.Next takes them
+}
+
+// changesOf returns the changes of the consortium in a block.
+func changesOf(o *ledger.Outcome, first uint64, txs []*chain.Tx) []change {
+	var out []change
+	for i, tx := range txs {
+		if tx != nil && tx.Contract == chain.SystemContract && tx.Method == chain.ConsortiumMethod && o.Block.Results[i].Code == "" {
+			out = append(out, change{first + uint64(i), tx.Args})
+		}
+	}
+	return out
+}
+
+const maxChanges = 64 // in one answer
+
+type changesRequest struct {
+	_     struct{} `cbor:",toarray"`
+	Epoch uint64
+}
+
+// serveChanges answers with the changes that lead on from a consortium file of an
+// epoch, oldest first.
+func (r *Replica) serveChanges(req changesRequest) ([][]byte, error) {
+	txn := r.book.reader()
+	defer txn.Discard()
+	k := r.opt.Consortium
+	out := [][]byte{}
+	err := txn.scan([]byte{keyChange}, nil, func(_, args []byte) (bool, error) {
+		next, err := k.Next(args)
+		if err != nil {
+			return false, err
+		}
+		if k.Epoch >= req.Epoch {
+			out = append(out, args)
+		}
+		k = next
+		return len(out) < maxChanges, nil
+	})
+	return out, err
+}
+
+// follow looks for the consortium file under which a snapshot is good. This
+// replica may have been away while the consortium changed, and cannot execute the
+// blocks that say so before it trusts the snapshot. Each file must be endorsed by
+// t_c members of the one before, the first of them by members this replica goes
+// by, and t_c members of the last must have signed the snapshot and a checkpoint:
+// an endorsed file that never came into force leads nowhere.
+func (r *Replica) follow(ctx context.Context, a *attested) (*chain.Consortium, error) {
+	begin := r.Consortium()
+	found := make(chan *chain.Consortium, len(begin.Members))
+	var wg sync.WaitGroup
+	for _, m := range begin.Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		wg.Go(func() {
+			var changes [][]byte
+			if err := r.peers.call(ctx, m.Name, rpcChanges, changesRequest{Epoch: begin.Epoch}, &changes); err != nil {
+				return
+			}
+			if k := a.leadingTo(begin, changes); k != nil {
+				found <- k
+			}
+		})
+	}
+	r.wg.Go(func() { wg.Wait(); close(found) })
+	if k := <-found; k != nil { // one is enough: who does not answer is not waited for
+		return k, nil
+	}
+	return nil, errors.New("no consortium file under which the snapshot is good")
+}
+
+// leadingTo returns the consortium file under which the snapshot is good, if these
+// changes lead there, or nil.
+func (s *attested) leadingTo(k *chain.Consortium, changes [][]byte) *chain.Consortium {
+	for _, args := range changes[:min(len(changes), maxChanges)] {
+		next, err := k.Next(args)
+		if err != nil {
+			return nil
+		}
+		k = next
+		if _, err := s.verify(k); err == nil {
+			return k
+		}
+	}
+	return nil
+}

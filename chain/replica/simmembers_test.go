@@ -1,0 +1,131 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// simPatience is how long something may take that must happen in the end.
+const simPatience = 5 * time.Minute
+
+func (s *simulation) disk(name string) *simDisk {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.disks[name] == nil {
+		s.disks[name] = newSimDisk()
+	}
+	return s.disks[name]
+}
+
+// verify checks a receipt under one of the consortium files there were.
+func (s *simulation) verify(rc *chain.Receipt) (*chain.Tx, error) {
+	s.mu.Lock()
+	files := slices.Clone(s.announced)
+	s.mu.Unlock()
+	var errs []error
+	for _, k := range files {
+		tx, err := rc.Verify(k)
+		if err == nil {
+			return tx, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// changeMembers lets a member join and another leave, while everything else goes
+// wrong. It returns when both are done: after the schedule at the latest.
+func (s *simulation) changeMembers(r *rand.Rand) {
+	time.Sleep(time.Duration(1+r.IntN(6000)) * time.Millisecond)
+	s.mu.Lock()
+	first := s.files[0]
+	s.mu.Unlock()
+	name := memberName(len(first.Members))
+	next := s.change(r, first, append(slices.Clone(first.Members), testMember(name)))
+	s.mu.Lock()
+	s.joined[name] = next
+	s.files = append(s.files, next)
+	s.mu.Unlock()
+	s.startMissing(true)
+	for begin := time.Now(); !s.votes(name); time.Sleep(200 * time.Millisecond) {
+		// An operator goes on when the one who joined is there: its file does
+		// not tell it who certifies after the next change.
+		if time.Since(begin) > simPatience {
+			s.t.Errorf("%s does not get a vote", name)
+			s.describe()
+			return
+		}
+	}
+	time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
+	leaves := r.IntN(len(next.Members))
+	last := s.change(r, next, slices.Delete(slices.Clone(next.Members), leaves, leaves+1))
+	s.mu.Lock()
+	s.files = append(s.files, last)
+	s.mu.Unlock()
+	time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
+	s.mu.Lock()
+	gone := s.nodes[next.Members[leaves].Name]
+	delete(s.nodes, next.Members[leaves].Name)
+	s.mu.Unlock()
+	if gone != nil {
+		gone.Close() // it may have halted
+	}
+}
+
+// votes reports whether a member has a vote in Raft, as some other sees it.
+func (s *simulation) votes(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, node := range s.nodes {
+		if node.opt.Member != name && slices.Contains(voters(node), name) {
+			return true
+		}
+	}
+	return false
+}
+
+// describe logs where every member stands.
+func (s *simulation) describe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, r := range s.nodes {
+		leader, _ := r.leader()
+		s.t.Logf("%s: height %d of epoch %d, raft %v %d/%d leader %q, voters %v, may vote %v, stopped by %v", name, r.book.Head().Header.Height, r.Consortium().Epoch,
+			r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, voters(r), r.mayVote(), r.Err())
+	}
+}
+
+// change puts a consortium file in force.
+func (s *simulation) change(r *rand.Rand, before *chain.Consortium, members []chain.Member) *chain.Consortium {
+	next, tx := nextConsortium(s.t, before, members)
+	s.mu.Lock()
+	s.announced = append(s.announced, next)
+	s.mu.Unlock()
+	for begin := time.Now(); ; {
+		if time.Since(begin) > simPatience {
+			s.t.Errorf("the consortium does not change to epoch %d", next.Epoch)
+			s.describe()
+			return next
+		}
+		node := s.member(r)
+		if node == nil {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+		rc, err := node.Submit(ctx, tx, nil)
+		cancel()
+		if err == nil {
+			if rc.Result.Code != "" {
+				s.t.Errorf("change of the consortium: %q", rc.Result.Code)
+			}
+			return next
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
