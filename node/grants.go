@@ -204,8 +204,10 @@ func over(grant *consent.Grant, now int64) bool {
 	switch grant.Status(now) {
 	case consent.StatusRevoked, consent.StatusExpired:
 		return true
+	case consent.StatusUsedUp: // its last use is answered for a while
+		return now-grant.Used > consent.AnswerWindow.Milliseconds()
 	}
-	return grant.Ended != 0
+	return false
 }
 
 // open takes the share out of the sidecar into the vault. It returns false if

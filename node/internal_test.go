@@ -48,3 +48,28 @@ func TestGrantNamesAreRead(t *testing.T) {
 		t.Errorf("%q %d, %v", got, generation, err)
 	}
 }
+
+// TestSharesOfGrantsThatAreOverAreErased: a share that nobody will be answered
+// with is only something to steal.
+func TestSharesOfGrantsThatAreOverAreErased(t *testing.T) {
+	const now = 1_000_000_000
+	hour := consent.AnswerWindow.Milliseconds()
+	for what, c := range map[string]struct {
+		grant consent.Grant
+		over  bool
+	}{
+		"active":                   {consent.Grant{}, false},
+		"pending":                  {consent.Grant{Needed: 3}, false},
+		"early":                    {consent.Grant{Conditions: consent.Conditions{NotBefore: now + 1}}, false},
+		"ended":                    {consent.Grant{Ended: now}, true},
+		"in its last moment":       {consent.Grant{Conditions: consent.Conditions{NotAfter: now}}, false},
+		"expired":                  {consent.Grant{Conditions: consent.Conditions{NotAfter: now - 1}}, true},
+		"used":                     {consent.Grant{Conditions: consent.Conditions{MaxUses: 2}, Uses: 1, Used: 1}, false},
+		"used up, and still asked": {consent.Grant{Conditions: consent.Conditions{MaxUses: 1}, Uses: 1, Used: now - hour}, false},
+		"used up":                  {consent.Grant{Conditions: consent.Conditions{MaxUses: 1}, Uses: 1, Used: now - hour - 1}, true},
+	} {
+		if got := over(&c.grant, now); got != c.over {
+			t.Errorf("%s: over is %v", what, got)
+		}
+	}
+}
