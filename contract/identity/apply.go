@@ -77,7 +77,7 @@ func run[A any, P arguments[A]](call *ledger.Call, method string, args []byte, f
 }
 
 func register(call *ledger.Call, by Caller, a *RegisterArgs) (*Identity, error) {
-	if by.org() != a.Name.Org() || by.Member == nil && len(registrar(a.Attributes)) > 0 {
+	if by.org() != a.Name.Org() || by.Member == nil && len(reserved(a.Attributes)) > 0 {
 		return nil, ErrDenied
 	}
 	switch _, err := Lookup(call.State, a.Name); {
@@ -101,7 +101,7 @@ func attest(call *ledger.Call, by Caller, a *AttestArgs) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if by.Member == nil && !slices.Equal(registrar(a.Attributes), registrar(id.Attributes)) {
+	if by.Member == nil && !slices.Equal(reserved(a.Attributes), reserved(id.Attributes)) {
 		return nil, ErrDenied
 	}
 	id.Attributes = a.Attributes
@@ -190,9 +190,13 @@ func (c Caller) org() string {
 	return c.Identity.Name.Org()
 }
 
-// registrar returns the entries of the attribute.
-func registrar(attributes []Attribute) []Attribute {
-	return slices.DeleteFunc(slices.Clone(attributes), func(a Attribute) bool { return a.Name != Registrar })
+// reserved returns the entries that only the member itself makes and changes:
+// those with which one sees or opens what no owner granted. A registrar's wallet
+// is on somebody's desk.
+func reserved(attributes []Attribute) []Attribute {
+	return slices.DeleteFunc(slices.Clone(attributes), func(a Attribute) bool {
+		return a.Name != Registrar && a.Name != Emergency && a.Name != Reviewer && a.Name != Auditor
+	})
 }
 
 func (a *RegisterArgs) check() error {

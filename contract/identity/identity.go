@@ -22,10 +22,11 @@ const Contract = "identity"
 type Name string
 
 // Attributes that the contracts themselves look at. An organisation may attest
-// any others about its own.
+// any others about its own. All but Author are reserved: only the member itself
+// gives and takes them, none of its registrars.
 const (
 	Author    = "author"    // may write records for others
-	Registrar = "registrar" // may register and attest identities of its organisation
+	Registrar = "registrar" // may register and attest identities of its organisation, without what is reserved
 	Emergency = "emergency" // may break the glass
 	Reviewer  = "reviewer"  // may close the review of an emergency access
 	Auditor   = "auditor"   // may see who accessed what

@@ -100,8 +100,26 @@ func TestRegistrarChangesNoRegistrar(t *testing.T) {
 	w.register("friend@north", "author", "registrar")
 	w.refuse(identity.ErrDenied, string(desk), "attest", identity.AttestArgs{Name: desk, Attributes: attribute("registrar")})
 	w.refuse(identity.ErrDenied, string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("author")})
-	w.must(string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("emergency", "registrar")})
+	w.must(string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("icu", "registrar")})
 	w.must("north", "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("author")})
+}
+
+// TestStolenRegistrarNamesNobodyWhoSeesMore: neither emergency clinicians, who
+// break the glass two at a time, nor auditors nor reviewers.
+func TestStolenRegistrarNamesNobodyWhoSeesMore(t *testing.T) {
+	w := newWorld(t)
+	w.register(desk, "registrar")
+	w.register("friend@north", "author")
+	for _, a := range []string{"auditor", "emergency", "registrar", "reviewer"} {
+		w.refuse(identity.ErrDenied, string(desk), "register", registration("puppet@north", a))
+		both := []string{a, "author"}
+		slices.Sort(both)
+		w.refuse(identity.ErrDenied, string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute(both...)})
+	}
+	w.must("north", "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("author", "emergency")})
+	later := []identity.Attribute{{Name: "author"}, {Name: "emergency", Until: w.Now.Add(time.Hour).UnixMilli()}}
+	w.refuse(identity.ErrDenied, string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: later})
+	w.must(string(desk), "attest", identity.AttestArgs{Name: "friend@north", Attributes: attribute("emergency", "icu")})
 }
 
 func TestNamesAreTakenOnce(t *testing.T) {

@@ -49,13 +49,13 @@ var rules = []Rule{
 	{"consent", "revoke", ByAnyone, "is the owner in the grant"},
 
 	{Contract, MethodApprove, ByMember, ""},
-	{Contract, MethodAttest, ByRegistrar, "is of the organisation of the name; only the member changes who is a registrar"},
+	{Contract, MethodAttest, ByRegistrar, "is of the organisation of the name; only the member changes reserved attributes"},
 	{Contract, MethodCustody, ByAnyone, "for itself; holds its own key"},
 	{Contract, MethodEpoch, ByAnyone, "for itself"},
 	{Contract, MethodFinish, ByMember, ""},
 	{Contract, MethodHandOver, ByAnyone, "for itself; its organisation holds its key"},
 	{Contract, MethodRecover, ByMember, ""},
-	{Contract, MethodRegister, ByRegistrar, "is of the organisation of the name; only the member makes a registrar"},
+	{Contract, MethodRegister, ByRegistrar, "is of the organisation of the name; only the member gives reserved attributes"},
 	{Contract, MethodRotate, ByAnyone, "for itself"},
 	{Contract, MethodVeto, ByAnyone, "for itself"},
 
