@@ -127,7 +127,7 @@ func TestNoByteOfAKeyFileCanChange(t *testing.T) {
 	}
 	passed := 0
 	for i := 0; i < len(b); i++ {
-		if i > 2+list && i%step != 0 {
+		if (i > 2+list || testing.Short()) && i%step != 0 {
 			continue
 		}
 		c := bytes.Clone(b)
