@@ -247,25 +247,17 @@ func (c *Client) checkAccessed(d *Draft, out *outcome, sealed []Sealed, want [32
 		return nil, fmt.Errorf("%w: %d records of %d", ErrIntegrity, len(sealed), len(d.Records))
 	}
 	records := make([]*record.Record, len(sealed))
-	headers, envelopes := make([]pre.Header, len(sealed)), make([]*pre.Envelope, len(sealed))
 	for i := range sealed {
 		records[i] = &sealed[i].Record
 	}
 	if got, err := consent.RecordsHash(records); err != nil || got != want {
 		return nil, fmt.Errorf("%w: records are not those of the access", ErrIntegrity)
 	}
-	for i, r := range records {
+	for _, r := range records {
 		r.Replaced = "" // the hash does not cover it
-		var err error
-		if headers[i], err = r.Header(c.wallet.Chain()); err != nil {
-			return nil, fmt.Errorf("%w: record %s: %w", ErrIntegrity, r.ID, err)
-		}
-		if envelopes[i], err = pre.ParseEnvelope(r.Envelope); err != nil {
-			return nil, fmt.Errorf("%w: record %s: %w", ErrIntegrity, r.ID, err)
-		}
 	}
-	verified, errs := pre.VerifyBatch(out.id[:], envelopes, headers)
-	if err := errors.Join(errs...); err != nil {
+	verified, err := record.VerifyAll(c.wallet.Chain(), out.id[:], records)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrIntegrity, err)
 	}
 	return &pre.Access{ID: out.id, Requester: d.transport.Public(), Records: verified}, nil

@@ -46,6 +46,7 @@ type core struct {
 	ceremony *ceremonies
 	blobs    *blobs
 	approved *approvals
+	verified verified
 }
 
 func openCore(ctx context.Context, n *Node, passphrase []byte) (_ *core, err error) {

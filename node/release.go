@@ -138,10 +138,11 @@ func accessed(v *replica.View, a *consent.Access) ([]*record.Record, error) {
 // answer computes this member's answer to an access that a certified state
 // allows.
 func (c *core) answer(t ticket, a *consent.Access, grant *consent.Grant, records []*record.Record) (ward.Part, error) {
-	asked, err := preAccess(c.cfg.Founding.Chain, a, records)
+	checked, err := c.verified.records(c.cfg.Founding.Chain, a.ID, records)
 	if err != nil {
 		return ward.Part{}, err
 	}
+	asked := &pre.Access{ID: a.ID, Requester: a.Transport, Records: checked}
 	var share *pre.Share
 	if grant != nil {
 		share, err = c.share(vault.Grant, grantName(grant.ID, t.sharing.Generation()), t.sharing)
@@ -177,27 +178,6 @@ func (c *core) answer(t ticket, a *consent.Access, grant *consent.Grant, records
 
 // noShare hides from the asker why a share is not there or not good.
 func noShare(err error) error { return fmt.Errorf("%w: %w", ward.ErrShares, err) }
-
-// preAccess returns an access as package pre needs it. The records' proofs were
-// checked when they were put; they are checked again, since nothing is
-// multiplied by a share on the word of a file.
-func preAccess(chainID string, a *consent.Access, records []*record.Record) (*pre.Access, error) {
-	envelopes, headers := make([]*pre.Envelope, len(records)), make([]pre.Header, len(records))
-	for i, r := range records {
-		var err error
-		if envelopes[i], err = pre.ParseEnvelope(r.Envelope); err != nil {
-			return nil, err
-		}
-		if headers[i], err = r.Header(chainID); err != nil {
-			return nil, err
-		}
-	}
-	verified, errs := pre.VerifyBatch(a.ID[:], envelopes, headers)
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return &pre.Access{ID: a.ID, Requester: a.Transport, Records: verified}, nil
-}
 
 // part signs what this member gives.
 func (c *core) part(t ticket, sealed []byte) (ward.Part, error) {

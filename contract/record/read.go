@@ -131,20 +131,6 @@ func (r *Record) Header(chainID string) (pre.Header, error) {
 	}, nil
 }
 
-// Verified returns the record's envelope, checked against its header. To check
-// many, give their headers and envelopes to pre.VerifyBatch.
-func (r *Record) Verified(chainID string) (*pre.Record, error) {
-	header, err := r.Header(chainID)
-	if err != nil {
-		return nil, err
-	}
-	envelope, err := pre.ParseEnvelope(r.Envelope)
-	if err != nil {
-		return nil, err
-	}
-	return envelope.Verify(header)
-}
-
 // What the keys of the contract's namespace begin with. Part of the format.
 const (
 	prefixRecord  = "r/" // id: Record
