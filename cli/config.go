@@ -19,9 +19,6 @@ import (
 type setting struct {
 	name string
 	path bool // a relative one counts from the file's own directory
-	// Of the settings of a group, one counts: the one that is nearest to the
-	// command line.
-	group string
 }
 
 // settings are what may stand in the configuration file. A flag that is not
@@ -39,8 +36,8 @@ var settings = []setting{
 	{name: "log-level"},
 	{name: "metrics-from"},
 	{name: "node"},
-	{name: "passphrase-command", group: "passphrase"},
-	{name: "passphrase-file", path: true, group: "passphrase"},
+	{name: "passphrase-command"},
+	{name: "passphrase-file", path: true},
 	{name: "quiet"},
 	{name: "store"},
 	{name: "verbose"},
@@ -293,19 +290,11 @@ func (l *commandLine) configuration(err error) (*configuration, error) {
 // fill adds to a command line what neither it nor a variable says and the
 // configuration file does.
 func (l *commandLine) fill(c *configuration) error {
-	nearer := map[string]bool{} // groups of which one is said
-	for level := range l.flags {
-		for _, f := range l.flagsAt(level) {
-			if s := settingNamed(f.Names()[0]); s != nil && s.group != "" && l.said(level, f) {
-				nearer[s.group] = true
-			}
-		}
-	}
 	for level := range l.flags {
 		for _, f := range l.flagsAt(level) {
 			name := f.Names()[0]
 			values, _, ok := c.get(name)
-			if !ok || l.said(level, f) || nearer[settingNamed(name).group] {
+			if !ok || l.said(level, f) {
 				continue
 			}
 			for _, v := range values {
@@ -321,12 +310,7 @@ func (l *commandLine) fill(c *configuration) error {
 
 // said reports whether the command line or a variable gives a flag.
 func (l *commandLine) said(level int, f urfave.Flag) bool {
-	return l.typed(level, f) || variable(f) != ""
-}
-
-// typed reports whether the command line gives a flag.
-func (l *commandLine) typed(level int, f urfave.Flag) bool {
-	return slices.ContainsFunc(l.flags[level], func(g given) bool { return g.name == f.Names()[0] })
+	return variable(f) != "" || slices.ContainsFunc(l.flags[level], func(g given) bool { return g.name == f.Names()[0] })
 }
 
 // variable returns the value of a flag's variable.
