@@ -14,7 +14,7 @@ import (
 // said which their newest certified checkpoint is, and it has reached the newest
 // of them. Two sets of t_c members share f+1: besides this one, which may be the
 // one that forgot, f, of whom fewer may lie. And every answer is read from a
-// state that a quorum confirmed to be current: see release.go.
+// state as new as the leader's, which a quorum follows: see release.go.
 
 // becomeFresh opens the gate when the node has caught up.
 func (c *core) becomeFresh(ctx context.Context) {

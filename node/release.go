@@ -25,7 +25,9 @@ import (
 //     certified is no reason to answer.
 //  3. The state that the answer rests on is certified too, and includes every
 //     transaction whose receipt anyone held when this node was asked: after a
-//     revocation has returned, on whatever member, nobody answers any more.
+//     revocation has returned, on whatever member, nobody answers any more. How
+//     far the log is the leader says; what a dishonest one can do is in
+//     SECURITY.md.
 //  4. In that state the request is still good: see consent.Serveable.
 //  5. The share is the one of the generation in force, and fits its sharing.
 //
