@@ -15,7 +15,9 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node/protocol"
+	"github.com/ward-health/ward/pre"
 )
 
 // access says who may take a route.
@@ -53,6 +55,10 @@ type call struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	ctx context.Context // ends with the request, or when it took too long
+
+	// What grants the caller has, by owner, while a stream of events goes on;
+	// nil for other requests, which look once.
+	granted map[identity.Name][]pre.Type
 }
 
 type callKey struct{}

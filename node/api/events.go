@@ -14,6 +14,7 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node/protocol"
+	"github.com/ward-health/ward/pre"
 )
 
 const (
@@ -22,6 +23,9 @@ const (
 	// atOnce is how many transactions a stream that is behind goes through
 	// before it lets others do something.
 	atOnce = 256
+	// lookUps is of how many owners a stream looks up the grants before it lets
+	// others do something: each is a read that the members agree on.
+	lookUps = 10
 	// kept is how many transactions' events are kept for all streams.
 	kept = 4096
 )
@@ -129,7 +133,8 @@ type stream struct {
 
 // advance writes the events of some of the transactions that the tree has.
 func (st *stream) advance(size uint64) error {
-	for end := min(size, st.next+atOnce); st.next < end; st.next++ {
+	st.granted = make(map[identity.Name][]pre.Type) // as of now
+	for end := min(size, st.next+atOnce); st.next < end && len(st.granted) < lookUps; st.next++ {
 		l, err := st.s.feed.leaf(st.ctx, st.next)
 		if err != nil {
 			return err

@@ -168,6 +168,9 @@ func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]p
 	if c.who.Identity == nil {
 		return nil, nil
 	}
+	if types, ok := c.granted[owner]; ok {
+		return types, nil
+	}
 	var types []pre.Type
 	for after := uint64(0); ; {
 		question, err := query.Encode(query.Grants{Owner: owner, After: after, Limit: grantsAtOnce})
@@ -190,6 +193,9 @@ func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]p
 			after = g.Grant.Index
 		}
 		if len(list) < grantsAtOnce {
+			if c.granted != nil {
+				c.granted[owner] = types
+			}
 			return types, nil
 		}
 	}

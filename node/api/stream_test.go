@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/node/api"
 	"github.com/ward-health/ward/node/api/apitest"
 )
@@ -68,6 +70,42 @@ func TestEventsAreForThoseWhoMaySeeThem(t *testing.T) {
 		if got := follow(t, h, who, -1, len(want)); !slices.Equal(got, want) {
 			t.Errorf("%s sees %d, want %d", who, got, want)
 		}
+	}
+}
+
+// attesting counts how often a node is asked for its word.
+type attesting struct {
+	*apitest.Node
+	asked atomic.Int64
+}
+
+func (n *attesting) Attest(ctx context.Context, question []byte) ([]byte, chain.Code, query.Attestation, error) {
+	n.asked.Add(1)
+	return n.Node.Attest(ctx, question)
+}
+
+// TestAStrangersStreamCostsLittle: who may see none of a thousand records does
+// not make the members agree a thousand times on that.
+func TestAStrangersStreamCostsLittle(t *testing.T) {
+	h := open(t, api.Options{})
+	n := &attesting{Node: h.Node}
+	h.url, h.stop = apitest.Serve(t, n, api.Options{})
+	world(h)
+	for i := range 400 {
+		put := apitest.Emit(t, record.EventPut, &record.Record{ID: "r-x", Owner: []identity.Name{owner, other}[i%2], Author: author})
+		if _, err := h.Submit(t.Context(), h.Tx(author, record.Contract, record.MethodPut, put, nil), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, err := h.Submit(t.Context(), h.Tx(stranger, identity.Contract, identity.MethodRotate, apitest.Emit(t, identity.EventChanged, &identity.Identity{Name: stranger}), nil), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := follow(t, h, stranger, -1, 1); !slices.Equal(got, []uint64{last.Index}) {
+		t.Errorf("sees %d, want %d", got, last.Index)
+	}
+	if asked := n.asked.Load(); asked > 20 {
+		t.Errorf("%d questions for 400 records of two owners", asked)
 	}
 }
 
