@@ -224,7 +224,9 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 // number sets a variable to the number of the last access in a list of them:
 // number NUMBER data.entries.
 func number(ts *testscript.TestScript, neg bool, args []string) {
-	var e struct{ Data struct{ Entries []accessData } }
+	var e struct {
+		Data struct{ Entries []accessData }
+	}
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: number VARIABLE")
 	}

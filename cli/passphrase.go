@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"reflect"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -168,7 +170,6 @@ func (s *session) askSecret(ctx context.Context, question string) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprint(s.stderr, s.tr(question))
 	type answer struct {
 		text []byte
 		err  error
@@ -178,6 +179,9 @@ func (s *session) askSecret(ctx context.Context, question string) ([]byte, error
 		b, err := term.ReadPassword(fd)
 		done <- answer{b, err}
 	}()
+	// What is typed must not show from the moment that a person is asked.
+	hidden(fd, before)
+	fmt.Fprint(s.stderr, s.tr(question))
 	defer fmt.Fprintln(s.stderr)
 	select {
 	case a := <-done:
@@ -189,6 +193,18 @@ func (s *session) askSecret(ctx context.Context, question string) ([]byte, error
 		// The read cannot be ended; the process is about to. The terminal must
 		// show again what is typed.
 		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
+	}
+}
+
+// hidden waits until a terminal is no longer in a state, or a moment if it stays.
+func hidden(fd int, before *term.State) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range 500 {
+		if now, err := term.GetState(fd); err != nil || !reflect.DeepEqual(now, before) {
+			return
+		}
+		<-tick.C
 	}
 }
 

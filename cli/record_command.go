@@ -3,9 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
-	"os"
+	"iter"
 	"path/filepath"
 	"time"
 
@@ -247,7 +247,7 @@ func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 	if titles && q.Owner != u.Name() {
 		return nil, usagef("only your own titles can be opened in a list").withHint("`ward record get` opens another's record, and logs it")
 	}
-	for e, err := range u.Find(ctx, q) {
+	for e, err := range find(ctx, u, q) {
 		if err != nil {
 			return l.end(err, "")
 		}
@@ -270,6 +270,53 @@ func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 		l.add(recordOf(e, opened), string(e.ID), e.Dated.UTC().Format(time.DateOnly), string(e.Type), string(e.Author), title)
 	}
 	return l.end(nil, s.tr("no records"))
+}
+
+// find yields an owner's records as the user may see them: all, or those of the
+// types that live grants to the user cover.
+func find(ctx context.Context, u *user, q ward.Query) iter.Seq2[*ward.Entry, error] {
+	return func(yield func(*ward.Entry, error) bool) {
+		for e, err := range u.Find(ctx, q) {
+			if errors.Is(err, record.ErrDenied) && q.Owner != u.Name() {
+				findGranted(ctx, u, q, err, yield)
+				return
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// findGranted is find under grants; denied is the error without one.
+func findGranted(ctx context.Context, u *user, q ward.Query, denied error, yield func(*ward.Entry, error) bool) {
+	var types []pre.Type
+	for g, err := range u.Grants(ctx, "", u.Name()) {
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if g.Grant.Owner == q.Owner && !ended(g) && (q.Type == "" || q.Type.Covers(g.Grant.Type)) {
+			types = append(types, g.Grant.Type)
+		}
+	}
+	if len(types) == 0 {
+		yield(nil, denied)
+		return
+	}
+	seen := map[record.ID]bool{}
+	for _, t := range types {
+		q.Type = t
+		for e, err := range u.Find(ctx, q) {
+			if err == nil && seen[e.ID] {
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+			seen[e.ID] = true
+		}
+	}
 }
 
 func recordShow(ctx context.Context, s *session, c *urfave.Context) (any, error) {
@@ -359,16 +406,4 @@ func sizeText(n int64) string {
 		v, i = v/1000, i+1
 	}
 	return fmt.Sprintf("%.1f %s", v, units[i])
-}
-
-// saveRecord writes the content of an opened record where it should go.
-func (s *session) saveRecord(ctx context.Context, o *ward.Opened, out string, force bool) (path string, err error) {
-	if out == "-" || out == "" {
-		return "-", s.copyPayload(ctx, o, s.guarded(out == "-"))
-	}
-	path = out
-	if info, err := os.Stat(out); err == nil && info.IsDir() || os.IsPathSeparator(out[len(out)-1]) {
-		path = filepath.Join(out, or(o.Filename, string(o.ID)))
-	}
-	return path, s.saveFile(path, force, func(w io.Writer) error { return s.copyPayload(ctx, o, w) })
 }

@@ -54,12 +54,13 @@ func recordGet(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 		return nil, err
 	}
 	data := []recordData{}
+	v := &saver{s: s, out: r.out, force: r.force, used: map[string]bool{}}
 	for _, o := range opened {
 		if o == nil {
 			continue // err says why
 		}
 		d := recordOf(&o.Entry, true)
-		path, failed := s.saveRecord(ctx, o, r.out, r.force)
+		path, failed := v.save(ctx, o)
 		if failed != nil {
 			if ctx.Err() == nil && len(data) > 0 {
 				failed = &problem{code: "partial", exit: exitPartial, words: message{"%d of %d records were saved, then", []any{len(data), len(r.ids)}}, cause: failed}
@@ -133,13 +134,10 @@ func (s *session) reading(c *urfave.Context) (*reading, error) {
 // free returns an error if what is to be written is there already: better before
 // the access than after it.
 func (r *reading) free() error {
-	if r.force || r.out == "" || r.out == "-" || isFolder(r.out) {
+	if r.force || r.out == "" || r.out == "-" || isFolder(r.out) || !taken(r.out) {
 		return nil
 	}
-	if info, err := os.Lstat(r.out); err == nil && info.Mode().IsRegular() {
-		return exists(r.out)
-	}
-	return nil
+	return exists(r.out)
 }
 
 func isFolder(path string) bool {
@@ -270,6 +268,25 @@ func parseApproval(b []byte) (consent.Approval, error) {
 	return consent.Approval{Name: f.Name, Signature: sig}, nil
 }
 
+// plausible reports whether all that a co-signer is shown of a draft is what the
+// chain could take, and no text that a terminal would obey.
+func plausible(d *ward.Draft) bool {
+	_, bad := identity.ParseName(string(d.Reader))
+	if d.Owner != "" {
+		_, err := identity.ParseName(string(d.Owner))
+		bad = errors.Join(bad, err)
+	}
+	if d.Grant != "" {
+		_, err := consent.ParseID(string(d.Grant))
+		bad = errors.Join(bad, err)
+	}
+	for _, id := range d.Records {
+		_, err := record.ParseID(string(id))
+		bad = errors.Join(bad, err)
+	}
+	return bad == nil && d.Purpose.Valid()
+}
+
 // accessApprove shows a co-signer what an access is, and signs it.
 func accessApprove(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	if c.NArg() == 0 {
@@ -289,7 +306,7 @@ func accessApprove(ctx context.Context, s *session, c *urfave.Context) (any, err
 		return nil, err
 	}
 	d, err := ward.ParseDraft(b)
-	if err != nil {
+	if err != nil || !plausible(d) {
 		return nil, failf("draft", exitUsage, "%s is not what --draft wrote", path).withHint("take FILE.public")
 	}
 	u, err := s.open(ctx, c)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -133,19 +134,71 @@ func (s *session) copyPayload(ctx context.Context, o *ward.Opened, w io.Writer) 
 	return errors.Join(err, in.Close())
 }
 
+// A saver writes the contents of the records of one command line.
+type saver struct {
+	s     *session
+	out   string // a file, a folder, or - for stdout
+	force bool
+	used  map[string]bool // paths that this command line has written
+}
+
+// save writes the content of a record, and returns where.
+func (v *saver) save(ctx context.Context, o *ward.Opened) (path string, err error) {
+	if v.out == "-" || v.out == "" {
+		return "-", v.s.guarded(v.out == "-", func(w io.Writer) error { return v.s.copyPayload(ctx, o, w) })
+	}
+	path = v.out
+	if isFolder(v.out) {
+		path = v.place(safeName(o.Filename), string(o.ID))
+	}
+	v.used[path] = true
+	return path, v.s.saveFile(path, v.force, func(w io.Writer) error { return v.s.copyPayload(ctx, o, w) })
+}
+
+// place returns the path of a record in a folder: under its own name, or under its
+// id, too, if that is taken.
+func (v *saver) place(name, id string) string {
+	if name == "" {
+		return filepath.Join(v.out, id)
+	}
+	path := filepath.Join(v.out, name)
+	if v.used[path] || taken(path) && !v.force {
+		return filepath.Join(v.out, id+"-"+name)
+	}
+	return path
+}
+
+// safeName returns a file name that the author of a record chose as one that does
+// no harm in any folder: no directory, nothing hidden, nothing that a shell or a
+// terminal takes for something else.
+func safeName(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r == '/' || r == '\\' || r == ':' || !unicode.IsPrint(r) || unicode.Is(unicode.Bidi_Control, r) {
+			return '_'
+		}
+		return r
+	}, name)
+	if len(name) > 0 && strings.ContainsRune(".-~ ", rune(name[0])) {
+		name = "_" + name[1:]
+	}
+	for len(name) > 200 { // file systems take 255 bytes, an id is before it perhaps
+		_, n := utf8.DecodeLastRuneInString(name)
+		name = name[:len(name)-n]
+	}
+	return name
+}
+
 // saveFile writes a file whole or not at all.
 func (s *session) saveFile(path string, force bool, fill func(io.Writer) error) error {
-	if info, err := os.Lstat(path); err == nil {
-		if info.Mode()&os.ModeType != 0 { // a device, a pipe: it is not replaced
-			f, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				return err
-			}
-			return errors.Join(fill(f), f.Close())
+	if isDevice(path) { // it is not replaced
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
 		}
-		if !force {
-			return exists(path)
-		}
+		return errors.Join(fill(f), f.Close())
+	}
+	if taken(path) && !force {
+		return exists(path)
 	}
 	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -153,28 +206,54 @@ func (s *session) saveFile(path string, force bool, fill func(io.Writer) error) 
 	return durable.Write(path, 0o600, fill)
 }
 
+// isDevice reports whether a path is a device or a pipe.
+func isDevice(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&(os.ModeDevice|os.ModeCharDevice|os.ModeNamedPipe) != 0
+}
+
+// taken reports whether there is something at a path that a new file would
+// replace. A link is, whatever it points to.
+func taken(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil && !isDevice(path)
+}
+
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// guarded returns stdout for the content of a record: a terminal gets no binary,
+// guarded writes the content of a record to stdout: a terminal gets no binary,
 // which it would obey, unless the person asked for just that.
-func (s *session) guarded(asked bool) io.Writer {
+func (s *session) guarded(asked bool, fill func(io.Writer) error) error {
 	if asked || !isTerminal(s.stdout) {
-		return s.stdout
+		return fill(s.stdout)
 	}
-	return &guard{w: s.stdout}
+	g := &guard{w: s.stdout}
+	if err := fill(g); err != nil {
+		return err
+	}
+	return g.Close()
 }
 
 func binaryOnTerminal() error {
 	return failf("binary", exitUsage, "this is binary, and stdout a terminal").withHint("--output FILE saves it; -o - shows it all the same")
 }
 
-// A guard lets text through, and refuses at the first byte that is none.
+// A guard lets text through, and refuses at the first byte that is none. Close
+// says that this is all.
 type guard struct {
 	w    io.Writer
 	tail []byte // the beginning of a character
+}
+
+// Close refuses half a character.
+func (g *guard) Close() error {
+	if len(g.tail) > 0 {
+		return binaryOnTerminal()
+	}
+	return nil
 }
 
 func (g *guard) Write(p []byte) (int, error) {
