@@ -35,6 +35,11 @@ func TestRunAConsortium(t *testing.T) {
 	if len(ports) != 10 {
 		t.Fatalf("the page has %d addresses, want 10", len(ports))
 	}
+	const stop = "for name in center south east west north; do ward node stop --dir $name; done"
+	if strings.Count(script, stop) != 1 {
+		t.Fatal("the page does not stop its nodes as this test knows")
+	}
+	script = strings.Replace(script, stop, handOver+stop, 1)
 	out, err := runShell(t, dir, script)
 	if err != nil {
 		for _, log := range []string{"north.log", "south.log", "center.log"} {
@@ -69,6 +74,21 @@ func TestRunAConsortium(t *testing.T) {
 		}
 	}
 }
+
+// handOver ends the leader by SIGTERM, and starts it again: there is another one.
+const handOver = `
+field() { ward node status --dir $1 --json --for joined --wait 1m | sed 's/.*"'$2'":"\{0,1\}\([a-z0-9]*\).*/\1/'; }
+leader=$(field north leader)
+other=north; if [ $leader = north ]; then other=east; fi
+kill -TERM $(field $leader pid)
+while ward node status --dir $leader --for running >/dev/null 2>&1; do :; done
+if grep 'leadership not handed over' $leader.log; then exit 1; fi
+next=$(field $other leader)
+ward node run --dir $leader --passphrase-file $leader.pass 2>>$leader.log &
+ward node status --dir $leader --wait 1m
+echo "leader was $leader, is $next"
+test $leader != $next
+`
 
 // shellOf returns the sh blocks of a page, one after the other.
 func shellOf(t *testing.T, path string) string {
