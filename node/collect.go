@@ -24,6 +24,7 @@ type gathering struct {
 	generation uint32 // in force
 	threshold  int
 	without    []string
+	work       time.Duration // that an answer takes honest members besides
 	ask        func(ctx context.Context, p Peer) (ward.Part, error)
 }
 
@@ -53,10 +54,16 @@ func (c *core) order(members, without []string) []string {
 // caller's patience is.
 const askPatience = 30 * time.Second
 
+// workPerRecord is how much longer members may take over an access for each of
+// its records before others are asked too: several times what it takes them on
+// a processor of their own.
+const workPerRecord = 4 * time.Millisecond
+
 // hedge asks members in order, at first as many as are needed, and one more
-// whenever one fails or time passes. It calls take with every reply until take
-// returns true, all have replied, or ctx is done.
-func hedge[T any](ctx context.Context, c *core, members []string, first int, ask func(ctx context.Context, p Peer) (T, error), take func(reply[T]) bool) {
+// whenever one fails; all of them, when the configured patience has passed
+// besides the time that the work takes. It calls take with every reply until
+// take returns true, all have replied, or ctx is done.
+func hedge[T any](ctx context.Context, c *core, members []string, first int, work time.Duration, ask func(ctx context.Context, p Peer) (T, error), take func(reply[T]) bool) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	replies := make(chan reply[T], len(members))
@@ -80,7 +87,7 @@ func hedge[T any](ctx context.Context, c *core, members []string, first int, ask
 	for range min(first, len(members)) {
 		more()
 	}
-	slow := time.NewTicker(c.cfg.Patience)
+	slow := time.NewTicker(c.cfg.Patience + work)
 	defer slow.Stop()
 	for done := 0; done < len(members); {
 		select {
@@ -113,7 +120,7 @@ func (c *core) gather(ctx context.Context, g gathering) ([]ward.Part, error) {
 	var code chain.Code
 	var errs []error
 	enough := func() bool { return len(parts[g.generation]) >= g.threshold }
-	hedge(ctx, c, c.order(g.authority.Members, g.without), g.threshold, g.ask, func(r reply[ward.Part]) bool {
+	hedge(ctx, c, c.order(g.authority.Members, g.without), g.threshold, g.work, g.ask, func(r reply[ward.Part]) bool {
 		err := r.err
 		if err == nil {
 			err = g.check(k, r.from, &r.value)
@@ -216,7 +223,7 @@ func (n *Node) Answers(ctx context.Context, index uint64, without []string) ([]w
 		if err != nil {
 			return err
 		}
-		g.tx = a.ID
+		g.tx, g.work = a.ID, time.Duration(len(a.Records))*workPerRecord
 		if _, err := g.from(v); err != nil || a.Grant == "" {
 			return err
 		}
@@ -303,7 +310,7 @@ func (n *Node) Ask(ctx context.Context, question []byte) (*query.Answer, error) 
 	votes := map[said][]query.Attestation{}
 	var winner *said
 	var errs []error
-	hedge(ctx, c, c.order(members, nil), query.Needed(k), func(ctx context.Context, p Peer) (w word, err error) {
+	hedge(ctx, c, c.order(members, nil), query.Needed(k), 0, func(ctx context.Context, p Peer) (w word, err error) {
 		w.value, w.code, w.att, err = p.Attest(ctx, question)
 		return w, err
 	}, func(r reply[word]) bool {

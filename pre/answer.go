@@ -278,11 +278,8 @@ func ParseAnswer(b []byte) (*Answer, error) {
 	if r.Err() == nil && (n == 0 || n > maxRecords) {
 		r.Fail(wire.ErrTooLong)
 	}
-	for range n {
-		if r.Err() != nil {
-			break
-		}
-		ans.points = append(ans.points, pairing.ReadG1(r))
+	if r.Err() == nil {
+		ans.points = readPoints(r, n)
 	}
 	ans.challenge, ans.z = readScalar(r), readScalar(r)
 	if r.Err() == nil && ans.index == 0 {
@@ -292,6 +289,23 @@ func ParseAnswer(b []byte) (*Answer, error) {
 		return nil, err
 	}
 	return ans, nil
+}
+
+// readPoints reads n points and checks each by itself, on all processors.
+func readPoints(r *wire.Reader, n int) []pairing.G1 {
+	raw := r.Raw(n * pairing.G1Size)
+	if r.Err() != nil {
+		return nil
+	}
+	points, errs := make([]pairing.G1, n), make([]error, n)
+	parallel(n, func(j int) { points[j], errs[j] = pairing.ParseG1(raw[j*pairing.G1Size:][:pairing.G1Size]) })
+	for _, err := range errs {
+		if err != nil {
+			r.Fail(err)
+			return nil
+		}
+	}
+	return points
 }
 
 // Bytes returns the encoding: generation, index, the points, challenge and
