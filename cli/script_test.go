@@ -37,7 +37,8 @@ func scripts(dir string) testscript.Params {
 			"truncate": func(ts *testscript.TestScript, _ bool, args []string) {
 				rewrite(ts, args, func(b []byte) []byte { return b[:len(b)/2] })
 			},
-			"json": jsonField,
+			"json":  jsonField,
+			"quick": quickNode,
 		},
 		Condition: func(cond string) (bool, error) { return cond == "long" && !testing.Short(), nil },
 		Setup: func(env *testscript.Env) error {
