@@ -14,6 +14,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
@@ -320,7 +321,7 @@ func chainExport(ctx context.Context, s *session, c *urfave.Context) (any, error
 			bar := s.bar("fetching and checking", -1)
 			defer bar.done()
 			counted := &counter{w: io.MultiWriter(w, bar)}
-			v, err = exportChecked(ctx, u, n.Export, counted)
+			v, err = exportChecked(ctx, u.Consortium(), n.Export, counted)
 			size = counted.n
 			return err
 		})
@@ -343,7 +344,7 @@ func chainExport(ctx context.Context, s *session, c *urfave.Context) (any, error
 }
 
 // exportChecked copies an export, and checks it as it passes.
-func exportChecked(ctx context.Context, u *user, export func(context.Context, io.Writer) error, w io.Writer) (*verification, error) {
+func exportChecked(ctx context.Context, k *chain.Consortium, export func(context.Context, io.Writer) error, w io.Writer) (*verification, error) {
 	r, pipe := io.Pipe()
 	exported := make(chan error, 1)
 	go func() {
@@ -351,7 +352,7 @@ func exportChecked(ctx context.Context, u *user, export func(context.Context, io
 		pipe.CloseWithError(err) // nil ends the stream
 		exported <- err
 	}()
-	v, err := verifyExport(r, u.Consortium(), false)
+	v, err := verifyExport(r, k, false)
 	r.CloseWithError(err) // what comes after a fault is not written
 	if failed := <-exported; err == nil || failed != nil && ctx.Err() != nil {
 		err = failed

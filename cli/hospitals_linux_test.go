@@ -17,6 +17,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
 )
 
 // stream is how many MiB go through the command line. 10 GiB, which is what it
@@ -291,7 +294,42 @@ func testTerminal(t *testing.T, h *hospitals) {
 		}
 	})
 
+	t.Run("InterruptedAtThePrompt", func(t *testing.T) {
+		person, program := terminal(t, 100)
+		cmd := sh.command("identity", "show", "--as", patient)
+		cmd.Stdin, cmd.Stderr = program, program
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := program.Close(); err != nil {
+			t.Fatal(err)
+		}
+		var s screen
+		go func() { _, _ = io.Copy(&s, person) }() // ends when the test closes its end
+		waitUntil(t, func() bool { return strings.Contains(s.String(), "Passphrase: ") })
+		interrupted(t, cmd)
+	})
+
 	sh.quietly()
+
+	t.Run("DraftThatSpeaksToTheTerminal", func(t *testing.T) {
+		b, err := chain.Marshal([]any{"ward/v1/draft", "dr.lee@east\x1b[2Kp-good@north", "", "g-aaaaaaaaaaaaaaaaaaaaaaaaaa", []string{"r-aaaaaaaaaaaaaaaaaaaaaaaaaa"}, "TREAT", make([]byte, 32)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ward.ParseDraft(b); err != nil {
+			t.Fatal(err) // it must come as far as that
+		}
+		draft := filepath.Join(sh.dir, "draft.public")
+		if err := os.WriteFile(draft, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen, exit := sh.talk(t, sh.command("access", "approve", draft, "-o", "approval", "--yes", "--as", patient))
+		if exit != exitUsage || strings.Contains(seen, "\x1b") {
+			t.Errorf("exit code %d, a person sees\n%q", exit, seen)
+		}
+	})
+
 	file := filepath.Join(sh.dir, "scan.bin")
 	b, err := io.ReadAll(io.LimitReader(&noise{}, 24<<20))
 	if err != nil {
@@ -318,6 +356,16 @@ func testTerminal(t *testing.T, h *hospitals) {
 		seen, exit := sh.talk(t, sh.command("record", "get", id, "--as", patient))
 		if exit != exitUsage || !strings.Contains(seen, "this is binary, and stdout a terminal") || len(seen) > 4096 {
 			t.Errorf("exit code %d, a person sees %d bytes\n%.300q", exit, len(seen), seen)
+		}
+		for _, args := range [][]string{
+			{"chain", "export", "-o", "-", "--as", sh.names["PRIVACY"]},
+			{"audit", "export", "-o", "-", "--as", sh.names["PRIVACY"]},
+			{"wallet", "backup", patient, "-o", "-", "--backup-passphrase-file", "pass"},
+		} {
+			seen, exit := sh.talk(t, sh.command(args...))
+			if exit != exitUsage || !strings.Contains(seen, "this is binary, and stdout a terminal") {
+				t.Errorf("%v: exit code %d, a person sees\n%.300q", args, exit, seen)
+			}
 		}
 	})
 

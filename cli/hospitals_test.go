@@ -206,7 +206,46 @@ func TestHospitals(t *testing.T) {
 		testscript.Run(t, p)
 	})
 	t.Run("terminal", func(t *testing.T) { testTerminal(t, h) })
+	t.Run("NodeThatLiesAboutTheChain", func(t *testing.T) { testFalseExport(t, h) })
 	t.Run("streams", func(t *testing.T) { testStreams(t, h) })
+}
+
+// testFalseExport: an export that was altered on its way is not saved.
+func testFalseExport(t *testing.T, h *hospitals) {
+	ctx := context.Background()
+	var whole bytes.Buffer
+	if err := h.Node(0).Export(ctx, &whole); err != nil {
+		t.Fatal(err)
+	}
+	s := &session{ui: newUI(io.Discard, io.Discard)}
+	path := filepath.Join(t.TempDir(), "chain.export")
+	save := func(b []byte) error {
+		return s.saveFile(path, false, func(w io.Writer) error {
+			_, err := exportChecked(ctx, h.Consortium(), func(_ context.Context, w io.Writer) error {
+				_, err := w.Write(b)
+				return err
+			}, w)
+			return err
+		})
+	}
+	for at := 1; at < whole.Len(); at += whole.Len()/20 + 1 {
+		flipped := bytes.Clone(whole.Bytes())
+		flipped[at] ^= 1
+		for name, b := range map[string][]byte{"altered": flipped, "cut off": whole.Bytes()[:at]} {
+			if err := save(b); err == nil || explain(err).exit != exitIntegrity {
+				t.Errorf("%s at byte %d: %v", name, at, err)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Fatalf("%s at byte %d it is saved", name, at)
+			}
+		}
+	}
+	if err := save(whole.Bytes()); err != nil {
+		t.Errorf("a true export: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, whole.Bytes()) {
+		t.Errorf("what is saved is not what came, %v", err)
+	}
 }
 
 // keep sets a variable to what the last command printed: keep RECORD.
