@@ -162,7 +162,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func (c *Client) Register(ctx context.Context, by crypto.Signer, custodial bool, attributes ...identity.Attribute) error {
 	args := identity.RegisterArgs{
 		Name: c.wallet.Name(), Key: c.wallet.Public(),
-		Possession: c.wallet.Possession(identity.MethodRegister), Controller: custodial, Attributes: attributes,
+		Possession: c.wallet.Possession(identity.MethodRegister), Controller: custodial, Attributes: identity.Sorted(attributes),
 	}
 	if _, err := c.submit(ctx, identity.Contract, identity.MethodRegister, args, nil, by); err != nil {
 		return fmt.Errorf("register %s: %w", args.Name, err)

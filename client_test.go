@@ -625,3 +625,12 @@ func TestNothingSecretIsLogged(t *testing.T) {
 		t.Error("the log names people")
 	}
 }
+
+func TestAttributesAreGivenInAnyOrder(t *testing.T) {
+	p := meet(t)
+	who := p.join("dr-ng@south", "physician", identity.Author)
+	id, err := who.Identity(p.ctx, "dr-ng@south")
+	if err != nil || len(id.Attributes) != 2 || id.Attributes[0].Name != identity.Author {
+		t.Errorf("attested %v, %v", id, err)
+	}
+}

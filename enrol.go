@@ -11,6 +11,7 @@ import (
 // registrar of its organisation. The arguments carry the new key's proof of
 // possession, as Wallet.Possession gives it.
 func (c *Client) Enrol(ctx context.Context, args identity.RegisterArgs) error {
+	args.Attributes = identity.Sorted(args.Attributes)
 	if _, err := c.submit(ctx, identity.Contract, identity.MethodRegister, args, nil, c.wallet.Signer()); err != nil {
 		return fmt.Errorf("register %s: %w", args.Name, err)
 	}
@@ -21,7 +22,7 @@ func (c *Client) Enrol(ctx context.Context, args identity.RegisterArgs) error {
 // Attest replaces all that their organisation says of a name, on the word of the
 // caller, who is a registrar of it.
 func (c *Client) Attest(ctx context.Context, name identity.Name, attributes ...identity.Attribute) error {
-	args := identity.AttestArgs{Name: name, Attributes: attributes}
+	args := identity.AttestArgs{Name: name, Attributes: identity.Sorted(attributes)}
 	if _, err := c.submit(ctx, identity.Contract, identity.MethodAttest, args, nil, c.wallet.Signer()); err != nil {
 		return fmt.Errorf("attest %s: %w", name, err)
 	}

@@ -152,7 +152,7 @@ func attributes(c *urfave.Context) ([]identity.Attribute, error) {
 		}
 		all = append(all, one)
 	}
-	return sortedAttributes(all), nil
+	return identity.Sorted(all), nil
 }
 
 func identityAdd(ctx context.Context, s *session, c *urfave.Context) (any, error) {

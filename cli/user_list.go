@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"cmp"
-	"slices"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -54,14 +52,6 @@ func (l *listing[T]) end(err error, nothing string) (any, error) {
 		l.s.print(nothing + "\n")
 	}
 	return map[string][]T{"entries": l.all}, err
-}
-
-// sortedAttributes returns attributes as the chain takes them.
-func sortedAttributes(all []identity.Attribute) []identity.Attribute {
-	slices.SortFunc(all, func(a, b identity.Attribute) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
-	})
-	return all
 }
 
 // attributeTexts returns attributes as people write them.

@@ -240,6 +240,12 @@ func checkAttributes(attributes []Attribute) error {
 	return nil
 }
 
+// Sorted returns attributes in the order in which transactions carry them. It
+// leaves the list as it was.
+func Sorted(attributes []Attribute) []Attribute {
+	return slices.SortedFunc(slices.Values(attributes), compare)
+}
+
 func compare(a, b Attribute) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
 }

@@ -152,7 +152,7 @@ func (w *World) Register(name identity.Name, attributes ...string) *wallet.Walle
 func (w *World) RegisterWallet(wal *wallet.Wallet, custodial bool, attributes ...string) {
 	w.TB.Helper()
 	var list []identity.Attribute
-	for _, a := range slices.Sorted(slices.Values(attributes)) {
+	for _, a := range attributes {
 		list = append(list, identity.Attribute{Name: a})
 	}
 	if err := w.Client(wal).Register(context.Background(), w.Key(wal.Name().Org()), custodial, list...); err != nil {
