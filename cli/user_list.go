@@ -1,7 +1,6 @@
 package cli
 
 import (
-
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward/contract/identity"
