@@ -276,6 +276,47 @@ func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
 	})
 }
 
+// A snapshot that t_c members vouch for names a block that is not on their chain:
+// what was fetched, good block for block, is not taken for it.
+func TestCatchUpEndsAtTheBlockOfTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(3)
+		c.sameHead()
+		c.stop("h2")
+		opt, err := c.options("h2").withDefaults()
+		if err != nil {
+			t.Fatal(err)
+		}
+		opt.Dir = tempDir(t)
+		r := &Replica{opt: opt, log: discardLog(), news: newBell(), stopped: make(chan struct{})}
+		r.ctx, r.cancel = context.WithCancel(context.Background())
+		if r.executor, err = ledger.NewExecutor(testContracts()); err != nil {
+			t.Fatal(err)
+		}
+		if r.book, err = openBook(opt.Dir, c.consortium, bookOptions{medium: opt.medium}, r.log); err != nil {
+			t.Fatal(err)
+		}
+		r.consortium.Store(c.consortium)
+		r.certs = newCertifier("h2", nil, func(error) {})
+		r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
+		r.peers = newPeerNet(opt.Network, r.handle, r.log)
+		forged := attestedBy(t, c.consortium, []string{"h0", "h1"}, 3, []string{"h0", "h1"})
+		var broken *chain.BrokenError
+		err = r.catchUp(within(t, time.Minute), forged)
+		if !errors.As(err, &broken) || broken.Height != 3 || r.book.Head().Header.Height != 3 {
+			t.Errorf("block 3 is another: %v at height %d", err, r.book.Head().Header.Height)
+		}
+		r.cancel()
+		r.peers.close()
+		if err := errors.Join(opt.Network.Close(), r.book.Close()); err != nil {
+			t.Error(err)
+		}
+		c.stopAll()
+	})
+}
+
 // Nothing read is returned before its block is certified.
 func TestReadWaitsForTheCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
