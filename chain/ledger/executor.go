@@ -260,7 +260,7 @@ func (b *blockRun) run() (*Outcome, error) {
 	}
 	b.record = replayRecord{height: b.height, first: b.head.Header.Size}
 	b.inBlock = make(map[chain.Hash]uint64, len(b.txs))
-	b.live = len(b.x.window.ids)
+	b.live = b.x.window.ids.count()
 	if err := b.prepare(); err != nil {
 		return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
 	}
@@ -384,7 +384,7 @@ func (b *blockRun) admit(i int, tx *chain.Tx) chain.Code {
 	if code := tx.Admit(b.head.Header.Chain, b.time, b.verdicts[i]); code != "" {
 		return code
 	}
-	if _, seen := b.x.window.ids[tx.ID()]; seen {
+	if b.x.window.seen(tx.ID()) {
 		return chain.ErrDuplicate
 	}
 	if _, seen := b.inBlock[tx.ID()]; seen {

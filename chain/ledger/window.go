@@ -70,10 +70,11 @@ func parseReplayRecord(key, value []byte) (replayRecord, error) {
 // is a cache: everything in it is in the state.
 type window struct {
 	mu      sync.RWMutex
-	head    chain.Hash            // the header it belongs to
-	ids     map[chain.Hash]uint64 // leaf index by id
-	records []replayRecord        // in order of height
-	next    *windowStep           // what the last Apply made of it
+	filled  bool           // it belongs to a header
+	head    chain.Hash     // the header
+	ids     windowIndex    // of those in records
+	records []replayRecord // in order of height
+	next    *windowStep    // what the last Apply made of it
 }
 
 // A windowStep turns the window at one head into that at the next.
@@ -89,15 +90,15 @@ type windowStep struct {
 func (w *window) moveTo(head chain.Hash, r Reader) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ids != nil && w.head == head {
+	if w.filled && w.head == head {
 		w.next = nil
 		return nil
 	}
-	if w.ids != nil && w.next != nil && w.next.head == head {
+	if w.filled && w.next != nil && w.next.head == head {
 		w.advance()
 		return nil
 	}
-	w.ids, w.records, w.next = make(map[chain.Hash]uint64), nil, nil
+	w.ids, w.records, w.next, w.filled = newWindowIndex(), nil, nil, false
 	var bad error
 	err := r.Scan([]byte(keyReplay), nil, func(key, value []byte) bool {
 		record, err := parseReplayRecord(key, value)
@@ -109,18 +110,18 @@ func (w *window) moveTo(head chain.Hash, r Reader) error {
 		return true
 	})
 	if err = errors.Join(err, bad); err != nil {
-		w.ids = nil
 		return fmt.Errorf("read replay window: %w", err)
 	}
-	w.head = head
+	w.head, w.filled = head, true
 	return nil
 }
 
 // advance applies the step. w.mu is held.
 func (w *window) advance() {
 	for _, old := range w.records[:w.next.expired] {
-		old.each(func(id chain.Hash, _ uint64) { delete(w.ids, id) })
+		old.each(w.ids.remove)
 	}
+	clear(w.records[:w.next.expired]) // the array keeps them otherwise
 	w.records = w.records[w.next.expired:]
 	if w.next.record.count() > 0 {
 		w.push(w.next.record)
@@ -129,7 +130,8 @@ func (w *window) advance() {
 }
 
 func (w *window) push(r replayRecord) {
-	r.each(func(id chain.Hash, index uint64) { w.ids[id] = index })
+	r.each(w.ids.put)
+	r.ids = append(make([]byte, 0, len(r.ids)), r.ids...) // no longer than it is
 	w.records = append(w.records, r)
 }
 
@@ -143,6 +145,12 @@ func (w *window) expiring(time int64) []replayRecord {
 	return w.records[:n]
 }
 
+// seen reports whether id is in the window, without what the last Apply made of it.
+func (w *window) seen(id chain.Hash) bool {
+	_, ok := w.ids.find(id, w.records)
+	return ok
+}
+
 // step records what Apply made of the window.
 func (w *window) step(head chain.Hash, expired int, record replayRecord, ids map[chain.Hash]uint64) {
 	w.mu.Lock()
@@ -154,7 +162,10 @@ func (w *window) step(head chain.Hash, expired int, record replayRecord, ids map
 func (w *window) lookup(id chain.Hash) (index uint64, ok bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	if index, ok = w.ids[id]; ok || w.next == nil {
+	if w.filled {
+		index, ok = w.ids.find(id, w.records)
+	}
+	if ok || w.next == nil {
 		return index, ok
 	}
 	index, ok = w.next.ids[id]

@@ -173,7 +173,7 @@ func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksReques
 	if err := r.peers.call(calling, member, rpcBlocks, req, &blocks); err != nil {
 		return err
 	}
-	return r.replayAll(blocks, req.To, maxIndex)
+	return r.replayAll(ctx, member, blocks, req.To, maxIndex)
 }
 
 // follows reports whether an entry at pos may come after one at last. Blocks that
@@ -182,10 +182,12 @@ func follows(pos, last position) bool {
 	return pos.Index > last.Index || pos == (position{}) && last == (position{})
 }
 
-func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
+// replayAll executes blocks that a member sent.
+func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlock, to, maxIndex uint64) error {
 	if len(blocks) == 0 {
 		return errors.New("none")
 	}
+	asked := map[string]bool{member: true}
 	for _, b := range blocks {
 		blk, err := chain.ParseBlock(b.Block)
 		if err != nil {
@@ -194,11 +196,61 @@ func (r *Replica) replayAll(blocks []sentBlock, to, maxIndex uint64) error {
 		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
 			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
 		}
-		if err := r.replay(blk, b.Pos, b.Sidecars); err != nil {
+		sidecars, err := r.findSidecars(ctx, blk, b.Sidecars, asked)
+		if err != nil {
+			return err
+		}
+		if err := r.replay(blk, b.Pos, sidecars); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// findSidecars returns the sidecars of a block, in order, with those that are
+// missing from the ones given looked for at every member but the ones in asked: a
+// single member's word does not make a sidecar a purged one. What nobody has
+// counts as purged. It adds to asked who does not answer.
+func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, asked map[string]bool) ([][]byte, error) {
+	var wanted []*chain.Tx
+	if err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { wanted = append(wanted, tx); return nil }); err != nil {
+		return nil, err
+	}
+	if len(given) > len(wanted) {
+		return nil, fmt.Errorf("block %d: %d sidecars of %d", blk.Header.Height, len(given), len(wanted))
+	}
+	found := make([][]byte, len(wanted))
+	missing := len(wanted)
+	copy(found, given)
+	for _, data := range given {
+		if len(data) > 0 {
+			missing--
+		}
+	}
+	for _, m := range r.Consortium().Members {
+		if missing == 0 {
+			break
+		}
+		if m.Name == r.opt.Member || asked[m.Name] {
+			continue
+		}
+		var got []sentBlock
+		calling, cancel := context.WithTimeout(ctx, r.opt.Heartbeat)
+		h := blk.Header.Height
+		err := r.peers.call(calling, m.Name, rpcBlocks, blocksRequest{From: h, To: h}, &got)
+		cancel()
+		if err != nil || len(got) != 1 || len(got[0].Sidecars) != len(wanted) {
+			asked[m.Name] = true
+			continue
+		}
+		for i, data := range got[0].Sidecars {
+			if len(found[i]) == 0 && len(data) > 0 && wanted[i].Sidecar.Matches(data) {
+				found[i] = data
+				missing--
+			}
+		}
+	}
+	return found, nil
 }
 
 // replay executes a block that is on the chain already. sidecars are those of

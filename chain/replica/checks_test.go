@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -255,11 +257,11 @@ func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
 		} {
 			b := blocks[0]
 			to, limit := change(&b)
-			if err := r.replayAll([]sentBlock{b}, to, limit); err == nil || r.book.Head().Header.Height != 0 {
+			if err := r.replayAll(context.Background(), "h1", []sentBlock{b}, to, limit); err == nil || r.book.Head().Header.Height != 0 {
 				t.Errorf("%s: %v, height %d", name, err, r.book.Head().Header.Height)
 			}
 		}
-		if err := r.replayAll(blocks, height, last); err != nil || r.book.Head().Header.Height != height {
+		if err := r.replayAll(context.Background(), "h1", blocks, height, last); err != nil || r.book.Head().Header.Height != height {
 			t.Fatalf("good blocks: %v", err)
 		}
 		k := c.consortium
@@ -272,6 +274,98 @@ func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
 			t.Error(err)
 		}
 		alone.net.node("h0").Close()
+		c.stopAll()
+	})
+}
+
+// A snapshot that t_c members vouch for names a block that is not on their chain:
+// what was fetched, good block for block, is not taken for it.
+func TestCatchUpEndsAtTheBlockOfTheSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(3)
+		c.sameHead()
+		r, stop := c.emptied("h2")
+		forged := attestedBy(t, c.consortium, []string{"h0", "h1"}, 3, []string{"h0", "h1"})
+		var broken *chain.BrokenError
+		err := r.catchUp(within(t, time.Minute), forged)
+		if !errors.As(err, &broken) || broken.Height != 3 || r.book.Head().Header.Height != 3 {
+			t.Errorf("block 3 is another: %v at height %d", err, r.book.Head().Header.Height)
+		}
+		stop()
+		c.stopAll()
+	})
+}
+
+// emptied stops a member and returns one in its place that has nothing, only
+// fetches, and is stopped with stop.
+func (c *cluster) emptied(name string) (r *Replica, stop func()) {
+	c.t.Helper()
+	c.stop(name)
+	opt, err := c.options(name).withDefaults()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	opt.Dir = tempDir(c.t)
+	r = &Replica{opt: opt, log: discardLog(), news: newBell(), stopped: make(chan struct{})}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	if r.executor, err = ledger.NewExecutor(testContracts()); err != nil {
+		c.t.Fatal(err)
+	}
+	if r.book, err = openBook(opt.Dir, c.consortium, bookOptions{medium: opt.medium}, r.log); err != nil {
+		c.t.Fatal(err)
+	}
+	r.consortium.Store(c.consortium)
+	r.certs = newCertifier(name, nil, func(error) {})
+	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
+	r.peers = newPeerNet(opt.Network, r.handle, r.log)
+	return r, func() {
+		r.cancel()
+		r.peers.close()
+		if err := errors.Join(opt.Network.Close(), r.book.Close()); err != nil {
+			c.t.Error(err)
+		}
+	}
+}
+
+// A member that sends blocks without a sidecar that it has does not make another
+// forget it: the others are asked. A forged one is not taken either.
+func TestAttackHiddenSidecar(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		kept, purged := []byte("kept"), []byte("purged")
+		keep := mustSubmit(t, c.nodes["h0"], put(t, "alice", "s", []byte{1}, kept), kept)
+		drop := mustSubmit(t, c.nodes["h0"], put(t, "alice", "p", []byte{1}, purged), purged)
+		mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, drop.Index), nil), nil)
+		height := c.sameHead().Height
+		for _, node := range c.nodes {
+			if err := node.book.drain(within(t, time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, stop := c.emptied("h2")
+		blocks, err := c.nodes["h1"].serveBlocks(blocksRequest{From: 1, To: height})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range blocks {
+			clear(blocks[i].Sidecars)
+		}
+		if err := r.replayAll(within(t, time.Minute), "h1", blocks, height, blocks[len(blocks)-1].Pos.Index); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.book.drain(within(t, time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
+			t.Errorf("kept sidecar: %q, %v", got, err)
+		}
+		if got, err := r.book.sidecar(drop.Index); len(got) > 0 {
+			t.Errorf("purged sidecar: %q, %v", got, err)
+		}
+		stop()
 		c.stopAll()
 	})
 }

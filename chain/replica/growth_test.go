@@ -3,10 +3,13 @@ package replica
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"flag"
 	"fmt"
 	"net"
 	"os"
+	"runtime"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +51,7 @@ func BenchmarkGrowth(b *testing.B) {
 				float64(spent.Microseconds())/float64(from-begin), resident())
 			spent = 0
 		}
+		heapProfile(b)
 		if err := r.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -78,6 +82,27 @@ func growthMember(b *testing.B, dir string) *Replica {
 		b.Fatal(err)
 	}
 	return r
+}
+
+// heapProfile prints what the garbage collector finds in use, and writes it to
+// the file $WARD_HEAP.
+func heapProfile(b *testing.B) {
+	b.Helper()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	b.Logf("live heap %d MiB, from the system %d MiB, given back %d MiB", m.HeapAlloc>>20, m.HeapSys>>20, m.HeapReleased>>20)
+	path := os.Getenv("WARD_HEAP")
+	if path == "" {
+		return
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+		b.Fatal(err)
+	}
 }
 
 // resident returns the resident memory of this process and its peak.

@@ -67,3 +67,14 @@ func (m medium) writeFile(path string, data []byte) error {
 	}
 	return m.flushDir(filepath.Dir(path))
 }
+
+// remove removes a file, durably.
+func (m medium) remove(path string) error {
+	if !m.simulated {
+		return durable.Remove(path)
+	}
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return m.flushDir(filepath.Dir(path))
+}

@@ -112,7 +112,7 @@ func (r *Replica) rebuild(ctx context.Context) error {
 	if err != nil {
 		r.log.Warn("blocks on disk cannot be used", "error", err)
 	} else {
-		r.replayLocal(old)
+		r.replayLocal(ctx, old)
 		old.Close()
 	}
 	if a := r.snaps.newest(); a != nil && a.Anchor.Pos.Index > r.book.Applied().Index {
@@ -121,8 +121,10 @@ func (r *Replica) rebuild(ctx context.Context) error {
 	return r.book.drain(ctx)
 }
 
-// replayLocal executes the blocks of a log as far as they hold.
-func (r *Replica) replayLocal(old *seglog.Log) {
+// replayLocal executes the blocks of a log as far as they hold, with the sidecars
+// that the other members have.
+func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log) {
+	silent := map[string]bool{}
 	for height := uint64(1); height <= old.Last(); height++ {
 		raw, err := old.Read(height)
 		if err != nil {
@@ -130,37 +132,18 @@ func (r *Replica) replayLocal(old *seglog.Log) {
 			return
 		}
 		blk, pos, err := parseBlockRecord(raw)
+		var sidecars [][]byte
 		if err == nil {
-			err = r.replay(blk, pos, r.peerSidecars(blk))
+			sidecars, err = r.findSidecars(ctx, blk, nil, silent)
+		}
+		if err == nil {
+			err = r.replay(blk, pos, sidecars)
 		}
 		if err != nil {
 			r.log.Warn("blocks on disk end", "height", height, "error", err)
 			return
 		}
 	}
-}
-
-// peerSidecars fetches the sidecars of a block from the first member that has
-// them. Missing ones count as purged.
-func (r *Replica) peerSidecars(blk *chain.Block) [][]byte {
-	any := false
-	_ = eachSidecar(blk, 0, func(uint64, *chain.Tx) error { any = true; return nil })
-	if !any {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
-	defer cancel()
-	for _, m := range r.Consortium().Members {
-		if m.Name == r.opt.Member {
-			continue
-		}
-		var got []sentBlock
-		h := blk.Header.Height
-		if err := r.peers.call(ctx, m.Name, rpcBlocks, blocksRequest{From: h, To: h}, &got); err == nil && len(got) == 1 {
-			return got[0].Sidecars
-		}
-	}
-	return nil
 }
 
 // behindFor is how many heartbeats a replica may stand still behind a certified

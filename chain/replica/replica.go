@@ -233,7 +233,7 @@ func (r *Replica) openChain() (damaged bool, err error) {
 		// finish a repair: the log it came from is no good either.
 		aside = append(aside, "raft")
 	}
-	if err := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n"), 0o600); err != nil {
+	if err := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n")); err != nil {
 		return true, err
 	}
 	if err := quarantine(r.opt.medium, r.opt.Dir, aside...); err != nil {
@@ -375,7 +375,7 @@ func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
 		}
 	}
 	if damaged {
-		return durable.Remove(filepath.Join(r.opt.Dir, repairMark))
+		return r.opt.medium.remove(filepath.Join(r.opt.Dir, repairMark))
 	}
 	return nil
 }
@@ -504,7 +504,7 @@ func (r *Replica) halt(err error) {
 	r.halted = fmt.Errorf("%w: %w", ErrHalted, err)
 	close(r.stopped)
 	r.log.Error("replica halted", "error", err)
-	if werr := durable.WriteFile(filepath.Join(r.opt.Dir, repairMark), []byte(err.Error()+"\n"), 0o600); werr != nil {
+	if werr := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, repairMark), []byte(err.Error()+"\n")); werr != nil {
 		r.log.Error("mark for repair", "error", werr)
 	}
 }

@@ -59,12 +59,27 @@ type simulation struct {
 	announced []*chain.Consortium          // guarded by mu; those that may be
 	joined    map[string]*chain.Consortium // guarded by mu; members who came later, with the file they know
 	starting  map[string]bool              // guarded by mu; members that are being opened or closed
+	kinds     []int                        // faults to choose from; nil means all
 }
 
 const (
 	simClients  = 4
 	simKeys     = 3
 	simDuration = 20 * time.Second
+)
+
+// The kinds of faults, in the order in which seeds choose them.
+const (
+	faultCrash    = iota // of one member
+	faultCrashToo        // twice as often as the others
+	faultPower           // of all members
+	faultIsolate         // one member cut off
+	faultOneWay          // one direction between two members cut off
+	faultLeader          // the leader cut off
+	faultDelay           // slow link
+	faultReset           // of connections
+	faultTransfer        // of leadership
+	simFaults
 )
 
 // Each register is written with a swap, so that a put returns what it replaced.
@@ -134,8 +149,10 @@ func TestSimulatedFaults(t *testing.T) {
 //   - 38: one that was away did not know the members who signed the snapshot.
 //   - 1590: a member whose log began behind entries that made no block took the
 //     removal of a member for an attack, and stayed behind.
+//   - 3212: the simulated disk took names, not contents, after the power had
+//     failed: two logs were cut at snapshots that were not on the disk.
 func TestSimulatedRegressions(t *testing.T) {
-	for _, seed := range []uint64{9, 38, 1590} {
+	for _, seed := range []uint64{9, 38, 1590, 3212} {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
@@ -143,13 +160,27 @@ func TestSimulatedRegressions(t *testing.T) {
 	}
 }
 
-func simulate(t *testing.T, seed uint64) *simulation {
+// TestPowerFailuresOfAllMembers takes the power of all members away, again and
+// again, with snapshots and truncations under way.
+func TestPowerFailuresOfAllMembers(t *testing.T) {
+	for i := range seeds(t) / 4 {
+		seed := *simFirst + uint64(i)
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { simulate(t, seed, faultPower, faultPower, faultPower, faultCrash, faultTransfer) })
+		})
+	}
+}
+
+// simulate runs the schedule of a seed with these kinds of faults, all if there
+// are none.
+func simulate(t *testing.T, seed uint64, kinds ...int) *simulation {
 	r := rand.New(rand.NewPCG(seed, 0x5eed))
 	n := 3
 	if r.IntN(3) == 0 {
 		n = 5
 	}
-	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}, disks: map[string]*simDisk{}, joined: map[string]*chain.Consortium{}, starting: map[string]bool{}}
+	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}, disks: map[string]*simDisk{}, joined: map[string]*chain.Consortium{}, starting: map[string]bool{}, kinds: kinds}
 	s.cluster = newCluster(t, n, func(o *Options) {
 		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
 		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
@@ -302,22 +333,26 @@ func (s *simulation) disturb(ctx context.Context) {
 		s.faults++
 		names := s.names()
 		a, b := names[s.r.IntN(len(names))], names[s.r.IntN(len(names))]
-		switch s.r.IntN(9) {
-		case 0, 1:
+		kind := s.r.IntN(simFaults)
+		if len(s.kinds) > 0 {
+			kind = s.kinds[s.r.IntN(len(s.kinds))]
+		}
+		switch kind {
+		case faultCrash, faultCrashToo:
 			s.crash(a)
-		case 2:
+		case faultPower:
 			s.restartAll()
-		case 3: // one member cut off
+		case faultIsolate:
 			s.isolate(a)
-		case 4: // one direction between two members cut off
+		case faultOneWay:
 			s.net.setCut(a, b, a != b)
-		case 5: // the leader cut off
+		case faultLeader:
 			s.isolate(s.currentLeader(a))
-		case 6: // slow link
+		case faultDelay:
 			s.net.setDelay(a, b, time.Duration(s.r.IntN(800))*time.Millisecond)
-		case 7:
+		case faultReset:
 			s.net.reset(a, b)
-		case 8:
+		case faultTransfer:
 			s.transfer(a)
 		}
 		if s.r.IntN(3) == 0 {
@@ -377,7 +412,9 @@ func (s *simulation) kill(name string) {
 	}()
 	s.net.unplug(name)
 	disk := s.disk(name)
-	disk.fail()
+	if err := disk.fail(); err != nil {
+		s.t.Errorf("take the power of %s: %v", name, err)
+	}
 	node.crash()
 	if err := disk.restore(s.r); err != nil {
 		s.t.Errorf("restore the disk of %s: %v", name, err)

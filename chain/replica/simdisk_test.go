@@ -16,14 +16,16 @@ import (
 
 // simDisk is a disk that forgets what was not flushed when the power fails: of
 // each file the content written since its last flush, or some of its sectors; of
-// each directory the names that came and went since its last flush. Badger's
-// files are not among them: its transactions are flushed one by one, and the disk
-// refuses one after the power has failed.
+// each directory the names that came and went since its last flush. What a replica
+// does after the power has failed, while the simulation stops it, does not reach
+// the disk at all. Badger's files are not among them: its transactions are flushed
+// one by one, and the disk refuses one after the power has failed.
 type simDisk struct {
 	mu    sync.Mutex
 	off   bool                         // guarded by mu
 	files map[uint64]*simFile          // guarded by mu; by inode
 	names map[string]map[string]uint64 // guarded by mu; flushed names and their inodes, by directory
+	last  map[string]map[string]uint64 // guarded by mu; names when the power failed
 }
 
 // simFile is the flushed content of a file. The open file keeps its inode from
@@ -31,6 +33,7 @@ type simDisk struct {
 type simFile struct {
 	hold *os.File
 	data []byte
+	last []byte // when the power failed
 }
 
 var errPowerOff = errors.New("power is off")
@@ -115,10 +118,43 @@ func list(dir string) (map[string]uint64, error) {
 }
 
 // fail turns the power off.
-func (d *simDisk) fail() {
+func (d *simDisk) fail() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.off = true
+	// A flush waits for mu. So nothing that relies on one that comes too late is
+	// seen here.
+	d.last = map[string]map[string]uint64{}
+	var errs []error
+	for dir := range d.names {
+		names, err := list(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			delete(d.names, dir) // moved away as a whole
+			continue
+		}
+		errs = append(errs, err)
+		d.last[dir] = names
+		for name, ino := range names {
+			if d.files[ino] != nil {
+				continue
+			}
+			hold, err := os.Open(filepath.Join(dir, name))
+			if errors.Is(err, os.ErrNotExist) {
+				continue // removed meanwhile, and never flushed
+			}
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			d.files[ino] = &simFile{hold: hold}
+		}
+	}
+	for _, f := range d.files {
+		var err error
+		f.last, err = content(f.hold)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // restore makes the files what the disk remembers, when nobody has them open, and
@@ -128,18 +164,19 @@ func (d *simDisk) restore(r *rand.Rand) error {
 	defer d.mu.Unlock()
 	var errs []error
 	for dir, names := range d.names {
-		now, err := list(dir)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
 		if r.IntN(2) == 0 { // the names were written back, or were not
-			errs = append(errs, d.rename(dir, names, now))
-			now = names
+			names = d.last[dir]
 		}
-		for name, ino := range now {
+		now, err := list(dir)
+		errs = append(errs, err)
+		for name := range now {
+			if f := d.files[names[name]]; f == nil {
+				errs = append(errs, os.Remove(filepath.Join(dir, name)))
+			}
+		}
+		for name, ino := range names {
 			if f := d.files[ino]; f != nil {
-				errs = append(errs, f.restore(filepath.Join(dir, name), r))
+				errs = append(errs, os.WriteFile(filepath.Join(dir, name), f.after(r), 0o600))
 			}
 		}
 	}
@@ -166,48 +203,29 @@ func (d *simDisk) restore(r *rand.Rand) error {
 	return errors.Join(errs...)
 }
 
-// rename gives dir the names that were flushed, for files this disk knows.
-func (d *simDisk) rename(dir string, names, now map[string]uint64) error {
-	var errs []error
-	for name, ino := range now {
-		if names[name] != ino && d.files[ino] != nil {
-			errs = append(errs, os.Remove(filepath.Join(dir, name)))
-		}
-	}
-	for name, ino := range names {
-		if f := d.files[ino]; f != nil && now[name] != ino {
-			errs = append(errs, os.WriteFile(filepath.Join(dir, name), f.data, 0o600))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// restore writes the flushed content to the file's name, with all, none or some
-// of the sectors that were written since.
-func (f *simFile) restore(path string, r *rand.Rand) error {
-	after, err := content(f.hold)
-	if err != nil || bytes.Equal(after, f.data) {
-		return err
-	}
+// after returns the flushed content with all, none or some of the sectors that
+// were written since.
+func (f *simFile) after(r *rand.Rand) []byte {
 	kind := r.IntN(4)
 	if kind == 0 {
-		return nil // it was written back just in time
+		return f.last // it was written back just in time
 	}
 	out := bytes.Clone(f.data)
-	if kind == 1 {
-		const sector = 512
-		for from := 0; from < len(after); from += sector {
-			if r.IntN(2) == 0 {
-				continue
-			}
-			to := min(from+sector, len(after))
-			if to > len(out) {
-				out = append(out, make([]byte, to-len(out))...)
-			}
-			copy(out[from:to], after[from:to])
-		}
+	if kind > 1 {
+		return out
 	}
-	return os.WriteFile(path, out, 0o600)
+	const sector = 512
+	for from := 0; from < len(f.last); from += sector {
+		if r.IntN(2) == 0 {
+			continue
+		}
+		to := min(from+sector, len(f.last))
+		if to > len(out) {
+			out = append(out, make([]byte, to-len(out))...)
+		}
+		copy(out[from:to], f.last[from:to])
+	}
+	return out
 }
 
 func (d *simDisk) close() {
@@ -225,7 +243,21 @@ func TestSimulatedDiskForgets(t *testing.T) {
 	for seed := range uint64(64) {
 		dir := t.TempDir()
 		d := newSimDisk()
-		log, err := seglog.Open(filepath.Join(dir, "log"), d.medium().logOptions(seglog.Options{}))
+		m := d.medium()
+		flushing := true
+		m.sync = func(f *os.File) error {
+			if !flushing {
+				return nil
+			}
+			return d.sync(f)
+		}
+		m.syncDir = func(dir string) error {
+			if !flushing {
+				return nil
+			}
+			return d.syncDir(dir)
+		}
+		log, err := seglog.Open(filepath.Join(dir, "log"), m.logOptions(seglog.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,21 +265,29 @@ func TestSimulatedDiskForgets(t *testing.T) {
 			t.Fatal(err)
 		}
 		vote := filepath.Join(dir, "vote")
-		if err := d.medium().writeFile(vote, []byte("old")); err != nil {
+		if err := m.writeFile(vote, []byte("old")); err != nil {
 			t.Fatal(err)
 		}
-		d.fail()
+		flushing = false
 		if err := log.Append(2, bytes.Repeat([]byte("lost"), 1000)); err != nil {
 			t.Fatal(err)
 		}
-		log.Close()
-		if err := d.medium().writeFile(vote, []byte("new")); err != nil {
+		if err := m.writeFile(vote, []byte("new")); err != nil {
 			t.Fatal(err)
 		}
+		// Had it been flushed, the name would not be without the content.
+		flushing = true
+		if f, err := os.Open(vote); err != nil || m.sync(f) != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+		if err := d.fail(); err != nil {
+			t.Fatal(err)
+		}
+		log.Close()
 		if err := d.restore(rand.New(rand.NewPCG(seed, 1))); err != nil {
 			t.Fatal(err)
 		}
-		log, err = seglog.Open(filepath.Join(dir, "log"), d.medium().logOptions(seglog.Options{}))
+		log, err = seglog.Open(filepath.Join(dir, "log"), m.logOptions(seglog.Options{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,5 +309,55 @@ func TestSimulatedDiskForgets(t *testing.T) {
 		if n < 10 || n > 60 {
 			t.Errorf("%s: %d times of 64", what, n)
 		}
+	}
+}
+
+// What is done after the power has failed does not reach the disk, though nobody
+// hears of an error: a log that was cut because a snapshot took its place is whole
+// again, as the snapshot is not there either.
+func TestSimulatedDiskTakesNothingWithoutPower(t *testing.T) {
+	for seed := range uint64(64) {
+		dir := t.TempDir()
+		d := newSimDisk()
+		m := d.medium()
+		snapshot := filepath.Join(dir, "snapshot")
+		if err := m.writeFile(snapshot, []byte("at 1")); err != nil {
+			t.Fatal(err)
+		}
+		log, err := seglog.Open(filepath.Join(dir, "log"), m.logOptions(seglog.Options{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Append(2, []byte("two"), []byte("three"), []byte("four")); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.fail(); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.writeFile(snapshot, []byte("at 3")); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.TruncateFront(3); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Append(5, []byte("five")); err != nil {
+			t.Fatal(err)
+		}
+		log.Close()
+		if err := d.restore(rand.New(rand.NewPCG(seed, 1))); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(snapshot); err != nil || string(b) != "at 1" {
+			t.Fatalf("seed %d: snapshot %q, %v", seed, b, err)
+		}
+		log, err = seglog.Open(filepath.Join(dir, "log"), m.logOptions(seglog.Options{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first, last := log.First(), log.Last(); first != 2 || last != 4 {
+			t.Fatalf("seed %d: log %d to %d", seed, first, last)
+		}
+		log.Close()
+		d.close()
 	}
 }

@@ -215,6 +215,12 @@ func torn(rest []byte, off int64, h header, herr error) bool {
 		return true
 	}
 	rest = rest[:need]
+	// The header may begin at the end of a sector that holds older records, too
+	// short for the rule below. No header begins with length and checksum zero but
+	// that of an empty record.
+	if n := sector - off%sector; herr != nil && n >= 8 && n < recordHeader && isZero(rest[:n]) {
+		return true
+	}
 	for len(rest) > 0 {
 		n := min(int64(len(rest)), sector-off%sector)
 		if n >= recordHeader && isZero(rest[:n]) {
