@@ -48,11 +48,14 @@ type Identity struct {
 	Controller string          // member whose wallet holds Key; "" once its person holds it
 	Registered uint64          // leaf index of the registration
 	Changed    uint64          // leaf index of the last change
-	Version    uint32          // custody keys registered so far; 0 while hospitals extract its keys
+	Version    uint32          // custody key in force; 0 while hospitals extract its keys
 	Custody    []byte          // P' = P + X, 48 bytes, in self-custody; empty otherwise
 	Epoch      uint64
 	Attributes []Attribute // in ascending order, each pair of name and value once
 	Recoveries []Recovery  // those under way, in ascending order of Member
+	Custodies  uint32      // custody keys registered so far: the next one is of version Custodies + 1
+	Guardians  []Guardian  // in ascending order of Name and then By, each pair once; some may be over
+	Proposals  []Proposal  // of guardians, those under way, in ascending order of Member
 }
 
 // A Recovery replaces a lost key on the word of a quorum of members, after a
@@ -150,7 +153,8 @@ type RecoverArgs struct {
 	Wait       int64 // milliseconds, MinRecoveryWait to MaxRecoveryWait
 }
 
-// VetoArgs end all recoveries of the signer. They are an empty array.
+// VetoArgs end all recoveries of the signer, and all proposals of guardians for
+// it. They are an empty array.
 type VetoArgs struct {
 	_ struct{} `cbor:",toarray"`
 }

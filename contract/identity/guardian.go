@@ -1,0 +1,141 @@
+package identity
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+// A Guardian acts for another identity, its ward, with his own key: he makes and
+// revokes her grants, answers requests to her, and opens her records. He does
+// not replace her keys, take her into self-custody or out of it, raise her
+// epoch, name guardians, or erase.
+type Guardian struct {
+	_     struct{} `cbor:",toarray"`
+	Name  Name     // who acts
+	Kind  Guardianship
+	By    string // member that named him; "" if the ward did
+	Since int64  // block time, Unix milliseconds
+	Until int64  // last block time at which he acts; 0 for no end
+}
+
+// Guardianship says why somebody has a guardian.
+type Guardianship string
+
+// The kinds of guardianship. A ward names delegates herself; the others are
+// named by the member of her organisation.
+const (
+	Delegate   Guardianship = "delegate"
+	Minor      Guardianship = "minor" // always with an end: the day she comes of age
+	Incapacity Guardianship = "incapacity"
+	Death      Guardianship = "death"
+)
+
+// A Proposal names a guardian for a person who holds her own key, on the word
+// of a quorum of members, after a wait in which she may object. It goes the way
+// of a Recovery.
+type Proposal struct {
+	_         struct{} `cbor:",toarray"`
+	Member    string   // that opened it
+	Guardian  Name
+	Kind      Guardianship
+	Until     int64
+	Opened    int64    // block time, Unix milliseconds
+	Ready     int64    // earliest block time at which it can finish
+	Approvals []string // members, in ascending order; the one that opened it included
+}
+
+// MaxGuardians is the largest number of guardians of one identity.
+const MaxGuardians = 8
+
+// Methods of guardianship, and the one that ends self-custody.
+const (
+	MethodGuardian        = "guardian"         // GuardianArgs, by the ward or the member of her organisation
+	MethodEndGuardian     = "end-guardian"     // EndGuardianArgs, by the ward, the guardian, or the member that named him
+	MethodApproveGuardian = "approve-guardian" // ProposalArgs, by a member
+	MethodFinishGuardian  = "finish-guardian"  // ProposalArgs, by a member
+	MethodCustodyOff      = "custody-off"      // CustodyOffArgs, by the identity
+)
+
+// GuardianArgs name a guardian.
+//
+// A ward names a delegate at once; Wait is 0. The member of her organisation
+// names one of the other kinds: at once, with a Wait of 0, while it holds her
+// key, otherwise as a Proposal. If her organisation is no member any more, any
+// member may propose.
+//
+// Who named somebody before replaces by this what it said of him.
+type GuardianArgs struct {
+	_        struct{} `cbor:",toarray"`
+	Name     Name     // of the ward
+	Guardian Name
+	Kind     Guardianship
+	Until    int64
+	Wait     int64 // milliseconds, 0 or MinRecoveryWait to MaxRecoveryWait
+}
+
+// EndGuardianArgs end a guardianship, and the proposals of the signer to the
+// same effect. The ward and the guardian end all that is said of him, a member
+// what it said itself.
+type EndGuardianArgs struct {
+	_        struct{} `cbor:",toarray"`
+	Name     Name     // of the ward
+	Guardian Name
+}
+
+// ProposalArgs say which proposal is meant: the arguments of approve-guardian
+// and finish-guardian.
+type ProposalArgs struct {
+	_        struct{} `cbor:",toarray"`
+	Name     Name     // of the ward
+	Guardian Name
+	Kind     Guardianship
+	Until    int64
+}
+
+// CustodyOffArgs end the signer's self-custody. Her epoch rises by one, so that
+// no key and no grant of before opens what is written from then on.
+type CustodyOffArgs struct {
+	_    struct{} `cbor:",toarray"`
+	From uint32   // the custody key in force, so that a repeated request changes nothing
+}
+
+// Codes of guardianship. Part of the format.
+const (
+	ErrGuardian chain.Code = "identity/guardian" // no such guardian or proposal, or it has lapsed
+	ErrFull     chain.Code = "identity/full"     // as many guardians as there can be
+	ErrUntil    chain.Code = "identity/until"    // the end has passed
+	ErrCustody  chain.Code = "identity/custody"  // not the custody key in force
+)
+
+// ActsFor reports whether signer may act for owner at a block time in Unix
+// milliseconds: he is the owner, or one of her guardians in force. It is the
+// one rule for all contracts. r reads the contract's namespace, k is the
+// consortium file in force. An owner that does not exist is ErrUnknown.
+func ActsFor(r ledger.Reader, owner, signer Name, time int64, k *chain.Consortium) (bool, error) {
+	id, err := Lookup(r, owner)
+	if err != nil {
+		return false, err
+	}
+	return id.ActedForBy(signer, time, k), nil
+}
+
+// ActedForBy is ActsFor for an owner that was looked up.
+func (i *Identity) ActedForBy(signer Name, time int64, k *chain.Consortium) bool {
+	return signer == i.Name || slices.ContainsFunc(i.Guardians, func(g Guardian) bool {
+		return g.Name == signer && g.InForce(time, k)
+	})
+}
+
+// InForce reports whether the guardian acts at a block time: his time is not
+// up, and the member that named him, if one did, is still a member of k.
+func (g *Guardian) InForce(time int64, k *chain.Consortium) bool {
+	return (g.Until == 0 || time <= g.Until) && (g.By == "" || k.Member(g.By) != nil)
+}
+
+// compareGuardians is the order in which an identity keeps its guardians.
+func compareGuardians(a, b Guardian) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.By, b.By))
+}
