@@ -35,8 +35,8 @@ var mayImport = map[string][]string{
 	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/badger/v4/options", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
 	"chain/replica/seglog":    {"golang.org/x/sys/unix"},
 
-	"contract":          {"./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record"},
-	"contract/identity": {"./chain", "./chain/ledger", "./pre"},
+	"contract":          {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./contract/workflow"},
+	"contract/identity": {"./abe", "./chain", "./chain/ledger", "./pre"},
 	"contract/record":   {"./chain", "./chain/ledger", "./contract/identity", "./pre", "./store"},
 
 	"store":                    {},
@@ -54,10 +54,13 @@ var mayImport = map[string][]string{
 	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
 
-	"contract/consent":       {"./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+	"contract/consent":       {"./abe", "./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
 	"contract/keys":          {"./chain", "./chain/ledger", "./contract/identity", "./dkg", "./dkg/threshold", "./pre"},
 	"contract/keys/keystest": {"./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/keys", "./dkg", "./dkg/threshold", "./pre"}, // for tests only
-	"contract/query":         {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},
+	"contract/query":         {"./abe", "./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./contract/workflow", "./pre"},
+
+	"contract/workflow":         {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/record", "./pre", "cel.dev/cel-go/", "go.yaml.in/yaml/v3"},
+	"contract/workflow/library": {},
 
 	"wallet":            {"./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
