@@ -8,6 +8,7 @@ import (
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/replica"
+	"github.com/ward-health/ward/contract"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
@@ -86,7 +87,7 @@ func (n *Node) AnswerAccess(ctx context.Context, index uint64) (ward.Part, error
 		if a, err = consent.LookupAccess(v.Of(consent.Contract), index); err != nil {
 			return err
 		}
-		if err = consent.Serveable(c.replica.Consortium(), v.Of, a, c.now(v)); err != nil {
+		if err = contract.Serveable(c.replica.Consortium(), v.Of, a, c.now(v)); err != nil {
 			return err
 		}
 		if records, err = accessed(v, a); err != nil {

@@ -70,7 +70,7 @@ func ApprovalStatement(chainID string, reader identity.Name, method string, args
 	return append(b, body...), nil
 }
 
-func access(call *ledger.Call, raw []byte) ([]byte, error) {
+func access(call *ledger.Call, raw []byte, holds Holds) ([]byte, error) {
 	var args AccessArgs
 	if err := parse(raw, &args); err != nil {
 		return nil, err
@@ -86,37 +86,33 @@ func access(call *ledger.Call, raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.Recipient != reader.Name {
-		return nil, ErrDenied
+	c := &Case{
+		Grant: g, Consortium: call.Consortium, Time: call.Time, Reader: reader,
+		Purpose: args.Purpose, Obligations: args.Obligations, Reason: call.Sidecar.Size != 0,
 	}
-	if err := g.usable(call.Of(keys.Contract), call.Time); err != nil {
+	if c.Status, err = g.standing(call.Of(keys.Contract), call.Time, false); err != nil {
 		return nil, err
 	}
-	if !g.Conditions.allows(args.Purpose) {
-		return nil, ErrPurpose
-	}
-	records, err := lookupRecords(call, args.Records, func(r *record.Record) error {
-		switch {
-		case r.Owner != g.Owner:
-			return ErrOwner
-		case r.Version != g.Version || r.Epoch != g.Epoch:
-			return ErrEpoch
-		case !g.Type.Covers(r.Type):
-			return ErrType
-		case !g.Conditions.dated(r.Dated):
-			return ErrDated
-		}
-		return nil
-	})
-	if err != nil {
+	if err := c.ask(call.Of, holds); err != nil {
 		return nil, err
 	}
-	signers, err := approved(call, reader, MethodAccess, args, args.Approvals)
-	if err != nil {
+	if err := c.first(ofReader); err != nil {
 		return nil, err
 	}
-	if !enough(call, signers, g.Conditions.CoSigners) || g.Conditions.Emergency && !enough(call, signers, another) {
-		return nil, ErrApproval
+	if err := c.first(ofRequest); err != nil {
+		return nil, err
+	}
+	if c.Records, err = lookupRecords(call.Of(record.Contract), args.Records); err != nil {
+		return nil, err
+	}
+	if err := c.first(ofRecords); err != nil {
+		return nil, err
+	}
+	if c.CoSigners, err = approved(call, reader, MethodAccess, args, args.Approvals); err != nil {
+		return nil, err
+	}
+	if err := c.first(ofSigners); err != nil {
+		return nil, err
 	}
 	g.Uses++
 	g.Used = call.Time
@@ -125,7 +121,7 @@ func access(call *ledger.Call, raw []byte) ([]byte, error) {
 	}
 	return log(call, reader, &Access{
 		Owner: g.Owner, Grant: g.ID, Records: args.Records, Purpose: args.Purpose, Transport: args.Transport, Emergency: g.Conditions.Emergency,
-	}, signers, records)
+	}, c.CoSigners, c.Records)
 }
 
 // another is the rule for emergencies: the signature of another clinician.
@@ -153,21 +149,26 @@ func emergency(call *ledger.Call, raw []byte) ([]byte, error) {
 	if _, _, err := authority(call); err != nil {
 		return nil, err
 	}
-	records, err := lookupRecords(call, args.Records, func(r *record.Record) error {
-		if r.Owner != owner.Name {
-			return ErrOwner
-		}
-		return nil
-	})
+	records, err := lookupRecords(call.Of(record.Contract), args.Records)
 	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(records, func(r *record.Record) bool { return r.Owner != owner.Name }) {
+		return nil, ErrOwner
+	}
+	if err := unerased(records); err != nil {
 		return nil, err
 	}
 	signers, err := approved(call, reader, MethodEmergency, args, args.Approvals)
 	if err != nil {
 		return nil, err
 	}
-	if !enough(call, signers, another) {
+	c := Case{Consortium: call.Consortium, Time: call.Time, Reader: reader, CoSigners: signers}
+	if !c.signed(another) {
 		return nil, ErrApproval
+	}
+	if call.Sidecar.Size == 0 {
+		return nil, ErrTerms // no reason was given
 	}
 	return log(call, reader, &Access{
 		Owner: owner.Name, Records: args.Records, Purpose: BreakGlass, Transport: args.Transport, Emergency: true,
@@ -192,27 +193,29 @@ func wellFormed(records []record.ID, transport []byte, approvals []Approval) boo
 	return true
 }
 
-// lookupRecords returns the records if all are there and pass the check.
-func lookupRecords(call *ledger.Call, ids []record.ID, check func(*record.Record) error) ([]*record.Record, error) {
-	of := call.Of(record.Contract)
+// lookupRecords returns the records, or ErrRecord if one is not there. r reads
+// the namespace of package record.
+func lookupRecords(r ledger.Reader, ids []record.ID) ([]*record.Record, error) {
 	list := make([]*record.Record, len(ids))
 	for i, id := range ids {
-		r, err := record.Lookup(of, id)
+		var err error
+		list[i], err = record.Lookup(r, id)
 		if errors.Is(err, record.ErrUnknown) {
 			return nil, ErrRecord
 		}
 		if err != nil {
 			return nil, err
 		}
-		if err := check(r); err != nil {
-			return nil, err
-		}
-		if r.Erased != 0 {
-			return nil, ErrErased
-		}
-		list[i] = r
 	}
 	return list, nil
+}
+
+// unerased returns ErrErased if one of the records was erased.
+func unerased(records []*record.Record) error {
+	if slices.ContainsFunc(records, func(r *record.Record) bool { return r.Erased != 0 }) {
+		return ErrErased
+	}
+	return nil
 }
 
 // approved returns who signed besides the reader, if all their signatures hold.
@@ -236,22 +239,8 @@ func approved(call *ledger.Call, reader *identity.Identity, method string, args 
 	return list, nil
 }
 
-// enough reports whether as many signed as are asked for.
-func enough(call *ledger.Call, signers []*identity.Identity, want CoSigners) bool {
-	have := 0
-	for _, s := range signers {
-		if want.Attribute == "" || s.Vouched(call.Consortium, want.Attribute, want.Value, call.Time) {
-			have++
-		}
-	}
-	return have >= int(want.Count)
-}
-
 // log stores an access and returns its result.
 func log(call *ledger.Call, reader *identity.Identity, a *Access, signers []*identity.Identity, records []*record.Record) ([]byte, error) {
-	if a.Emergency && call.Sidecar.Size == 0 {
-		return nil, ErrTerms // no reason was given
-	}
 	// Approvals are good for one access: it is the transport key in them that
 	// makes each unique.
 	once := append([]byte(keyTransport+string(reader.Name)+"\x00"), a.Transport...)

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/pre"
 )
 
 // conditionsTag begins what the hash of conditions is over. Part of the format.
@@ -54,12 +56,47 @@ func (c *Conditions) valid() bool {
 			return false
 		}
 	}
-	return c.CoSigners.valid()
+	for i, t := range c.Except {
+		if _, err := pre.ParseType(string(t)); err != nil || t == "" || i > 0 && c.Except[i-1] >= t {
+			return false
+		}
+	}
+	for i, o := range c.Obligations {
+		if !o.Valid() || i > 0 && c.Obligations[i-1] >= o {
+			return false
+		}
+	}
+	return len(c.Except) <= MaxExcept && (c.Instance == "" || validInstance(c.Instance)) && c.CoSigners.valid()
+}
+
+// validInstance reports whether s can be the id of a workflow.
+func validInstance(s string) bool { return spelled(s, true) && len(s) <= 64 }
+
+// below reports whether all types are below t, by their paths.
+func below(types []pre.Type, t pre.Type) bool {
+	return !slices.ContainsFunc(types, func(o pre.Type) bool { return o == t || !within(t, o) })
+}
+
+// within reports whether t is in the subtree of a type, by its path: sealed
+// components are no borders for what is excepted.
+func within(subtree, t pre.Type) bool {
+	return subtree == "" || t == subtree || strings.HasPrefix(string(t), string(subtree)+"/")
+}
+
+// ByCryptography reports whether the keys of a grant on a type do not open the
+// subtree that it excepts in the first place, because a sealed component lies
+// between. Otherwise it is the members that refuse, all of them by the same
+// rule: as many dishonest ones as make a key could open what is excepted.
+func ByCryptography(granted, except pre.Type) bool { return !granted.Covers(except) }
+
+// excepts reports whether a record of that type is left out.
+func (c *Conditions) excepts(t pre.Type) bool {
+	return slices.ContainsFunc(c.Except, func(s pre.Type) bool { return within(s, t) })
 }
 
 func (s *CoSigners) valid() bool {
 	if s.Count == 0 {
-		return s.Attribute == "" && s.Value == ""
+		return s.Attribute == "" && s.Value == "" && !s.Elsewhere
 	}
 	if s.Count > MaxCoSigners || s.Attribute == "" {
 		return s.Count <= MaxCoSigners && s.Value == ""
@@ -68,7 +105,9 @@ func (s *CoSigners) valid() bool {
 }
 
 // word reports whether s can be an attribute's name or, with dots, its value.
-func word(s string, dots bool) bool {
+func word(s string, dots bool) bool { return spelled(s, dots) && len(s) <= 48 }
+
+func spelled(s string, dots bool) bool {
 	for i := range len(s) {
 		switch b := s[i]; {
 		case 'a' <= b && b <= 'z', '0' <= b && b <= '9', b == '_', b == '-', dots && b == '.':
@@ -76,7 +115,7 @@ func word(s string, dots bool) bool {
 			return false
 		}
 	}
-	return len(s) >= 1 && len(s) <= 48
+	return len(s) >= 1
 }
 
 // allows reports whether a grant with these conditions may be used for p.

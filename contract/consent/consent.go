@@ -28,6 +28,8 @@ const (
 	MaxAccepts   = 256 // in one transaction
 	MaxCoSigners = 8   // that a grant can ask for
 	MaxRequests  = 16  // that are open, of one asker to one owner
+	MaxExcept    = 32  // subtrees that a grant can leave out
+	MaxDefaults  = 32  // of one organisation
 )
 
 // Conditions restrict a grant. Zero fields restrict nothing. Their hash is
@@ -41,7 +43,12 @@ type Conditions struct {
 	Until     int64     // Record.Dated at most
 	MaxUses   uint32    // accesses
 	CoSigners CoSigners
-	Emergency bool // only for emergencies: active at t+f members; every use is for BTG, signed by another clinician for emergencies, and reviewed
+	// Except are subtrees below the grant's type to which it does not extend;
+	// ascending. See ByCryptography.
+	Except      []pre.Type
+	Obligations []Obligation // what the reader takes on with every access, and says so in it; ascending
+	Instance    string       // a workflow: the reader must hold it
+	Emergency   bool         // only for emergencies: active at t+f members; every use is for BTG, signed by another clinician for emergencies, and reviewed
 }
 
 // CoSigners are others who must sign every access.
@@ -50,6 +57,7 @@ type CoSigners struct {
 	Count     uint8
 	Attribute string // each must have it, with this value; the names are distinct and not the reader's
 	Value     string
+	Elsewhere bool // each must be of another organisation than the reader's, and that a member in force
 }
 
 // A GrantID names a grant: "g-" and 26 characters as in record.ID.
@@ -60,7 +68,8 @@ type Grant struct {
 	_          struct{} `cbor:",toarray"`
 	ID         GrantID
 	Owner      identity.Name
-	Recipient  identity.Name
+	Recipient  identity.Name // "" for a grant to a policy
+	Policy     string        // abe.Policy.String of a grant to a policy; "" of one to a name
 	Type       pre.Type
 	Version    uint32 // of the owner's custody key
 	Epoch      uint64 // of the owner
@@ -75,10 +84,11 @@ type Grant struct {
 	Index      uint64 // leaf index; its sidecar is the sealed shares
 	Time       int64
 	Uses       uint32
-	Renews     GrantID // the grant that it replaces, or ""
-	Ended      int64   // block time at which it was revoked or replaced; 0 if it is not
-	EndedBy    uint64  // leaf index of what ended it
-	Used       int64   // block time of the last access; 0 if there was none
+	Renews     GrantID       // the grant that it replaces, or ""
+	Ended      int64         // block time at which it was revoked or replaced; 0 if it is not
+	EndedBy    uint64        // leaf index of what ended it
+	Used       int64         // block time of the last access; 0 if there was none
+	By         identity.Name // who signed: the owner, or who acts for her
 }
 
 // Status says where a grant stands.
@@ -132,18 +142,19 @@ const (
 	MethodGrant     = "grant"     // GrantArgs by the owner; sidecar: CBOR array of sealed shares, by index
 	MethodAccept    = "accept"    // AcceptArgs by members
 	MethodRevoke    = "revoke"    // RevokeArgs by the owner
-	MethodAccess    = "access"    // AccessArgs by the recipient; sidecar: the sealed reason, which only an emergency needs
+	MethodAccess    = "access"    // AccessArgs by the recipient, or one who satisfies the policy; sidecar: the sealed reason, which only an emergency needs
 	MethodEmergency = "emergency" // EmergencyArgs by an identity with the attribute; sidecar: the sealed reason
 	MethodReview    = "review"    // ReviewArgs by an identity of the owner's organisation with the attribute, none of those who signed
 	MethodRequest   = "request"   // RequestArgs by anyone
 	MethodDeny      = "deny"      // DenyArgs by the owner; withdraws if the asker signs
+	MethodDefaults  = "defaults"  // DefaultsArgs by a member, for its organisation
 )
 
 // GrantArgs make a grant.
 type GrantArgs struct {
-	_          struct{} `cbor:",toarray"`
-	Grant      []byte   // pre.Grant; its id, owner, type and conditions hash are taken from there
-	Recipient  identity.Name
+	_          struct{}      `cbor:",toarray"`
+	Grant      []byte        // pre.Grant; its id, owner, type, conditions hash and policy are taken from there
+	Recipient  identity.Name // "" if the grant is to an abe.Recipient
 	Conditions Conditions
 	Everything bool    // must be set for the root type, and for no other
 	Expose     bool    // must be set for a recipient that is not in self-custody if the owner is, and only then
@@ -172,12 +183,13 @@ type RevokeArgs struct {
 
 // AccessArgs ask for records under a grant.
 type AccessArgs struct {
-	_         struct{} `cbor:",toarray"`
-	Grant     GrantID
-	Records   []record.ID // 1 to MaxRecords, ascending
-	Purpose   Purpose
-	Transport []byte     // pre.TransportKey.Public of a fresh key, 32 bytes
-	Approvals []Approval // at most MaxApprovals, ascending by name
+	_           struct{} `cbor:",toarray"`
+	Grant       GrantID
+	Records     []record.ID // 1 to MaxRecords, ascending
+	Purpose     Purpose
+	Transport   []byte       // pre.TransportKey.Public of a fresh key, 32 bytes
+	Approvals   []Approval   // at most MaxApprovals, ascending by name
+	Obligations []Obligation // those of the grant, all of them: the signature says that the reader took them on
 }
 
 // An Approval is another identity's signature on an access.
@@ -250,34 +262,38 @@ const (
 	EventEmergency = "consent/emergency" // data: Access; also of a grant for emergencies, instead of EventAccess
 	EventReview    = "consent/review"    // data: Access
 	EventRequest   = "consent/request"   // data: Request, whenever it changes
+	EventDefaults  = "consent/defaults"  // data: Defaults
 )
 
 // Codes. Part of the format.
 const (
-	ErrMalformed chain.Code = "consent/malformed"
-	ErrDenied    chain.Code = "consent/denied"    // the signer may not do this
-	ErrUnknown   chain.Code = "consent/unknown"   // no such grant, request or access
-	ErrTaken     chain.Code = "consent/taken"     // the id, or the transport key, was used before; or the request, or too many others, are open
-	ErrStale     chain.Code = "consent/stale"     // made for another epoch, key version or generation: look up and make it again
-	ErrRecipient chain.Code = "consent/recipient" // no such recipient, or not the one in the grant
-	ErrTerms     chain.Code = "consent/terms"     // root without Everything, exposure without Expose, conditions not those in the grant, emergency without a reason
-	ErrShares    chain.Code = "consent/shares"    // not dealt to the members in force, or no sidecar
-	ErrMoving    chain.Code = "consent/moving"    // a key ceremony is under way: try again when it is done
-	ErrPending   chain.Code = "consent/pending"   // too few members hold shares yet
-	ErrEarly     chain.Code = "consent/early"
-	ErrExpired   chain.Code = "consent/expired"
-	ErrRevoked   chain.Code = "consent/revoked"
-	ErrUsedUp    chain.Code = "consent/used-up"
-	ErrLost      chain.Code = "consent/lost" // a ceremony could not move its shares
-	ErrPurpose   chain.Code = "consent/purpose"
-	ErrType      chain.Code = "consent/type"     // a record is of a type that the grant does not cover
-	ErrOwner     chain.Code = "consent/owner"    // a record is another owner's
-	ErrEpoch     chain.Code = "consent/epoch"    // a record is of another epoch or key version than the grant
-	ErrDated     chain.Code = "consent/dated"    // a record is dated outside the range
-	ErrErased    chain.Code = "consent/erased"   // a record was erased
-	ErrRecord    chain.Code = "consent/record"   // no such record
-	ErrApproval  chain.Code = "consent/approval" // too few co-signers, or one that does not count
-	ErrCustody   chain.Code = "consent/custody"  // the owner is in self-custody: only a grant opens the records
-	ErrReviewed  chain.Code = "consent/reviewed" // closed already, or not open to review
-	ErrNoKey     chain.Code = "consent/no-key"   // the consortium has no extraction key yet
+	ErrMalformed  chain.Code = "consent/malformed"
+	ErrDenied     chain.Code = "consent/denied"    // the signer may not do this
+	ErrUnknown    chain.Code = "consent/unknown"   // no such grant, request or access
+	ErrTaken      chain.Code = "consent/taken"     // the id, or the transport key, was used before; or the request, or too many others, are open
+	ErrStale      chain.Code = "consent/stale"     // made for another epoch, key version or generation: look up and make it again
+	ErrRecipient  chain.Code = "consent/recipient" // no such recipient, or not the one in the grant
+	ErrTerms      chain.Code = "consent/terms"     // root without Everything, exposure without Expose, conditions not those in the grant, emergency without a reason
+	ErrShares     chain.Code = "consent/shares"    // not dealt to the members in force, or no sidecar
+	ErrMoving     chain.Code = "consent/moving"    // a key ceremony is under way: try again when it is done
+	ErrPending    chain.Code = "consent/pending"   // too few members hold shares yet
+	ErrEarly      chain.Code = "consent/early"
+	ErrExpired    chain.Code = "consent/expired"
+	ErrRevoked    chain.Code = "consent/revoked"
+	ErrUsedUp     chain.Code = "consent/used-up"
+	ErrLost       chain.Code = "consent/lost" // a ceremony could not move its shares
+	ErrPurpose    chain.Code = "consent/purpose"
+	ErrType       chain.Code = "consent/type"       // a record is of a type that the grant does not cover
+	ErrOwner      chain.Code = "consent/owner"      // a record is another owner's
+	ErrEpoch      chain.Code = "consent/epoch"      // a record is of another epoch or key version than the grant
+	ErrDated      chain.Code = "consent/dated"      // a record is dated outside the range
+	ErrErased     chain.Code = "consent/erased"     // a record was erased
+	ErrRecord     chain.Code = "consent/record"     // no such record
+	ErrApproval   chain.Code = "consent/approval"   // too few co-signers, or one that does not count
+	ErrCustody    chain.Code = "consent/custody"    // the owner is in self-custody: only a grant opens the records
+	ErrReviewed   chain.Code = "consent/reviewed"   // closed already, or not open to review
+	ErrNoKey      chain.Code = "consent/no-key"     // the consortium has no extraction key yet
+	ErrPolicy     chain.Code = "consent/policy"     // the reader's attributes do not satisfy the grant's policy now
+	ErrObligation chain.Code = "consent/obligation" // the access does not take on what the grant obliges to
+	ErrHolder     chain.Code = "consent/holder"     // the reader does not hold the workflow that the grant is for
 )

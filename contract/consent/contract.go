@@ -10,22 +10,29 @@ import (
 	"github.com/ward-health/ward/pre"
 )
 
-type contract struct{}
+// Holds reports whether a reader is the present holder of a workflow instance
+// at a block time in Unix milliseconds; of gives the namespaces of the contracts.
+// An instance that is not there is held by nobody. It is a pure function of
+// what it reads.
+type Holds func(of func(contract string) ledger.Reader, instance string, reader identity.Name, time int64) (bool, error)
 
-// New returns the contract. It is safe for concurrent use by several executors.
-func New() ledger.Contract { return contract{} }
+type contract struct{ holds Holds }
+
+// New returns the contract. Without holds, grants for who holds a workflow are
+// refused. It is safe for concurrent use by several executors.
+func New(holds Holds) ledger.Contract { return contract{holds} }
 
 // Apply implements ledger.Contract.
-func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
+func (c contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
 	switch method {
 	case MethodGrant:
-		return nil, grant(call, args)
+		return nil, grant(call, args, c.holds)
 	case MethodAccept:
 		return nil, accept(call, args)
 	case MethodRevoke:
 		return nil, revoke(call, args)
 	case MethodAccess:
-		return access(call, args)
+		return access(call, args, c.holds)
 	case MethodEmergency:
 		return emergency(call, args)
 	case MethodReview:
@@ -34,6 +41,8 @@ func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, er
 		return nil, request(call, args)
 	case MethodDeny:
 		return nil, deny(call, args)
+	case MethodDefaults:
+		return nil, setDefaults(call, args)
 	}
 	return nil, ErrDenied
 }

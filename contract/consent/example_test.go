@@ -106,7 +106,7 @@ func ExampleServeable() {
 		return
 	}
 	for _, later := range []int64{0, 60_000, 3_600_001} {
-		fmt.Println(consent.Serveable(w.c.Consortium, w.of, a, a.Time+later))
+		fmt.Println(consent.Serveable(w.c.Consortium, w.of, a, a.Time+later, holds))
 	}
 	// Output:
 	// <nil>

@@ -2,8 +2,11 @@ package consent
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"errors"
 	"slices"
 
+	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/identity"
@@ -11,7 +14,7 @@ import (
 	"github.com/ward-health/ward/pre"
 )
 
-func grant(call *ledger.Call, raw []byte) error {
+func grant(call *ledger.Call, raw []byte, holds Holds) error {
 	var args GrantArgs
 	if err := parse(raw, &args); err != nil {
 		return err
@@ -24,6 +27,12 @@ func grant(call *ledger.Call, raw []byte) error {
 	if err != nil {
 		return ErrMalformed
 	}
+	var to *abe.Audience
+	if args.Recipient == "" {
+		if to, err = abe.ParseAudience(dealt.Recipient()); err != nil {
+			return ErrMalformed
+		}
+	}
 	owner, err := person(call, MethodGrant)
 	if err != nil {
 		return err
@@ -33,36 +42,40 @@ func grant(call *ledger.Call, raw []byte) error {
 	} else if known != nil {
 		return ErrTaken
 	}
-	if err := checkTerms(&args, dealt, call); err != nil {
+	if err := checkTerms(&args, dealt, call, holds); err != nil {
 		return err
 	}
-	a, err := checkParties(call, owner, &args, dealt)
+	a, err := checkParties(call, owner, &args, dealt, to)
 	if err != nil {
 		return err
 	}
 	g := newGrant(call, &args, dealt, a)
-	g.ID, g.Owner = id, owner.Name
+	g.ID, g.Owner, g.By = id, owner.Name, owner.Name
+	if to != nil {
+		g.Policy = to.Policy().String()
+	}
 	if args.Renews != "" {
 		if err := renew(call, g); err != nil {
 			return err
 		}
 	}
 	if args.Answers != "" {
-		if err := answer(call, args.Answers, g); err != nil {
+		if err := answer(call, args.Answers, g, to); err != nil {
 			return err
 		}
 	}
-	return put(call, g, dealt)
+	return put(call, g, dealt, to)
 }
 
 // checkTerms checks what the arguments alone say of the grant.
-func checkTerms(args *GrantArgs, dealt *pre.Grant, call *ledger.Call) error {
+func checkTerms(args *GrantArgs, dealt *pre.Grant, call *ledger.Call, holds Holds) error {
 	hash, err := args.Conditions.Hash()
 	if err != nil {
 		return ErrMalformed
 	}
 	switch {
-	case hash != dealt.Conditions(), args.Everything != (dealt.Type() == ""):
+	case hash != dealt.Conditions(), args.Everything != (dealt.Type() == ""),
+		!below(args.Conditions.Except, dealt.Type()), args.Conditions.Instance != "" && holds == nil:
 		return ErrTerms
 	case args.Conditions.NotAfter != 0 && args.Conditions.NotAfter <= call.Time:
 		return ErrExpired
@@ -74,7 +87,7 @@ func checkTerms(args *GrantArgs, dealt *pre.Grant, call *ledger.Call) error {
 
 // checkParties checks that the grant is what owner, recipient and members make
 // of each other now. It returns the authority that it is dealt to.
-func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, dealt *pre.Grant) (*keys.Authority, error) {
+func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, dealt *pre.Grant, to *abe.Audience) (*keys.Authority, error) {
 	a, sharing, err := authority(call)
 	if err != nil {
 		return nil, err
@@ -99,21 +112,59 @@ func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, 
 	if dealt.Check(sharing) != nil {
 		return nil, ErrShares
 	}
+	if to != nil {
+		return a, checkAudience(call, from, args, to)
+	}
+	return a, checkName(call, sharing.Key(), from, args, dealt)
+}
+
+// checkName checks that the grant is for the identity that the arguments name,
+// as the chain has it now.
+func checkName(call *ledger.Call, key pre.PublicKey, from pre.Identity, args *GrantArgs, dealt *pre.Grant) error {
 	recipient, err := lookup(call, args.Recipient, ErrRecipient)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	to, err := recipient.Recipient(call.Chain, sharing.Key())
+	to, err := recipient.Recipient(call.Chain, key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if recipient.Name == owner.Name || !bytes.Equal(dealt.Recipient(), to.Description()) {
-		return nil, ErrRecipient
+	if recipient.Name == identity.Name(from.Name) || !bytes.Equal(dealt.Recipient(), to.Description()) {
+		return ErrRecipient
 	}
 	if args.Expose != (from.SelfCustody() && !to.SelfCustody()) {
-		return nil, ErrTerms
+		return ErrTerms
 	}
-	return a, nil
+	return nil
+}
+
+// checkAudience checks that the grant is for attributes that members of the
+// consortium certify, in the epoch in which they certify them now: somebody who
+// left one of them has no key of it.
+func checkAudience(call *ledger.Call, from pre.Identity, args *GrantArgs, to *abe.Audience) error {
+	switch {
+	case from.SelfCustody():
+		return ErrCustody // an authority can issue itself any key
+	case args.Expose:
+		return ErrTerms
+	}
+	of := call.Of(identity.Contract)
+	for _, ref := range to.Authorities() {
+		if call.Consortium.Member(ref.Name) == nil {
+			return ErrRecipient
+		}
+		now, err := identity.CurrentAuthority(of, ref.Name)
+		if errors.Is(err, identity.ErrNoAuthority) {
+			return ErrRecipient
+		}
+		if err != nil {
+			return err
+		}
+		if now.Ref() != ref {
+			return ErrStale
+		}
+	}
+	return nil
 }
 
 func newGrant(call *ledger.Call, args *GrantArgs, dealt *pre.Grant, a *keys.Authority) *Grant {
@@ -131,22 +182,38 @@ func newGrant(call *ledger.Call, args *GrantArgs, dealt *pre.Grant, a *keys.Auth
 }
 
 // put stores a new grant.
-func put(call *ledger.Call, g *Grant, dealt *pre.Grant) error {
+func put(call *ledger.Call, g *Grant, dealt *pre.Grant, to *abe.Audience) error {
 	if err := saveGrant(call.State, g); err != nil {
 		return err
 	}
 	if err := store(call.State, []byte(keyBody+string(g.ID)), &body{Raw: g.Raw, Sharing: dealt.Sharing().Bytes()}); err != nil {
 		return err
 	}
-	for _, k := range [][]byte{indexed(keyByOwner, string(g.Owner), g.Index), indexed(keyByRecipient, string(g.Recipient), g.Index)} {
-		if err := call.State.Set(k, []byte(g.ID)); err != nil {
+	if err := call.State.Set(indexed(keyByOwner, string(g.Owner), g.Index), []byte(g.ID)); err != nil {
+		return err
+	}
+	if to == nil {
+		if err := call.State.Set(indexed(keyByRecipient, string(g.Recipient), g.Index), []byte(g.ID)); err != nil {
 			return err
 		}
+	} else if err := indexPolicy(call, g, to); err != nil {
+		return err
 	}
 	if err := call.State.Set([]byte(keyLive+string(g.ID)), set); err != nil {
 		return err
 	}
 	return emit(call, EventGrant, g)
+}
+
+// indexPolicy lists a grant under each authority that its policy names.
+func indexPolicy(call *ledger.Call, g *Grant, to *abe.Audience) error {
+	hash := sha256.Sum256([]byte(g.Policy))
+	for _, ref := range to.Authorities() {
+		if err := call.State.Set(indexed(keyByAuthority, ref.Name, g.Index), append([]byte(g.ID), hash[:]...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // renew ends the grant that g replaces.
@@ -157,7 +224,7 @@ func renew(call *ledger.Call, g *Grant) error {
 		return err
 	case old.Owner != g.Owner:
 		return ErrDenied
-	case old.Recipient != g.Recipient:
+	case old.Recipient != g.Recipient || old.Policy != g.Policy:
 		return ErrRecipient
 	case old.Ended != 0:
 		return ErrRevoked

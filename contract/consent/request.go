@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/pre"
 )
@@ -114,19 +115,28 @@ func deny(call *ledger.Call, raw []byte) error {
 }
 
 // answer closes the request that a grant answers.
-func answer(call *ledger.Call, id string, g *Grant) error {
+func answer(call *ledger.Call, id string, g *Grant, to *abe.Audience) error {
 	q, err := LookupRequest(call.State, id)
 	switch {
 	case err != nil:
 		return err
 	case q.Owner != g.Owner:
 		return ErrDenied
-	case q.From != g.Recipient:
+	case to == nil && q.From != g.Recipient:
 		return ErrRecipient
 	case q.State != RequestOpen:
 		return ErrReviewed
 	case !g.Type.Covers(q.Type):
 		return ErrType
+	}
+	if to != nil {
+		from, err := lookup(call, q.From, ErrRecipient)
+		if err != nil {
+			return err
+		}
+		if !from.Satisfies(call.Consortium, to.Policy(), call.Time) {
+			return ErrRecipient
+		}
 	}
 	q.Grant = g.ID
 	return settle(call, q, RequestGranted)

@@ -71,17 +71,17 @@ func TestAnAccessThatIsNotOnTheChainIsNotAnswered(t *testing.T) {
 	}
 	forged := *a
 	forged.ID[0] ^= 1
-	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now()); err != consent.ErrUnknown {
+	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now(), holds); err != consent.ErrUnknown {
 		t.Error(err)
 	}
 	forged = *a
 	forged.Index++
-	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now()); err != consent.ErrUnknown {
+	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now(), holds); err != consent.ErrUnknown {
 		t.Error(err)
 	}
 	forged = *a
 	forged.Reader = "nobody@south"
-	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now()); err != consent.ErrDenied {
+	if err := consent.Serveable(w.c.Consortium, w.of, &forged, w.now(), holds); err != consent.ErrDenied {
 		t.Error(err)
 	}
 }

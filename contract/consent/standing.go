@@ -99,17 +99,9 @@ func (g *Grant) held(keysState ledger.Reader) (bool, error) {
 // Standing returns the grant's status at a block time with everything that
 // bears on it; the readers are of the namespaces of the packages.
 func Standing(g *Grant, identities, keysState ledger.Reader, time int64) (Status, error) {
-	held, err := g.held(keysState)
-	lost := errors.Is(err, ErrLost)
-	if err != nil && !lost {
-		return "", err
-	}
-	s := g.status(time, held)
-	if lost && s == StatusPending {
-		return StatusLost, nil
-	}
-	if s != StatusActive {
-		return s, nil
+	s, err := g.standing(keysState, time, false)
+	if err != nil || s != StatusActive {
+		return s, err
 	}
 	owner, err := identity.Lookup(identities, g.Owner)
 	if err != nil {
@@ -121,37 +113,55 @@ func Standing(g *Grant, identities, keysState ledger.Reader, time int64) (Status
 	return s, nil
 }
 
-// usable returns why a grant may not be used at a block time, or nil.
-func (g *Grant) usable(keysState ledger.Reader, time int64) error {
-	held, err := g.held(keysState)
-	if err != nil && !errors.Is(err, ErrLost) {
-		return err
-	}
-	switch g.status(time, held) {
-	case StatusRevoked:
-		return ErrRevoked
+// Code returns with what the contract refuses an access under a grant of this
+// status, "" if it does not: a stale grant still works for older records.
+func (s Status) Code() chain.Code {
+	switch s {
+	case StatusActive, StatusStale:
+		return ""
+	case StatusPending:
+		return ErrPending
+	case StatusEarly:
+		return ErrEarly
 	case StatusExpired:
 		return ErrExpired
 	case StatusUsedUp:
 		return ErrUsedUp
-	case StatusPending:
-		if err != nil {
-			return err
-		}
-		return ErrPending
-	case StatusEarly:
-		return ErrEarly
+	case StatusLost:
+		return ErrLost
 	}
-	return nil
+	return ErrRevoked
+}
+
+// standing is Standing without what the owner did since. For an access that was
+// accepted, answering is true: it is one of the uses.
+func (g *Grant) standing(keysState ledger.Reader, time int64, answering bool) (Status, error) {
+	held, err := g.held(keysState)
+	lost := errors.Is(err, ErrLost)
+	if err != nil && !lost {
+		return "", err
+	}
+	s := g.status(time, held)
+	if answering && s == StatusUsedUp {
+		if s = StatusActive; !held {
+			s = StatusPending
+		}
+	}
+	if lost && s == StatusPending {
+		s = StatusLost
+	}
+	return s, nil
 }
 
 // Serveable returns nil if members may answer the access at this block time:
 // it is within its window, and what the rules asked when it was committed still
-// holds: the grant did not end and can be served, no record was erased, the key
-// that signed is still the reader's, an emergency was not found to be abuse, and
-// who broke the glass without a grant is still an emergency clinician of a member
-// of k, the consortium file in force. of gives the namespaces of the contracts.
-func Serveable(k *chain.Consortium, of func(contract string) ledger.Reader, a *Access, time int64) error {
+// holds: the grant did not end and can be served, the reader satisfies its
+// policy and holds its workflow, no record was erased, the key that signed is
+// still the reader's, an emergency was not found to be abuse, and who broke the
+// glass without a grant is still an emergency clinician of a member of k, the
+// consortium file in force. of gives the namespaces of the contracts, holds is
+// what New was given.
+func Serveable(k *chain.Consortium, of func(contract string) ledger.Reader, a *Access, time int64, holds Holds) error {
 	if time < a.Time {
 		return ErrEarly
 	}
@@ -178,55 +188,65 @@ func Serveable(k *chain.Consortium, of func(contract string) ledger.Reader, a *A
 	if now.Outcome == OutcomeAbuse {
 		return ErrDenied
 	}
-	if now.Grant == "" && !reader.Vouched(k, identity.Emergency, "", time) {
-		return ErrDenied
+	if now.Grant == "" {
+		return stillAnEmergency(k, of, now, reader, time)
 	}
-	if err := stillCovered(of, now, time); err != nil {
-		return err
-	}
-	for _, id := range now.Records {
-		r, err := record.Lookup(of(record.Contract), id)
-		if errors.Is(err, record.ErrUnknown) {
-			return ErrRecord
-		}
-		if err != nil {
-			return err
-		}
-		if r.Erased != 0 {
-			return ErrErased
-		}
-	}
-	return nil
+	return stillCovered(k, of, now, reader, time, holds)
 }
 
-// stillCovered checks what the access rests on: its grant, or the rule for
-// emergencies.
-func stillCovered(of func(contract string) ledger.Reader, a *Access, time int64) error {
-	if a.Grant == "" {
-		owner, err := identity.Lookup(of(identity.Contract), a.Owner)
-		if err != nil {
-			return err
-		}
-		if owner.Version != 0 {
-			return ErrCustody
-		}
-		return nil
+// stillAnEmergency checks what an emergency without a grant rests on.
+func stillAnEmergency(k *chain.Consortium, of func(contract string) ledger.Reader, a *Access, reader *identity.Identity, time int64) error {
+	if !reader.Vouched(k, identity.Emergency, "", time) {
+		return ErrDenied
 	}
+	owner, err := identity.Lookup(of(identity.Contract), a.Owner)
+	if err != nil {
+		return err
+	}
+	if owner.Version != 0 {
+		return ErrCustody
+	}
+	records, err := lookupRecords(of(record.Contract), a.Records)
+	if err != nil {
+		return err
+	}
+	return unerased(records)
+}
+
+// stillCovered checks an access against its grant again, but for what the
+// reader asked and who signed.
+func stillCovered(k *chain.Consortium, of func(contract string) ledger.Reader, a *Access, reader *identity.Identity, time int64, holds Holds) error {
 	g, err := lean(of(Contract), a.Grant)
 	if err != nil {
 		return err
 	}
-	keysState := of(keys.Contract)
-	switch err := g.usable(keysState, time); err {
-	case ErrUsedUp: // this access is one of its uses
-		held, err := g.held(keysState)
-		if err == nil && !held {
-			err = ErrPending
-		}
-		return err
-	default:
+	c := &Case{Grant: g, Consortium: k, Time: time, Reader: reader}
+	if c.Status, err = g.standing(of(keys.Contract), time, true); err != nil {
 		return err
 	}
+	if err := c.ask(of, holds); err != nil {
+		return err
+	}
+	if err := c.first(ofReader); err != nil {
+		return err
+	}
+	if c.Records, err = lookupRecords(of(record.Contract), a.Records); err != nil {
+		return err
+	}
+	return c.first(ofRecords)
+}
+
+// ask finds out whether the reader holds the grant's workflow, if it is for one.
+func (c *Case) ask(of func(contract string) ledger.Reader, holds Holds) (err error) {
+	instance := c.Grant.Conditions.Instance
+	if instance == "" {
+		return nil
+	}
+	if holds == nil {
+		return ErrTerms
+	}
+	c.Holder, err = holds(of, instance, c.Reader.Name, c.Time)
+	return err
 }
 
 // Live is what keys.New needs: every grant that a ceremony must move.

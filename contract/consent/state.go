@@ -20,7 +20,9 @@ const (
 	keyBody        = "w/" // + id: body
 	keyLive        = "l/" // + id: a byte, until the grant is revoked or replaced
 	keyByOwner     = "o/" // + owner, 0, index: id of a grant
-	keyByRecipient = "r/" // + recipient, 0, index: id of a grant
+	keyByRecipient = "r/" // + recipient, 0, index: id of a grant to a name
+	keyByAuthority = "p/" // + authority, 0, index: id of a grant to a policy that names it, SHA-256 of the policy [32]
+	keyDefaults    = "f/" // + organisation: Defaults
 	keyAccess      = "a/" // + index: Access
 	keyOfOwner     = "b/" // + owner, 0, index: a byte
 	keyOfReader    = "c/" // + reader, 0, index: a byte
@@ -187,6 +189,39 @@ func EachByRecipient(r ledger.Reader, recipient identity.Name, after uint64, fn 
 func eachGrant(r ledger.Reader, prefix string, name identity.Name, after uint64, fn func(*Grant) bool) error {
 	return each(r, []byte(prefix+string(name)+"\x00"), after, func(_ uint64, id []byte) (bool, error) {
 		g, err := Lookup(r, GrantID(id))
+		if err != nil {
+			return false, err
+		}
+		return fn(g), nil
+	})
+}
+
+// EachByAuthority does the same for the grants to policies that name an
+// authority, of those policies for which want returns true; nil wants all. It
+// asks once for each policy, however many grants there are.
+func EachByAuthority(r ledger.Reader, authority string, after uint64, want func(policy string) bool, fn func(*Grant) bool) error {
+	asked := make(map[[32]byte]bool)
+	return each(r, []byte(keyByAuthority+authority+"\x00"), after, func(_ uint64, value []byte) (bool, error) {
+		if len(value) < 32 {
+			return false, fmt.Errorf("index of %s is malformed", authority)
+		}
+		id, policy := GrantID(value[:len(value)-32]), [32]byte(value[len(value)-32:])
+		wanted, ok := asked[policy]
+		if want == nil {
+			wanted, ok = true, true
+		}
+		if !ok {
+			g, err := lean(r, id)
+			if err != nil {
+				return false, err
+			}
+			wanted = want(g.Policy)
+			asked[policy] = wanted
+		}
+		if !wanted {
+			return true, nil
+		}
+		g, err := Lookup(r, id)
 		if err != nil {
 			return false, err
 		}

@@ -45,7 +45,8 @@ type world struct {
 // contracts are fresh ones.
 func contracts() map[string]ledger.Contract {
 	return map[string]ledger.Contract{
-		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(), keys.Contract: keys.New(consent.Live),
+		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(holds), keys.Contract: keys.New(consent.Live),
+		workflows: holding{},
 	}
 }
 
@@ -381,7 +382,7 @@ func (w *world) serveable(index uint64, at int64) error {
 	if err != nil {
 		w.Fatal(err)
 	}
-	return consent.Serveable(w.c.Consortium, w.of, a, at)
+	return consent.Serveable(w.c.Consortium, w.of, a, at, holds)
 }
 
 func idsOf(ids ...record.ID) []record.ID { return ids }

@@ -39,6 +39,8 @@ func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, er
 		return run(call, method, args, finish)
 	case MethodVeto:
 		return run(call, method, args, veto)
+	case MethodAuthority:
+		return nil, publish(call, args)
 	}
 	return nil, ErrDenied
 }

@@ -41,6 +41,7 @@ type Caller struct {
 var rules = []Rule{
 	{"consent", "accept", ByMember, "was dealt a share of each grant"},
 	{"consent", "access", ByAnyone, "is the recipient of the grant"},
+	{"consent", "defaults", ByMember, "for itself"},
 	{"consent", "deny", ByAnyone, "is the owner asked, or the asker"},
 	{"consent", "emergency", ByEmergency, "has the signature of another with the attribute"},
 	{"consent", "grant", ByAnyone, "is the owner in the grant"},
@@ -50,6 +51,7 @@ var rules = []Rule{
 
 	{Contract, MethodApprove, ByMember, ""},
 	{Contract, MethodAttest, ByRegistrar, "is of the organisation of the name; only the member changes reserved attributes"},
+	{Contract, MethodAuthority, ByMember, "for itself"},
 	{Contract, MethodCustody, ByAnyone, "for itself; holds its own key"},
 	{Contract, MethodEpoch, ByAnyone, "for itself"},
 	{Contract, MethodFinish, ByMember, ""},

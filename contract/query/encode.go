@@ -81,15 +81,17 @@ func Parse(b []byte) (Question, error) {
 
 // parsers holds one parser for each kind. It is not written to.
 var parsers = map[string]func([]byte) (Question, error){
-	Identity{}.Kind():   parse[Identity],
-	Identities{}.Kind(): parse[Identities],
-	Record{}.Kind():     parse[Record],
-	Records{}.Kind():    parse[Records],
-	Grant{}.Kind():      parse[Grant],
-	Grants{}.Kind():     parse[Grants],
-	Requests{}.Kind():   parse[Requests],
-	Accesses{}.Kind():   parse[Accesses],
-	Authority{}.Kind():  parse[Authority],
+	AttributeAuthority{}.Kind(): parse[AttributeAuthority],
+	Defaults{}.Kind():           parse[Defaults],
+	Identity{}.Kind():           parse[Identity],
+	Identities{}.Kind():         parse[Identities],
+	Record{}.Kind():             parse[Record],
+	Records{}.Kind():            parse[Records],
+	Grant{}.Kind():              parse[Grant],
+	Grants{}.Kind():             parse[Grants],
+	Requests{}.Kind():           parse[Requests],
+	Accesses{}.Kind():           parse[Accesses],
+	Authority{}.Kind():          parse[Authority],
 
 	Workflow{}.Kind():            parse[Workflow],
 	Workflows{}.Kind():           parse[Workflows],
@@ -134,6 +136,12 @@ func (Requests) Kind() string { return "requests" }
 func (Accesses) Kind() string { return "accesses" }
 
 // Kind implements Question.
+func (AttributeAuthority) Kind() string { return "attribute-authority" }
+
+// Kind implements Question.
+func (Defaults) Kind() string { return "defaults" }
+
+// Kind implements Question.
 func (Authority) Kind() string { return "authority" }
 
 func (q Identity) check() error { return checkName(q.Name) }
@@ -157,7 +165,20 @@ func (q Records) check() error {
 func (q Grant) check() error { return checkID(string(q.ID)) }
 
 func (q Grants) check() error {
-	return errors.Join(one(q.Owner, q.Recipient), checkPage(q.After, q.Limit))
+	set := 0
+	for _, s := range []string{string(q.Owner), string(q.Recipient), q.Authority} {
+		if s != "" {
+			set++
+		}
+	}
+	if set != 1 || q.Reader != "" && q.Recipient != "" {
+		return fmt.Errorf("%w: not exactly one of owner, recipient and authority", ErrQuestion)
+	}
+	var authority error
+	if q.Authority != "" {
+		authority = checkMember(q.Authority)
+	}
+	return errors.Join(authority, optional(q.Owner), optional(q.Recipient), optional(q.Reader), checkPage(q.After, q.Limit))
 }
 
 func (q Requests) check() error {
@@ -181,7 +202,18 @@ func (q Accesses) check() error {
 	return errors.Join(optional(q.Owner), optional(q.Reader), id, checkPage(q.After, q.Limit))
 }
 
+func (q AttributeAuthority) check() error { return checkMember(q.Name) }
+
+func (q Defaults) check() error { return checkMember(q.Org) }
+
 func (q Authority) check() error { return nil }
+
+func checkMember(name string) error {
+	if !chain.ValidName(name) {
+		return fmt.Errorf("%w: no member has the name %q", ErrQuestion, name)
+	}
+	return nil
+}
 
 // one checks that exactly one of two names is set.
 func one(a, b identity.Name) error {

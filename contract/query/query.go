@@ -71,12 +71,17 @@ type (
 		_  struct{} `cbor:",toarray"`
 		ID consent.GrantID
 	}
-	// Grants asks for those of an owner or to a recipient; one of the two is
-	// empty. The answer is []GrantState.
+	// Grants asks for those of an owner, to a recipient by name, or to policies
+	// that name an authority: exactly one of the three is set. With Reader, which
+	// may stand beside Owner or Authority, it asks for those of them that are to
+	// the reader by name, or to a policy that its attributes satisfy now, whether
+	// or not they are in force. The answer is []GrantState.
 	Grants struct {
 		_         struct{} `cbor:",toarray"`
 		Owner     identity.Name
 		Recipient identity.Name
+		Authority string
+		Reader    identity.Name
 		After     uint64
 		Limit     int
 	}
@@ -99,6 +104,20 @@ type (
 		Open   bool
 		After  uint64
 		Limit  int
+	}
+	// AttributeAuthority asks for what a member published for grants to the
+	// attributes of its staff, in an epoch, 0 meaning the current one. The answer
+	// is an identity.Authority, without Raw for an epoch of the past.
+	AttributeAuthority struct {
+		_     struct{} `cbor:",toarray"`
+		Name  string
+		Epoch uint64
+	}
+	// Defaults asks for the grants that an organisation proposes to its patients.
+	// The answer is a consent.Defaults.
+	Defaults struct {
+		_   struct{} `cbor:",toarray"`
+		Org string
 	}
 	// Authority asks for the shared keys in force. The answer is an
 	// AuthorityState.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/consent"
@@ -77,11 +78,17 @@ func (q Grant) run(s state) (any, error) {
 
 func (q Grants) run(s state) (any, error) {
 	p := newPage[consent.Grant](q.Limit)
+	r := s.of(consent.Contract)
 	var err error
-	if q.Owner != "" {
-		err = consent.EachByOwner(s.of(consent.Contract), q.Owner, q.After, p.add)
-	} else {
-		err = consent.EachByRecipient(s.of(consent.Contract), q.Recipient, q.After, p.add)
+	switch {
+	case q.Reader != "":
+		err = q.usable(s, p)
+	case q.Owner != "":
+		err = consent.EachByOwner(r, q.Owner, q.After, p.add)
+	case q.Authority != "":
+		err = consent.EachByAuthority(r, q.Authority, q.After, nil, p.add)
+	default:
+		err = consent.EachByRecipient(r, q.Recipient, q.After, p.add)
 	}
 	grants, err := p.list(err)
 	if err != nil {
@@ -96,6 +103,45 @@ func (q Grants) run(s state) (any, error) {
 		out = append(out, *g)
 	}
 	return out, nil
+}
+
+// usable lists what a reader may use. It does not ask whether the reader's
+// organisation is a member still: the contract does.
+func (q Grants) usable(s state, p *page[consent.Grant]) error {
+	reader, err := identity.Lookup(s.of(identity.Contract), q.Reader)
+	if err != nil {
+		return err
+	}
+	attributes, err := reader.Certified(s.time)
+	if err != nil {
+		attributes = abe.Attributes{}
+	}
+	satisfied := func(policy string) bool {
+		parsed, perr := abe.ParsePolicy(policy)
+		if perr != nil || err != nil {
+			return false
+		}
+		part, perr := parsed.Part(q.Reader.Org())
+		return perr == nil && part != nil && part.Evaluate(attributes)
+	}
+	r := s.of(consent.Contract)
+	if q.Authority != "" {
+		return consent.EachByAuthority(r, q.Authority, q.After, satisfied, p.add)
+	}
+	return consent.EachByOwner(r, q.Owner, q.After, func(g *consent.Grant) bool {
+		if g.Recipient != q.Reader && (g.Policy == "" || !satisfied(g.Policy)) {
+			return true
+		}
+		return p.add(g)
+	})
+}
+
+func (q AttributeAuthority) run(s state) (any, error) {
+	return identity.LookupAuthority(s.of(identity.Contract), q.Name, q.Epoch)
+}
+
+func (q Defaults) run(s state) (any, error) {
+	return consent.LookupDefaults(s.of(consent.Contract), q.Org)
 }
 
 func (q Requests) run(s state) (any, error) {

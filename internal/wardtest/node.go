@@ -10,6 +10,7 @@ import (
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/contract"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
@@ -267,7 +268,7 @@ func (n *Node) Answers(ctx context.Context, index uint64, without []string) ([]w
 	if err != nil {
 		return nil, err
 	}
-	err = consent.Serveable(w.chain.Consortium, w.of, a, w.chain.Now.UnixMilli())
+	err = contract.Serveable(w.chain.Consortium, w.of, a, w.chain.Now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
