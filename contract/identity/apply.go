@@ -31,6 +31,16 @@ func (contract) Apply(call *ledger.Call, method string, args []byte) ([]byte, er
 		return run(call, method, args, raiseEpoch)
 	case MethodCustody:
 		return run(call, method, args, takeCustody)
+	case MethodCustodyOff:
+		return run(call, method, args, leaveCustody)
+	case MethodGuardian:
+		return run(call, method, args, nameGuardian)
+	case MethodEndGuardian:
+		return run(call, method, args, endGuardian)
+	case MethodApproveGuardian:
+		return run(call, method, args, approveGuardian)
+	case MethodFinishGuardian:
+		return run(call, method, args, finishGuardian)
 	case MethodRecover:
 		return run(call, method, args, openRecovery)
 	case MethodApprove:
@@ -116,6 +126,7 @@ func handOver(call *ledger.Call, by Caller, a *HandOverArgs) (*Identity, error) 
 		return nil, ErrController
 	}
 	id.Key, id.Controller, id.Recoveries = a.Key, "", nil
+	id.Guardians, id.Proposals = nil, nil // of one hospital's naming; now they take a quorum, or her word
 	return id, claim(call, MethodHandOver, id.Name, a.Key, a.Possession)
 }
 
@@ -146,12 +157,24 @@ func takeCustody(call *ledger.Call, by Caller, a *CustodyArgs) (*Identity, error
 	if err != nil {
 		return nil, ErrNoKey
 	}
-	key, err := authority.SelfCustody(call.Chain, string(id.Name), id.Version+1, a.Proof)
+	key, err := authority.SelfCustody(call.Chain, string(id.Name), id.Custodies+1, a.Proof)
 	if err != nil {
 		return nil, ErrPossession
 	}
-	id.Version++
-	id.Custody = key.Bytes()
+	id.Custodies++
+	id.Version, id.Custody = id.Custodies, key.Bytes()
+	return id, nil
+}
+
+func leaveCustody(_ *ledger.Call, by Caller, a *CustodyOffArgs) (*Identity, error) {
+	id := by.Identity
+	if id.Version == 0 || a.From != id.Version {
+		return nil, ErrCustody
+	}
+	id.Version, id.Custody = 0, nil
+	// Without it her keys and grants of before she took custody would open what
+	// is written from now on: a typed key depends on the epoch, not the version.
+	id.Epoch++
 	return id, nil
 }
 
@@ -207,12 +230,13 @@ func (a *RegisterArgs) check() error {
 func (a *AttestArgs) check() error {
 	return errors.Join(checkName(a.Name), checkAttributes(a.Attributes))
 }
-func (a *HandOverArgs) check() error { return nil }
-func (a *RotateArgs) check() error   { return nil }
-func (a *EpochArgs) check() error    { return nil }
-func (a *CustodyArgs) check() error  { return nil }
-func (a *VetoArgs) check() error     { return nil }
-func (a *NameArgs) check() error     { return checkName(a.Name) }
+func (a *HandOverArgs) check() error   { return nil }
+func (a *RotateArgs) check() error     { return nil }
+func (a *EpochArgs) check() error      { return nil }
+func (a *CustodyArgs) check() error    { return nil }
+func (a *CustodyOffArgs) check() error { return nil }
+func (a *VetoArgs) check() error       { return nil }
+func (a *NameArgs) check() error       { return checkName(a.Name) }
 
 func (a *RecoverArgs) check() error {
 	if a.Wait < MinRecoveryWait || a.Wait > MaxRecoveryWait {

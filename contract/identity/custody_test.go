@@ -71,3 +71,47 @@ func TestNoCustodyBeforeTheConsortiumHasItsKey(t *testing.T) {
 	proof := must(must(pre.GenerateCustodyKey()).Prove("records.example", string(alice), 1))
 	w.refuse(identity.ErrNoKey, string(alice), "custody", identity.CustodyArgs{Proof: proof})
 }
+
+// Off and on again: each time has a version and an epoch of its own, so that no
+// key or grant of one time is one of another.
+func TestCustodyOffAndOnAgain(t *testing.T) {
+	w := newWorld(t)
+	w.register(alice)
+	w.refuse(identity.ErrCustody, string(alice), "custody-off", identity.CustodyOffArgs{})
+	authority := must(pre.ParsePublicKey(w.Consortium.ExtractionKey))
+	seen := map[string]bool{}
+	note := func(version uint32, epoch uint64) {
+		t.Helper()
+		id := must(w.lookup(alice).Recipient("records.example", authority))
+		if id.Version != version || id.Epoch != epoch || id.SelfCustody() != (version != 0) || id.Key.Equal(authority) != (version == 0) {
+			t.Errorf("recipient %+v", id)
+		}
+		if seen[string(id.Description())] {
+			t.Errorf("version %d in epoch %d comes back", id.Version, id.Epoch)
+		}
+		seen[string(id.Description())] = true
+	}
+	x := must(pre.GenerateCustodyKey())
+	take := func(version uint32) {
+		t.Helper()
+		w.must(string(alice), "custody", identity.CustodyArgs{Proof: must(x.Prove("records.example", string(alice), version))})
+	}
+	note(0, 0)
+	take(1)
+	note(1, 0)
+	w.refuse(identity.ErrCustody, string(alice), "custody-off", identity.CustodyOffArgs{From: 2})
+	w.must(string(alice), "custody-off", identity.CustodyOffArgs{From: 1})
+	note(0, 1)
+	if id := w.lookup(alice); len(id.Custody) != 0 || id.Custodies != 1 {
+		t.Errorf("left custody: %+v", id)
+	}
+	w.refuse(identity.ErrCustody, string(alice), "custody-off", identity.CustodyOffArgs{From: 1})
+	// The proof of before is for a key that she gave up.
+	w.refuse(identity.ErrPossession, string(alice), "custody", identity.CustodyArgs{Proof: must(x.Prove("records.example", string(alice), 1))})
+	take(2)
+	note(2, 1)
+	take(3)
+	note(3, 1)
+	w.must(string(alice), "custody-off", identity.CustodyOffArgs{From: 3})
+	note(0, 2)
+}

@@ -52,6 +52,14 @@ func FuzzArgs(f *testing.F) {
 			v = new(identity.NameArgs)
 		case identity.VetoArgs:
 			v = new(identity.VetoArgs)
+		case identity.GuardianArgs:
+			v = new(identity.GuardianArgs)
+		case identity.EndGuardianArgs:
+			v = new(identity.EndGuardianArgs)
+		case identity.ProposalArgs:
+			v = new(identity.ProposalArgs)
+		case identity.CustodyOffArgs:
+			v = new(identity.CustodyOffArgs)
 		}
 		if chain.Unmarshal(data, v) == nil && !bytes.Equal(must(chain.Marshal(v)), data) {
 			t.Fatal("another encoding is accepted")
@@ -67,6 +75,8 @@ func FuzzApply(f *testing.F) {
 	w.must("north", "register", controlled("kept@north"))
 	w.register(alice)
 	w.must("east", "recover", recovery(alice, "new"))
+	w.register(mum)
+	w.must("north", "guardian", incapable())
 	signers := []string{"north", "east", string(desk), "kept@north", string(alice), "nobody"}
 	for i, a := range everyArgs() {
 		f.Add(a.method, uint8(i), must(chain.Marshal(a.args)))
@@ -113,5 +123,11 @@ func everyArgs() []sample {
 		{"north", "approve", meant(alice, "new")},
 		{"north", "finish", meant(alice, "new")},
 		{string(alice), "veto", identity.VetoArgs{}},
+		{string(alice), "guardian", identity.GuardianArgs{Name: alice, Guardian: mum, Kind: identity.Delegate, Until: 1 << 50}},
+		{"north", "guardian", incapable()},
+		{"east", "approve-guardian", proposed(incapable())},
+		{"north", "finish-guardian", proposed(incapable())},
+		{string(alice), "end-guardian", identity.EndGuardianArgs{Name: alice, Guardian: mum}},
+		{string(alice), "custody-off", identity.CustodyOffArgs{From: 1}},
 	}
 }

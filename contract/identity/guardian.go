@@ -2,7 +2,9 @@ package identity
 
 import (
 	"cmp"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -135,7 +137,165 @@ func (g *Guardian) InForce(time int64, k *chain.Consortium) bool {
 	return (g.Until == 0 || time <= g.Until) && (g.By == "" || k.Member(g.By) != nil)
 }
 
+func (a *GuardianArgs) check() error {
+	switch {
+	case a.Guardian == a.Name, a.Until < 0, a.Wait != 0 && (a.Wait < MinRecoveryWait || a.Wait > MaxRecoveryWait):
+		return ErrMalformed
+	}
+	switch a.Kind {
+	case Delegate:
+		if a.Wait != 0 {
+			return ErrMalformed
+		}
+	case Minor:
+		if a.Until == 0 {
+			return ErrMalformed
+		}
+	case Incapacity, Death:
+	default:
+		return ErrMalformed
+	}
+	return errors.Join(checkName(a.Name), checkName(a.Guardian))
+}
+
+func (a *EndGuardianArgs) check() error { return errors.Join(checkName(a.Name), checkName(a.Guardian)) }
+func (a *ProposalArgs) check() error    { return errors.Join(checkName(a.Name), checkName(a.Guardian)) }
+
+func nameGuardian(call *ledger.Call, by Caller, a *GuardianArgs) (*Identity, error) {
+	if !mayName(call.Consortium, by, a) {
+		return nil, ErrDenied
+	}
+	id, err := Lookup(call.State, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := Lookup(call.State, a.Guardian); err != nil {
+		return nil, err
+	}
+	if a.Until != 0 && a.Until <= call.Time {
+		return nil, ErrUntil
+	}
+	g := Guardian{Name: a.Guardian, Kind: a.Kind, Since: call.Time, Until: a.Until}
+	switch {
+	case by.Member == nil:
+		return id, id.guard(g, call)
+	case a.Wait != 0:
+		id.propose(a, by.Member.Name, call)
+		return id, nil
+	case id.Controller != by.Member.Name:
+		return nil, ErrController // one hospital's word is not enough
+	}
+	g.By = by.Member.Name
+	return id, id.guard(g, call)
+}
+
+// mayName reports whether the caller may say such a thing about the name.
+func mayName(k *chain.Consortium, by Caller, a *GuardianArgs) bool {
+	if by.Member == nil {
+		return by.Identity.Name == a.Name && a.Kind == Delegate
+	}
+	org := a.Name.Org()
+	return a.Kind != Delegate && (by.Member.Name == org || k.Member(org) == nil)
+}
+
+// guard adds a guardian, or replaces what the same party said of him. Those whose
+// time is up make room.
+func (i *Identity) guard(g Guardian, call *ledger.Call) error {
+	i.Guardians = slices.DeleteFunc(i.Guardians, func(o Guardian) bool {
+		return compareGuardians(o, g) == 0 || !o.InForce(call.Time, call.Consortium)
+	})
+	if len(i.Guardians) >= MaxGuardians {
+		return ErrFull
+	}
+	i.Guardians = append(i.Guardians, g)
+	slices.SortFunc(i.Guardians, compareGuardians)
+	return nil
+}
+
 // compareGuardians is the order in which an identity keeps its guardians.
 func compareGuardians(a, b Guardian) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.By, b.By))
+}
+
+func (i *Identity) propose(a *GuardianArgs, member string, call *ledger.Call) {
+	i.Proposals = slices.DeleteFunc(i.Proposals, func(p Proposal) bool {
+		return p.Member == member || lapsed(p.Ready, call.Time)
+	})
+	i.Proposals = append(withdraw(i.Proposals, member), Proposal{
+		Member: member, Guardian: a.Guardian, Kind: a.Kind, Until: a.Until,
+		Opened: call.Time, Ready: call.Time + a.Wait, Approvals: []string{member},
+	})
+	slices.SortFunc(i.Proposals, func(a, b Proposal) int { return strings.Compare(a.Member, b.Member) })
+}
+
+// proposal returns the index of the one that is meant, or ErrGuardian. What a
+// member proposed that has left is nothing any more.
+func (i *Identity) proposal(a *ProposalArgs, call *ledger.Call) (int, error) {
+	at := slices.IndexFunc(i.Proposals, func(p Proposal) bool {
+		return p.Guardian == a.Guardian && p.Kind == a.Kind && p.Until == a.Until &&
+			!lapsed(p.Ready, call.Time) && call.Consortium.Member(p.Member) != nil
+	})
+	if at < 0 {
+		return 0, ErrGuardian
+	}
+	return at, nil
+}
+
+func approveGuardian(call *ledger.Call, by Caller, a *ProposalArgs) (*Identity, error) {
+	id, err := Lookup(call.State, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := id.proposal(a, call)
+	if err != nil || slices.Contains(id.Proposals[at].Approvals, by.Member.Name) {
+		return id, err
+	}
+	id.Proposals = withdraw(id.Proposals, by.Member.Name)
+	if at, err = id.proposal(a, call); err != nil {
+		return nil, err
+	}
+	p := &id.Proposals[at]
+	p.Approvals = append(p.Approvals, by.Member.Name)
+	slices.Sort(p.Approvals)
+	return id, nil
+}
+
+func finishGuardian(call *ledger.Call, _ Caller, a *ProposalArgs) (*Identity, error) {
+	id, err := Lookup(call.State, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := id.proposal(a, call)
+	if err != nil {
+		return nil, err
+	}
+	p := id.Proposals[at]
+	switch {
+	case call.Time < p.Ready:
+		return nil, ErrEarly
+	case backed(p.Approvals, call.Consortium) < call.Consortium.KeyThreshold:
+		return nil, ErrApprovals
+	case p.Until != 0 && p.Until <= call.Time:
+		return nil, ErrUntil
+	}
+	id.Proposals = slices.Delete(id.Proposals, at, at+1)
+	return id, id.guard(Guardian{Name: p.Guardian, Kind: p.Kind, By: p.Member, Since: call.Time, Until: p.Until}, call)
+}
+
+func endGuardian(call *ledger.Call, by Caller, a *EndGuardianArgs) (*Identity, error) {
+	if by.Member == nil && by.Identity.Name != a.Name && by.Identity.Name != a.Guardian {
+		return nil, ErrDenied
+	}
+	id, err := Lookup(call.State, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	before := len(id.Guardians) + len(id.Proposals)
+	theirs := func(member string) bool { return by.Member == nil || by.Member.Name == member }
+	id.Guardians = slices.DeleteFunc(id.Guardians, func(g Guardian) bool { return g.Name == a.Guardian && theirs(g.By) })
+	id.Proposals = slices.DeleteFunc(id.Proposals, func(p Proposal) bool { return p.Guardian == a.Guardian && theirs(p.Member) })
+	if len(id.Guardians)+len(id.Proposals) == before {
+		return nil, ErrGuardian
+	}
+	return id, nil
 }

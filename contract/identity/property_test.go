@@ -51,7 +51,7 @@ func TestNoInterleavingCapturesANameOrAKey(t *testing.T) {
 			before = after
 		}
 	})
-	for _, method := range []string{"register", "attest", "hand-over", "rotate", "epoch", "custody", "recover", "approve", "finish", "veto"} {
+	for _, method := range []string{"register", "attest", "hand-over", "rotate", "epoch", "custody", "recover", "approve", "finish", "veto", "guardian", "end-guardian", "approve-guardian", "finish-guardian", "custody-off"} {
 		if accepted[method] == 0 && !testing.Short() {
 			t.Errorf("no %s was ever accepted, of %v: the test tests little", method, accepted)
 		}
@@ -83,6 +83,7 @@ func (p *player) move() move {
 	names := []identity.Name{"a@north", "b@north", "a@south"}
 	m := move{name: rapid.SampledFrom(names).Draw(p.rt, "name"), method: rapid.SampledFrom([]string{
 		"register", "register", "attest", "hand-over", "rotate", "epoch", "custody", "recover", "approve", "approve", "approve", "approve", "approve", "finish", "finish", "veto",
+		"guardian", "guardian", "guardian", "approve-guardian", "approve-guardian", "approve-guardian", "finish-guardian", "end-guardian", "custody-off",
 	}).Draw(p.rt, "method")}
 	name := m.name
 	key := rapid.SampledFrom(playedKeys).Draw(p.rt, "key")
@@ -91,11 +92,22 @@ func (p *player) move() move {
 		// Mostly what might succeed, or histories stay short.
 		if p.lost && len(id.Recoveries) > 0 {
 			m.method = rapid.SampledFrom([]string{"approve", "approve", "approve", "finish", m.method}).Draw(p.rt, "step")
+		} else if len(id.Proposals) > 0 {
+			m.method = rapid.SampledFrom([]string{"approve-guardian", "approve-guardian", "approve-guardian", "finish-guardian", m.method}).Draw(p.rt, "step")
 		}
 		switch m.method {
-		case "hand-over", "rotate", "epoch", "custody", "veto":
+		case "hand-over", "rotate", "epoch", "custody", "custody-off", "veto", "end-guardian":
 			if m.signer = holder(id.Key); p.lost {
 				m.signer = "nobody"
+			}
+		case "guardian":
+			m.signer = rapid.SampledFrom([]string{name.Org(), holder(id.Key)}).Draw(p.rt, "namer")
+		case "approve-guardian", "finish-guardian":
+			m.signer = rapid.SampledFrom(ledgertest.Members(4)).Draw(p.rt, "member")
+			if len(id.Proposals) > 0 {
+				o := rapid.SampledFrom(id.Proposals).Draw(p.rt, "proposal")
+				m.args = identity.ProposalArgs{Name: name, Guardian: o.Guardian, Kind: o.Kind, Until: o.Until}
+				return m
 			}
 		case "approve", "finish", "recover":
 			m.signer = rapid.SampledFrom(ledgertest.Members(4)).Draw(p.rt, "member")
@@ -120,7 +132,20 @@ func (p *player) move() move {
 	case "epoch":
 		m.args = identity.EpochArgs{From: rapid.Uint64Range(0, 3).Draw(p.rt, "from")}
 	case "custody":
-		m.args = identity.CustodyArgs{Proof: must(must(pre.GenerateCustodyKey()).Prove("records.example", string(name), 1))}
+		version := uint32(1)
+		if id, err := identity.Lookup(p.w.space(), name); err == nil {
+			version = id.Custodies + 1
+		}
+		m.args = identity.CustodyArgs{Proof: must(must(pre.GenerateCustodyKey()).Prove("records.example", string(name), version))}
+	case "custody-off":
+		m.args = identity.CustodyOffArgs{From: rapid.Uint32Range(1, 2).Draw(p.rt, "from")}
+	case "guardian":
+		m.args = p.guardian(name)
+	case "end-guardian":
+		m.args = identity.EndGuardianArgs{Name: name, Guardian: rapid.SampledFrom(names).Draw(p.rt, "guardian")}
+	case "approve-guardian", "finish-guardian":
+		a := p.guardian(name)
+		m.args = identity.ProposalArgs{Name: name, Guardian: a.Guardian, Kind: a.Kind, Until: a.Until}
 	case "recover":
 		m.args = identity.RecoverArgs{Name: name, Key: ledgertest.Public(key), Possession: proof, Wait: identity.MinRecoveryWait}
 	case "veto":
@@ -129,6 +154,16 @@ func (p *player) move() move {
 		m.args = identity.NameArgs{Name: name, Key: ledgertest.Public(key)}
 	}
 	return m
+}
+
+func (p *player) guardian(name identity.Name) identity.GuardianArgs {
+	return identity.GuardianArgs{
+		Name:     name,
+		Guardian: rapid.SampledFrom([]identity.Name{"a@north", "b@north", "a@south"}).Draw(p.rt, "guardian"),
+		Kind:     rapid.SampledFrom([]identity.Guardianship{identity.Delegate, identity.Death, identity.Incapacity, identity.Minor}).Draw(p.rt, "kind"),
+		Until:    rapid.SampledFrom([]int64{0, p.w.Now.UnixMilli() + 1, p.w.Now.UnixMilli() + 2*identity.MinRecoveryWait}).Draw(p.rt, "until"),
+		Wait:     rapid.SampledFrom([]int64{0, identity.MinRecoveryWait}).Draw(p.rt, "wait"),
+	}
 }
 
 // model is the state as the invariants see it.
@@ -165,7 +200,8 @@ func check(rt *rapid.T, before, after model, tried []move, results []chain.Resul
 		if id == nil {
 			rt.Fatalf("%s has gone", name)
 		}
-		if id.Epoch < old.Epoch || id.Version < old.Version || id.Registered != old.Registered || id.Changed < old.Changed {
+		if id.Epoch < old.Epoch || id.Custodies < old.Custodies || id.Version != 0 && id.Version != id.Custodies || (id.Version == 0) != (len(id.Custody) == 0) ||
+			id.Version == 0 && old.Version != 0 && id.Epoch == old.Epoch || id.Registered != old.Registered || id.Changed < old.Changed {
 			rt.Fatalf("%+v went back to %+v", old, id)
 		}
 		if id.Controller != old.Controller && id.Controller != "" {
@@ -174,6 +210,7 @@ func check(rt *rapid.T, before, after model, tried []move, results []chain.Resul
 		if id.Key != old.Key && !mayReplaceKey(old, tried, results) {
 			rt.Fatalf("%s has a key that neither its holder nor a quorum chose", name)
 		}
+		checkGuardians(rt, old, id, after.keys, tried, results)
 	}
 	for name, id := range after.identities {
 		if after.keys[string(id.Key[:])] != string(name) {
@@ -228,4 +265,60 @@ func quorum(r identity.Recovery, tried []move, results []chain.Result) bool {
 	}
 	slices.Sort(members)
 	return len(slices.Compact(members)) >= 3
+}
+
+// checkGuardians checks that nobody acts for a name but whom its holder, the
+// organisation that holds its key, or a quorum named.
+func checkGuardians(rt *rapid.T, old, id *identity.Identity, keys map[string]string, tried []move, results []chain.Result) {
+	var words []string
+	for _, p := range id.Proposals {
+		words = append(words, p.Approvals...)
+	}
+	if slices.Sort(words); len(slices.Compact(slices.Clone(words))) != len(words) || len(id.Guardians) > identity.MaxGuardians {
+		rt.Fatalf("proposals %+v, guardians %+v", id.Proposals, id.Guardians)
+	}
+	for _, g := range id.Guardians {
+		if slices.Contains(old.Guardians, g) {
+			continue
+		}
+		if !mayGuard(old, g, keys, tried, results) {
+			rt.Fatalf("%s has a guardian that nobody with a say named: %+v", id.Name, g)
+		}
+	}
+}
+
+func mayGuard(old *identity.Identity, g identity.Guardian, keys map[string]string, tried []move, results []chain.Result) bool {
+	for i, m := range tried {
+		if results[i].Code != "" || m.name != old.Name {
+			continue
+		}
+		switch a := m.args.(type) {
+		case identity.GuardianArgs:
+			named := a.Guardian == g.Name && a.Kind == g.Kind && a.Until == g.Until && a.Wait == 0
+			signer := ledgertest.Public(m.signer)
+			if named && (g.By == "" && keys[string(signer[:])] == string(old.Name) || g.By == m.signer && old.Controller == m.signer) {
+				return true
+			}
+		case identity.ProposalArgs:
+			if m.method != "finish-guardian" || a.Guardian != g.Name || a.Kind != g.Kind || a.Until != g.Until {
+				continue
+			}
+			for _, p := range old.Proposals {
+				if p.Guardian != g.Name || p.Kind != g.Kind || p.Until != g.Until || results[i].Time < p.Ready {
+					continue
+				}
+				members := slices.Clone(p.Approvals)
+				for j, o := range tried[:i] {
+					if b, ok := o.args.(identity.ProposalArgs); ok && b == a && o.method == "approve-guardian" && results[j].Code == "" {
+						members = append(members, o.signer)
+					}
+				}
+				slices.Sort(members)
+				if len(slices.Compact(members)) >= 3 {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }

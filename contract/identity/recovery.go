@@ -14,9 +14,9 @@ func openRecovery(call *ledger.Call, by Caller, a *RecoverArgs) (*Identity, erro
 		return nil, err
 	}
 	id.Recoveries = slices.DeleteFunc(id.Recoveries, func(r Recovery) bool {
-		return r.Member == by.Member.Name || r.lapsed(call.Time)
+		return r.Member == by.Member.Name || lapsed(r.Ready, call.Time)
 	})
-	id.withdraw(by.Member.Name)
+	id.Recoveries = withdraw(id.Recoveries, by.Member.Name)
 	id.Recoveries = append(id.Recoveries, Recovery{
 		Member: by.Member.Name, Key: a.Key, Opened: call.Time, Ready: call.Time + a.Wait, Approvals: []string{by.Member.Name},
 	})
@@ -36,7 +36,7 @@ func approve(call *ledger.Call, by Caller, a *NameArgs) (*Identity, error) {
 	case slices.Contains(r.Approvals, by.Member.Name):
 		return id, nil
 	}
-	id.withdraw(by.Member.Name)
+	id.Recoveries = withdraw(id.Recoveries, by.Member.Name)
 	r = id.recovery(a.Key, call.Time)
 	r.Approvals = append(r.Approvals, by.Member.Name)
 	slices.Sort(r.Approvals)
@@ -55,7 +55,7 @@ func finish(call *ledger.Call, _ Caller, a *NameArgs) (*Identity, error) {
 	if call.Time < r.Ready {
 		return nil, ErrEarly
 	}
-	if r.backed(call.Consortium) < call.Consortium.KeyThreshold {
+	if backed(r.Approvals, call.Consortium) < call.Consortium.KeyThreshold {
 		return nil, ErrApprovals
 	}
 	if call.Consortium.MemberByKey(r.Key) != nil {
@@ -63,45 +63,56 @@ func finish(call *ledger.Call, _ Caller, a *NameArgs) (*Identity, error) {
 	}
 	// What the lost key could open is not for whoever finds it.
 	id.Key, id.Controller, id.Recoveries = r.Key, "", nil
+	id.Guardians, id.Proposals = nil, nil // perhaps the finder named some
 	id.Epoch++
 	return id, nil
 }
 
 func veto(_ *ledger.Call, by Caller, _ *VetoArgs) (*Identity, error) {
 	id := by.Identity
-	if len(id.Recoveries) == 0 {
+	if len(id.Recoveries) == 0 && len(id.Proposals) == 0 {
 		return nil, ErrRecovery
 	}
-	id.Recoveries = nil
+	id.Recoveries, id.Proposals = nil, nil
 	return id, nil
 }
 
 // recovery returns the one for a key, or nil.
 func (i *Identity) recovery(key chain.PublicKey, time int64) *Recovery {
 	for j := range i.Recoveries {
-		if r := &i.Recoveries[j]; r.Key == key && !r.lapsed(time) {
+		if r := &i.Recoveries[j]; r.Key == key && !lapsed(r.Ready, time) {
 			return r
 		}
 	}
 	return nil
 }
 
-// withdraw takes a member's word back from every recovery, and drops those that
-// nobody stands by any more.
-func (i *Identity) withdraw(member string) {
-	for j := range i.Recoveries {
-		r := &i.Recoveries[j]
-		r.Approvals = slices.DeleteFunc(r.Approvals, func(m string) bool { return m == member })
-	}
-	i.Recoveries = slices.DeleteFunc(i.Recoveries, func(r Recovery) bool { return len(r.Approvals) == 0 })
+// A ballot is what members put their word to: a Recovery or a Proposal.
+type ballot[T any] interface {
+	*T
+	words() *[]string
 }
 
-func (r *Recovery) lapsed(time int64) bool { return time > r.Ready+RecoveryWindow }
+func (r *Recovery) words() *[]string { return &r.Approvals }
+func (p *Proposal) words() *[]string { return &p.Approvals }
+
+// withdraw takes a member's word back from every ballot, and drops those that
+// nobody stands by any more.
+func withdraw[T any, B ballot[T]](list []T, member string) []T {
+	for j := range list {
+		w := B(&list[j]).words()
+		*w = slices.DeleteFunc(*w, func(m string) bool { return m == member })
+	}
+	return slices.DeleteFunc(list, func(b T) bool { return len(*B(&b).words()) == 0 })
+}
+
+// lapsed reports whether what was ready at a time was not finished in its window.
+func lapsed(ready, time int64) bool { return time > ready+RecoveryWindow }
 
 // backed returns how many members in force approve.
-func (r *Recovery) backed(k *chain.Consortium) int {
+func backed(approvals []string, k *chain.Consortium) int {
 	n := 0
-	for _, m := range r.Approvals {
+	for _, m := range approvals {
 		if k.Member(m) != nil {
 			n++
 		}

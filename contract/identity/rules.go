@@ -17,6 +17,7 @@ const (
 	ByParticipant Party = "participant"         // node key that a ceremony names: of a member, or of one that leaves
 	ByRegistrar   Party = "member or registrar" // node key of the member, or an identity of it with the attribute
 	ByAnyone      Party = "registered identity"
+	ByEither      Party = "member or registered identity"
 	ByAuthor      Party = "author"    // identity with the attribute, or the owner
 	ByEmergency   Party = "emergency" // identity with the attribute
 	ByReviewer    Party = "reviewer"  // identity with the attribute
@@ -42,19 +43,24 @@ var rules = []Rule{
 	{"consent", "accept", ByMember, "was dealt a share of each grant"},
 	{"consent", "access", ByAnyone, "is the recipient of the grant"},
 	{"consent", "defaults", ByMember, "for itself"},
-	{"consent", "deny", ByAnyone, "is the owner asked, or the asker"},
+	{"consent", "deny", ByAnyone, "is the owner asked, a guardian of the owner, or the asker"},
 	{"consent", "emergency", ByEmergency, "has the signature of another with the attribute"},
-	{"consent", "grant", ByAnyone, "is the owner in the grant"},
+	{"consent", "grant", ByAnyone, "is the owner in the grant, or a guardian of the owner"},
 	{"consent", "request", ByAnyone, ""},
 	{"consent", "review", ByReviewer, "is of the owner's organisation, and neither read nor signed the access"},
-	{"consent", "revoke", ByAnyone, "is the owner in the grant"},
+	{"consent", "revoke", ByAnyone, "is the owner in the grant, or a guardian of the owner"},
 
 	{Contract, MethodApprove, ByMember, ""},
+	{Contract, MethodApproveGuardian, ByMember, ""},
 	{Contract, MethodAttest, ByRegistrar, "is of the organisation of the name; only the member changes reserved attributes"},
 	{Contract, MethodAuthority, ByMember, "for itself"},
 	{Contract, MethodCustody, ByAnyone, "for itself; holds its own key"},
+	{Contract, MethodCustodyOff, ByAnyone, "for itself"},
+	{Contract, MethodEndGuardian, ByEither, "is the ward, the guardian, or the member that named him"},
 	{Contract, MethodEpoch, ByAnyone, "for itself"},
 	{Contract, MethodFinish, ByMember, ""},
+	{Contract, MethodFinishGuardian, ByMember, ""},
+	{Contract, MethodGuardian, ByEither, "is the ward, for a delegate; otherwise the member of the name's organisation, or any member if that is none"},
 	{Contract, MethodHandOver, ByAnyone, "for itself; its organisation holds its key"},
 	{Contract, MethodRecover, ByMember, ""},
 	{Contract, MethodRegister, ByRegistrar, "is of the organisation of the name; only the member gives reserved attributes"},
@@ -65,7 +71,7 @@ var rules = []Rule{
 	{"keys", "close", ByMember, ""},
 	{"keys", "open", ByMember, ""},
 	{"keys", "post", ByParticipant, "is the sender that the message names"},
-	{"keys", "request", ByAnyone, "for itself"},
+	{"keys", "request", ByAnyone, "for itself, or as a guardian"},
 
 	{"record", "erase", ByAnyone, "is the owner of the record"},
 	{"record", "put", ByAuthor, "if it replaces a record: is of its author's organisation, or the owner"},
@@ -90,7 +96,7 @@ func Authorize(call *ledger.Call, contract, method string) (Caller, error) {
 	}
 	by := rules[i].By
 	if m := call.Consortium.MemberByKey(call.Signer); m != nil {
-		if by != ByMember && by != ByRegistrar && by != ByParticipant {
+		if by != ByMember && by != ByRegistrar && by != ByParticipant && by != ByEither {
 			return Caller{}, ErrDenied
 		}
 		return Caller{Member: m}, nil
@@ -106,7 +112,7 @@ func Authorize(call *ledger.Call, contract, method string) (Caller, error) {
 	}
 	allowed := false
 	switch by {
-	case ByAnyone, ByAuthor, ByParticipant:
+	case ByAnyone, ByAuthor, ByParticipant, ByEither:
 		allowed = true
 	case ByRegistrar:
 		allowed = id.Vouched(call.Consortium, Registrar, "", call.Time)

@@ -43,6 +43,7 @@ func TestTableDecidesWhoMayCall(t *testing.T) {
 		identity.ByMember:      {"north", "south"},
 		identity.ByRegistrar:   {"north", "south", "registrar@north"},
 		identity.ByAnyone:      identities,
+		identity.ByEither:      append([]string{"north", "south"}, identities...),
 		identity.ByAuthor:      identities, // the contract looks at the attribute or at the owner
 		identity.ByEmergency:   {"emergency@north"},
 		identity.ByReviewer:    {"reviewer@north"},
