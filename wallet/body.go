@@ -16,7 +16,7 @@ import (
 const (
 	nameBody = "ward/v1/wallet"
 
-	maxBody    = 2 << 20 // bytes
+	maxBody    = 8 << 20 // bytes
 	maxKeys    = 2048    // remembered keys
 	maxCustody = 256     // custody keys
 )
@@ -34,6 +34,9 @@ type body struct {
 	Next     []byte       // of the key that Replace made; empty if there is none
 	Custody  []custody    // ascending by version
 	Keys     []remembered // ascending by identity and type
+
+	Attributes []attributeKey // ascending by authority, epoch and id
+	Master     []byte         // abe.MasterKey of the organisation; empty if the holder runs no authority
 }
 
 type custody struct {
@@ -131,7 +134,7 @@ func (b *body) check() error {
 			return errors.New("keys are out of order")
 		}
 	}
-	return nil
+	return b.checkAttributes()
 }
 
 func (b *body) possession(use string, seed []byte) []byte {
