@@ -51,7 +51,27 @@ type file struct {
 // that exists is left alone, and is an error matching fs.ErrExist. From then on
 // every change of the wallet is made in the file first.
 func Create(path string, w *Wallet, passphrase []byte) error {
-	if err := create(path, w, passphrase, workFactor); err != nil {
+	return Options{}.Create(path, w, passphrase)
+}
+
+// Options say how wallets are sealed under a passphrase.
+type Options struct {
+	// WorkFactor is the base-two logarithm of scrypt's N: how dear each guess of
+	// a passphrase is. 0 means 18, about a second; tests set less, and 20 is the
+	// most that is opened again.
+	WorkFactor int
+}
+
+func (o Options) work() int {
+	if o.WorkFactor == 0 {
+		return workFactor
+	}
+	return o.WorkFactor
+}
+
+// Create is [Create] with options.
+func (o Options) Create(path string, w *Wallet, passphrase []byte) error {
+	if err := create(path, w, passphrase, o.work()); err != nil {
 		return fmt.Errorf("create wallet: %w", err)
 	}
 	return nil
@@ -265,6 +285,9 @@ func sealBytes(plain, passphrase []byte, work int) ([]byte, error) {
 func encrypt(out io.Writer, plain, passphrase []byte, work int) error {
 	if len(passphrase) == 0 {
 		return ErrPassphrase
+	}
+	if work < 1 || work > maxWorkFactor {
+		return fmt.Errorf("work factor %d, want 1 to %d", work, maxWorkFactor)
 	}
 	r, err := age.NewScryptRecipient(string(passphrase))
 	if err != nil {

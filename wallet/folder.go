@@ -45,7 +45,12 @@ type folder struct {
 // created. A folder that is there already is left alone, and is an error
 // matching fs.ErrExist.
 func CreateFolder(dir, chainID string, passphrase []byte) (*Folder, error) {
-	f, err := createFolder(dir, chainID, passphrase, workFactor)
+	return Options{}.CreateFolder(dir, chainID, passphrase)
+}
+
+// CreateFolder is [CreateFolder] with options.
+func (o Options) CreateFolder(dir, chainID string, passphrase []byte) (*Folder, error) {
+	f, err := createFolder(dir, chainID, passphrase, o.work())
 	if err != nil {
 		return nil, fmt.Errorf("create wallet folder: %w", err)
 	}

@@ -1,6 +1,8 @@
 // Package wallet keeps the keys of a person or an organisation, encrypted at
 // rest: the key that signs transactions, the custody key of an owner in
-// self-custody, and the typed keys that the consortium extracted for its holder.
+// self-custody, the typed keys that the consortium extracted for its holder, the
+// keys that attribute authorities issued to her, and the master key of the
+// authority that she runs for her organisation, if she does.
 //
 // A wallet lives in a file of its own, under a passphrase. A hospital that
 // holds the wallets of patients who have none yet keeps them in a Folder, under
@@ -264,8 +266,8 @@ func (w *Wallet) Remember(key *pre.PrivateKey) error {
 }
 
 // Adopt takes over what another wallet of the same identity remembers: typed
-// keys, and custody keys of versions that this one does not have. It does not
-// take its signing keys.
+// keys, and custody keys, attribute keys and the master key of an attribute
+// authority that this one does not have. It does not take its signing keys.
 func (w *Wallet) Adopt(from *Wallet) error {
 	other := from.get()
 	err := w.update(func(b *body) error {
@@ -283,7 +285,7 @@ func (w *Wallet) Adopt(from *Wallet) error {
 				b.Custody = slices.Insert(b.Custody, at, c)
 			}
 		}
-		return nil
+		return b.adoptAttributes(other)
 	})
 	if err != nil {
 		return fmt.Errorf("adopt keys: %w", err)
@@ -294,7 +296,12 @@ func (w *Wallet) Adopt(from *Wallet) error {
 // Backup writes the wallet, encrypted under a passphrase of its own. What it
 // writes is an age file, which any age program decrypts.
 func (w *Wallet) Backup(out io.Writer, passphrase []byte) error {
-	if err := backup(w.get(), out, passphrase, workFactor); err != nil {
+	return Options{}.Backup(w, out, passphrase)
+}
+
+// Backup is [Wallet.Backup] with options.
+func (o Options) Backup(w *Wallet, out io.Writer, passphrase []byte) error {
+	if err := backup(w.get(), out, passphrase, o.work()); err != nil {
 		return fmt.Errorf("back up wallet: %w", err)
 	}
 	return nil
