@@ -110,36 +110,6 @@ func allOnes(b []byte) bool {
 	return true
 }
 
-func request(call *ledger.Call, raw []byte) ([]byte, error) {
-	var args RequestArgs
-	if err := parse(raw, &args); err != nil {
-		return nil, err
-	}
-	if _, err := pre.ParseType(string(args.Type)); err != nil || args.Inbox && args.Type != "" || !ValidTransport(args.Transport) {
-		return nil, ErrMalformed
-	}
-	caller, err := authorize(call, MethodRequest)
-	if err != nil {
-		return nil, err
-	}
-	if caller.Identity == nil {
-		return nil, ErrDenied
-	}
-	_, s, err := InForce(call.State, call.Consortium)
-	if err != nil {
-		return nil, err
-	}
-	id, err := caller.Identity.Recipient(call.Chain, s.Key())
-	if err != nil {
-		return nil, err
-	}
-	if args.Epoch > id.Epoch {
-		return nil, ErrEpoch
-	}
-	id.Epoch = args.Epoch
-	return chain.Marshal(RequestResult{Identity: id.Description()})
-}
-
 // InForce returns the authority in force and its sharing of the identity key,
 // or ErrNoKey unless its key is the extraction key of the consortium file.
 func InForce(r ledger.Reader, k *chain.Consortium) (*Authority, *pre.Sharing, error) {

@@ -44,13 +44,14 @@ func FuzzApply(f *testing.F) {
 		deal,
 		keys.CloseArgs{Number: 1},
 		keys.RequestArgs{Type: "clinical", Transport: transport(f)},
+		keys.RequestArgs{Type: "clinical", Transport: transport(f), Owner: "p-kid@north"},
 	} {
 		b, err := chain.Marshal(args)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(uint8(i), b)
-		f.Add(uint8(i), b[:len(b)/2])
+		f.Add(uint8(min(i, len(methods)-1)), b)
+		f.Add(uint8(min(i, len(methods)-1)), b[:len(b)/2])
 	}
 	f.Fuzz(func(t *testing.T, which uint8, args []byte) {
 		method := methods[int(which)%len(methods)]

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/dkg"
 	"github.com/ward-health/ward/pre"
 )
@@ -72,7 +73,7 @@ const (
 	MethodOpen     = "open"     // OpenArgs
 	MethodPost     = "post"     // PostArgs
 	MethodClose    = "close"    // CloseArgs
-	MethodRequest  = "request"  // RequestArgs, by the identity
+	MethodRequest  = "request"  // RequestArgs, by the identity or a guardian
 )
 
 // AnnounceArgs publish the key to which shares of grants are sealed for the
@@ -130,13 +131,15 @@ type CloseArgs struct {
 }
 
 // RequestArgs ask the members for the signer's own key of a type, or for its
-// inbox key. Members answer off the chain, sealed to Transport.
+// inbox key; or, as a guardian, for the key of a type of the owner's, unless she
+// is in self-custody. Members answer off the chain, sealed to Transport.
 type RequestArgs struct {
 	_         struct{} `cbor:",toarray"`
 	Inbox     bool
 	Type      pre.Type
-	Epoch     uint64 // of the signer, at most the one in force: older records stay hers
-	Transport []byte // 32 bytes
+	Epoch     uint64        // of the owner, at most the one in force: older records stay hers
+	Transport []byte        // 32 bytes
+	Owner     identity.Name // for whom the signer asks as a guardian; "" for himself
 }
 
 // RequestResult is the result of a request: the identity that the keys are for,
@@ -164,7 +167,8 @@ const (
 	ErrTooLarge   chain.Code = "keys/too-large"  // more live grants than a ceremony can move
 	ErrThresholds chain.Code = "keys/thresholds" // those of the consortium file are none that a ceremony can have
 	ErrNoKey      chain.Code = "keys/no-key"     // the consortium file in force holds no key, or not this one
-	ErrEpoch      chain.Code = "keys/epoch"      // the signer has not reached that epoch
+	ErrEpoch      chain.Code = "keys/epoch"      // the owner has not reached that epoch
+	ErrCustody    chain.Code = "keys/custody"    // the owner is in self-custody: a guardian gets no key of hers
 )
 
 // A Message is a posted message with its place in the log, or a tick: a close

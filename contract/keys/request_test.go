@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/hex"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
@@ -132,4 +134,114 @@ func TestRequestNamesTheIdentityThatTheKeysAreFor(t *testing.T) {
 		}
 	}
 	refused(t, run(m.Chain, "north", "nothing", args), keys.ErrDenied)
+}
+
+// family is a chain with its keys, a minor whose key her hospital holds, her
+// guardian for an hour, and a stranger.
+func family(t testing.TB) (*keystest.Members, func(signer string, args keys.RequestArgs) chain.Result) {
+	m := keystest.New(t, newChain(t, 4))
+	for _, who := range []identity.Name{"p-kid@north", "mum@south", "bob@south"} {
+		key := ledgertest.Public(string(who))
+		possession := ed25519.Sign(ledgertest.Key(string(who)), identity.PossessionStatement(m.Chain.Consortium.Chain, identity.MethodRegister, who, key))
+		m.Must(who.Org(), identity.Contract, identity.MethodRegister, identity.RegisterArgs{Name: who, Key: key, Possession: possession, Controller: who == "p-kid@north"})
+	}
+	m.Open().Finish()
+	m.Adopt()
+	m.Must("north", identity.Contract, identity.MethodGuardian, identity.GuardianArgs{
+		Name: "p-kid@north", Guardian: "mum@south", Kind: identity.Minor, Until: m.Chain.Now.Add(time.Hour).UnixMilli(),
+	})
+	return m, func(signer string, args keys.RequestArgs) chain.Result {
+		t.Helper()
+		if args.Transport == nil {
+			args.Transport = transport(t)
+		}
+		return m.Chain.Run(m.Chain.Tx(signer, keys.Contract, keys.MethodRequest, args))[0]
+	}
+}
+
+func TestGuardianGetsTheKeysOfTheWardAndTheChainSaysSo(t *testing.T) {
+	m, ask := family(t)
+	m.Must("p-kid@north", identity.Contract, identity.MethodEpoch, identity.EpochArgs{})
+	want := []keys.KeyRequest{
+		{By: "mum@south", Owner: "p-kid@north", Type: "clinical", Epoch: 1},
+		{By: "mum@south", Owner: "p-kid@north", Type: "lab", Epoch: 0},
+	}
+	for i := range want {
+		r := ask("mum@south", keys.RequestArgs{Type: want[i].Type, Epoch: want[i].Epoch, Owner: "p-kid@north"})
+		refused(t, r.Code, "")
+		want[i].Index, want[i].Time = m.Chain.Head.Header.Size-1, r.Time
+		var result keys.RequestResult
+		if err := chain.Unmarshal(r.Value, &result); err != nil {
+			t.Fatal(err)
+		}
+		if id, err := pre.ParseIdentity(result.Identity); err != nil || id.Name != "p-kid@north" || id.Epoch != want[i].Epoch {
+			t.Errorf("keys are for %+v, %v", id, err)
+		}
+		var told keys.KeyRequest
+		if len(r.Events) != 1 || r.Events[0].Kind != keys.EventRequest || chain.Unmarshal(r.Events[0].Data, &told) != nil || told != want[i] {
+			t.Errorf("events %+v", r.Events)
+		}
+	}
+	// Her own requests are not logged, whether or not they name her.
+	refused(t, ask("p-kid@north", keys.RequestArgs{Type: "lab"}).Code, "")
+	refused(t, ask("p-kid@north", keys.RequestArgs{Type: "lab", Owner: "p-kid@north"}).Code, "")
+	for after, from := range map[uint64]int{0: 0, want[0].Index: 1, want[1].Index: 2} {
+		var got []keys.KeyRequest
+		if err := keys.EachRequest(m.Keys(), "p-kid@north", after, func(q *keys.KeyRequest) bool {
+			got = append(got, *q)
+			return true
+		}); err != nil || !slices.Equal(got, want[from:]) {
+			t.Errorf("after %d: %+v, %v", after, got, err)
+		}
+	}
+	first := 0
+	if err := keys.EachRequest(m.Keys(), "p-kid@north", 0, func(*keys.KeyRequest) bool { first++; return false }); err != nil || first != 1 {
+		t.Errorf("%d requests before it stopped, %v", first, err)
+	}
+}
+
+// Attack: whoever is no guardian, or none any more, asks in an owner's name.
+func TestNobodyElseGetsKeysOfAnOwner(t *testing.T) {
+	m, ask := family(t)
+	for what, c := range map[string]struct {
+		signer string
+		args   keys.RequestArgs
+		want   chain.Code
+	}{
+		"a stranger":             {"bob@south", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
+		"the ward of her mother": {"p-kid@north", keys.RequestArgs{Owner: "mum@south"}, keys.ErrDenied},
+		"for nobody":             {"mum@south", keys.RequestArgs{Owner: "nobody@north"}, keys.ErrDenied},
+		"for no name":            {"mum@south", keys.RequestArgs{Owner: "kid"}, keys.ErrDenied},
+		"the inbox of the ward":  {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Inbox: true}, keys.ErrDenied},
+		"an epoch to come":       {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Epoch: 1}, keys.ErrEpoch},
+		"her hospital":           {"north", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
+	} {
+		if r := ask(c.signer, c.args); r.Code != c.want {
+			t.Errorf("%s: %q, want %q", what, r.Code, c.want)
+		}
+	}
+	refused(t, ask("mum@south", keys.RequestArgs{Owner: "p-kid@north"}).Code, "")
+	m.Chain.Now = m.Chain.Now.Add(time.Hour + time.Millisecond)
+	refused(t, ask("mum@south", keys.RequestArgs{Owner: "p-kid@north"}).Code, keys.ErrDenied)
+}
+
+// Attack: a guardian, or t members through one, collect halves of the keys of an
+// owner in self-custody.
+func TestGuardianGetsNoKeyOfAnOwnerInSelfCustody(t *testing.T) {
+	m, ask := family(t)
+	m.Must("mum@south", identity.Contract, identity.MethodGuardian, identity.GuardianArgs{Name: "mum@south", Guardian: "bob@south", Kind: identity.Delegate})
+	refused(t, ask("bob@south", keys.RequestArgs{Owner: "mum@south"}).Code, "")
+	x, err := pre.GenerateCustodyKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := x.Prove(m.Chain.Consortium.Chain, "mum@south", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Must("mum@south", identity.Contract, identity.MethodCustody, identity.CustodyArgs{Proof: proof})
+	refused(t, ask("bob@south", keys.RequestArgs{Owner: "mum@south"}).Code, keys.ErrCustody)
+	refused(t, ask("mum@south", keys.RequestArgs{}).Code, "")
+	m.Must("mum@south", identity.Contract, identity.MethodCustodyOff, identity.CustodyOffArgs{From: 1})
+	refused(t, ask("bob@south", keys.RequestArgs{Owner: "mum@south", Epoch: 1}).Code, "")
 }

@@ -26,6 +26,7 @@ const (
 	keyPart      = "p/" // + ceremony + slot + part: bytes
 	keySlot      = "q/" // + ceremony + slot: progress
 	keyTransport = "t/" // + member: 32 bytes
+	keyRequests  = "r/" // + owner, 0, leaf index [8]: KeyRequest of a guardian
 )
 
 // A header is what the description of a ceremony is made of, besides its
