@@ -1,0 +1,218 @@
+// Command bench measures Ward beside its peers.
+//
+// It is a module of its own, so that nothing here reaches those who use Ward:
+// some of the peers have licences that do not suit everybody. Peers that are
+// programs are installed by tools/peers.sh and run as processes of their own.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ward-health/ward/bench/measure"
+	"github.com/ward-health/ward/bench/report"
+	"github.com/ward-health/ward/bench/suite"
+)
+
+const usage = `Usage: go run . SUITE... [FLAGS]
+       go run . docs REPORT.json
+
+Measures Ward beside its peers and prints tables. SUITE is one of
+	%s
+or "all". "docs" writes docs/benchmarks.md from the report of a full run.
+
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+var errUsage = errors.New("usage")
+
+// settings are what the command line says.
+type settings struct {
+	suites       []*suite.Suite
+	quick, pin   bool
+	out          string
+	compare      string
+	saveBaseline string
+	seed         uint64
+	docs         string // the report that a chapter is made of
+}
+
+func parse(args []string, known []*suite.Suite, stderr io.Writer) (*settings, error) {
+	var s settings
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&s.quick, "quick", false, "few rounds and small sizes: three minutes for all suites on two processors")
+	flags.BoolVar(&s.pin, "pin", true, "tie suites of one thread to one processor, where the system can")
+	flags.StringVar(&s.out, "out", "", "write report.html, report.csv and report.json to this `directory`")
+	flags.StringVar(&s.compare, "compare", "", "fail if a ratio is worse than in this baseline `file`, beyond its margin")
+	flags.StringVar(&s.saveBaseline, "save-baseline", "", "put the ratios of this run into this baseline `file`")
+	flags.Uint64Var(&s.seed, "seed", 0, "order of the cases in each round, and test data; 0 takes a random one")
+	var names []string
+	for _, u := range known {
+		names = append(names, u.Name)
+	}
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, usage, strings.Join(names, ", "))
+		flags.PrintDefaults()
+	}
+	var words []string
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, errUsage
+		}
+		if args = flags.Args(); len(args) == 0 {
+			break
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
+	if len(words) == 2 && words[0] == "docs" {
+		s.docs = words[1]
+		return &s, nil
+	}
+	for _, word := range words {
+		found := known
+		if word != "all" {
+			i := slices.Index(names, word)
+			if i < 0 {
+				fmt.Fprintf(stderr, "bench: no suite %q\n", word)
+				flags.Usage()
+				return nil, errUsage
+			}
+			found = known[i : i+1]
+		}
+		for _, u := range found {
+			if !slices.Contains(s.suites, u) {
+				s.suites = append(s.suites, u)
+			}
+		}
+	}
+	if len(s.suites) == 0 {
+		flags.Usage()
+		return nil, errUsage
+	}
+	if s.seed == 0 {
+		s.seed = rand.Uint64() >> 16
+	}
+	return &s, nil
+}
+
+// run is main without the process: it returns the exit status.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	s, err := parse(args, suites(), stderr)
+	if err != nil {
+		return 2
+	}
+	if err := do(ctx, s, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "bench: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func do(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
+	root, err := root()
+	if err != nil {
+		return err
+	}
+	if s.docs != "" {
+		return writeDocs(s.docs, filepath.Join(root, "docs"))
+	}
+	var baseline *report.Baseline
+	if s.compare != "" { // read it first: a wrong name should not cost minutes
+		b, err := os.ReadFile(s.compare)
+		if err != nil {
+			return fmt.Errorf("read baseline: %w", err)
+		}
+		if baseline, err = report.ParseBaseline(b); err != nil {
+			return err
+		}
+	}
+	r, failed := measureAll(ctx, s, root, stdout, stderr)
+	if s.out != "" {
+		if err := writeReport(r, s.out); err != nil {
+			return err
+		}
+		fmt.Fprintf(stderr, "bench: report in %s\n", filepath.Join(s.out, "report.html"))
+	}
+	if failed != nil {
+		return failed
+	}
+	if s.saveBaseline != "" {
+		if err := saveBaseline(r, s.saveBaseline); err != nil {
+			return err
+		}
+	}
+	if baseline == nil {
+		return nil
+	}
+	return guard(baseline, r, stdout)
+}
+
+// measureAll runs the suites. One that fails does not keep the others from
+// running; the errors are returned together.
+func measureAll(ctx context.Context, s *settings, root string, stdout, stderr io.Writer) (*report.Report, error) {
+	r := &report.Report{
+		Format: report.Format, Started: time.Now().UTC().Truncate(time.Second), Quick: s.quick, Seed: s.seed, Machine: measure.ThisMachine(),
+	}
+	if load := r.Machine.Load; load != "" {
+		fmt.Fprintf(stderr, "bench: load averages %s: a quiet machine gives smaller spreads\n", load)
+	}
+	run := &suite.Run{Quick: s.quick, Seed: s.seed, Root: root, Log: stderr}
+	var failed []error
+	begun := time.Now()
+	for _, u := range s.suites {
+		if ctx.Err() != nil {
+			failed = append(failed, ctx.Err())
+			break
+		}
+		result, err := u.Do(ctx, run, s.pin)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		r.Suites = append(r.Suites, result)
+		if err := result.WriteText(stdout); err != nil {
+			failed = append(failed, fmt.Errorf("print: %w", err))
+		}
+	}
+	r.Seconds, r.Versions = time.Since(begun).Seconds(), run.Versions
+	return r, errors.Join(failed...)
+}
+
+func guard(b *report.Baseline, r *report.Report, stdout io.Writer) error {
+	verdicts, err := b.Compare(r)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "\n== Ratios beside the baseline ==\n")
+	worse := 0
+	for _, v := range verdicts {
+		fmt.Fprintln(stdout, v)
+		if !v.OK() {
+			worse++
+		}
+	}
+	if len(verdicts) == 0 {
+		return errors.New("the baseline has no ratio of these suites: nothing was guarded")
+	}
+	if worse > 0 {
+		return fmt.Errorf("%d of %d ratios are worse than the baseline allows", worse, len(verdicts))
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ward-health/ward/bench/measure"
+	"github.com/ward-health/ward/bench/report"
+	"github.com/ward-health/ward/bench/suite"
+)
+
+// fakeSuite has one guarded ratio of the given value, and takes no time.
+func fakeSuite(name string, cost int, err error) *suite.Suite {
+	return &suite.Suite{Name: name, Title: name, Run: func(ctx context.Context, r *suite.Run) error {
+		s := r.Section(report.Section{Name: "s", Title: "S", Base: "Ward"})
+		took := func(d int) func(int) (measure.Spent, error) {
+			return func(n int) (measure.Spent, error) {
+				return measure.Spent{Wall: time.Duration(d) * time.Millisecond, CPU: time.Duration(d) * time.Millisecond, Work: n}, nil
+			}
+		}
+		if err := s.Measure(ctx, suite.Case{Operation: "o", System: "Ward", Once: true, Run: took(cost)}, suite.Case{Operation: "o", System: "peer", Once: true, Run: took(1)}); err != nil {
+			return err
+		}
+		r.Skip("absent", errors.New("not installed"))
+		r.Version(report.Version{Name: "peer", Version: "1"})
+		if e := s.Ratio("cpu", suite.Ref{Operation: "o", System: "absent"}, suite.Ref{Operation: "o", System: "Ward"}, report.Ratio{Name: "x"}); !errors.Is(e, suite.ErrNoRow) {
+			return e
+		}
+		return errors.Join(err, s.Ratio("cpu", suite.Ref{Operation: "o", System: "Ward"}, suite.Ref{Operation: "o", System: "peer"}, report.Ratio{Name: "r", Margin: 0.25}))
+	}}
+}
+
+func TestRunFilesEverything(t *testing.T) {
+	dir := t.TempDir()
+	var out, log bytes.Buffer
+	s := &settings{suites: []*suite.Suite{fakeSuite("good", 1, nil), fakeSuite("bad", 1, errors.New("boom")), fakeSuite("last", 2, nil)}, out: filepath.Join(dir, "report"), seed: 1}
+	if err := do(t.Context(), s, &out, &log); err == nil || !strings.Contains(err.Error(), "bad: boom") {
+		t.Errorf("error is %v, want that of the suite that failed", err)
+	}
+	for _, want := range []string{"== good ==", "== last ==", "not measured: absent: not installed", "the suite ended early: bad: boom"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output lacks %q:\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "bench:") || !strings.Contains(log.String(), "bench: good: not measured: absent") {
+		t.Error("progress is not on stderr alone")
+	}
+	b, err := os.ReadFile(filepath.Join(dir, "report", "report.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := report.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Suites) != 3 || len(r.Versions) != 1 || r.Suites[2].Sections[0].Ratios[0].Summary().Median != 2 {
+		t.Errorf("report is %+v", r)
+	}
+	for _, name := range []string{"report.html", "report.csv"} {
+		if info, err := os.Stat(filepath.Join(dir, "report", name)); err != nil || info.Size() == 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	docs := t.TempDir()
+	if err := writeDocs(filepath.Join(dir, "report", "report.json"), docs); err != nil {
+		t.Fatal(err)
+	}
+	chapter, err := os.ReadFile(filepath.Join(docs, "benchmarks.md"))
+	if err != nil || !strings.Contains(string(chapter), `<a id="last-s"></a>`) {
+		t.Errorf("chapter: %v\n%s", err, chapter)
+	}
+}
+
+// TestGuardInOneRun makes a baseline and holds better and worse runs against it.
+func TestGuardInOneRun(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "baseline.json")
+	of := func(cost int) *settings {
+		return &settings{suites: []*suite.Suite{fakeSuite("x", cost, nil)}, seed: 1}
+	}
+	s := of(2)
+	s.saveBaseline = name
+	if err := do(t.Context(), s, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for cost, fails := range map[int]bool{1: false, 2: false, 5: true} {
+		s := of(cost)
+		s.compare = name
+		if err := do(t.Context(), s, io.Discard, io.Discard); (err != nil) != fails {
+			t.Errorf("cost %d beside 2: %v", cost, err)
+		}
+	}
+	s = &settings{suites: []*suite.Suite{fakeSuite("y", 1, nil)}, compare: filepath.Join(t.TempDir(), "none")}
+	if err := do(t.Context(), s, io.Discard, io.Discard); err == nil {
+		t.Error("a baseline that is not there was compared with")
+	}
+}
+
+func TestDocsRefusesQuickRuns(t *testing.T) {
+	dir := t.TempDir()
+	s := &settings{suites: []*suite.Suite{fakeSuite("x", 1, nil)}, out: dir, quick: true}
+	if err := do(t.Context(), s, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeDocs(filepath.Join(dir, "report.json"), dir); err == nil {
+		t.Error("the chapter was made of a quick run")
+	}
+}
+
+func TestParse(t *testing.T) {
+	known := []*suite.Suite{fakeSuite("a", 1, nil), fakeSuite("b", 1, nil)}
+	for _, c := range []struct {
+		args   string
+		suites string
+		quick  bool
+		bad    bool
+	}{
+		{"all", "ab", false, false}, {"b --quick", "b", true, false}, {"--quick b a b", "ba", true, false},
+		{"--out x a --seed 3", "a", false, false}, {"", "", false, true}, {"c", "", false, true}, {"a --nonsense", "", false, true}, {"docs", "", false, true},
+	} {
+		s, err := parse(strings.Fields(c.args), known, io.Discard)
+		if (err != nil) != c.bad {
+			t.Errorf("%q: %v", c.args, err)
+		}
+		if err != nil {
+			continue
+		}
+		names := ""
+		for _, u := range s.suites {
+			names += u.Name
+		}
+		if names != c.suites || s.quick != c.quick || s.seed == 0 {
+			t.Errorf("%q: %+v", c.args, s)
+		}
+	}
+	if s, err := parse([]string{"docs", "r.json"}, known, io.Discard); err != nil || s.docs != "r.json" {
+		t.Errorf("docs: %+v, %v", s, err)
+	}
+}
+
+// TestSuitesCanBeLinkedTo checks what links to the chapter rely on.
+func TestSuitesCanBeLinkedTo(t *testing.T) {
+	seen := map[string]bool{}
+	for _, u := range suites() {
+		if u.Name == "" || u.Name == "all" || u.Name == "docs" || strings.ToLower(u.Name) != u.Name || strings.ContainsAny(u.Name, " -/") || seen[u.Name] {
+			t.Errorf("suite %q has no name of its own", u.Name)
+		}
+		if u.Title == "" || u.Text == "" || u.Run == nil {
+			t.Errorf("suite %q does not say what it compares", u.Name)
+		}
+		seen[u.Name] = true
+	}
+}
