@@ -11,6 +11,7 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -28,6 +29,7 @@ type Terms struct {
 	CoSigners           int
 	CoSignerAttribute   string // "name" or "name=value"; "" for anybody, whom any hospital can register
 	Emergency           bool
+	Instance            workflow.ID // the recipient must be the present holder of this workflow
 
 	Renews  consent.GrantID // the grant that this one replaces
 	Answers string          // the request that it answers
@@ -41,7 +43,7 @@ const activation = 30 * time.Second
 func (t *Terms) conditions() (consent.Conditions, error) {
 	c := consent.Conditions{
 		NotBefore: millis(t.NotBefore), NotAfter: millis(t.NotAfter), Since: day(millis(t.Since)), Until: millis(t.Until),
-		MaxUses: t.MaxUses, Emergency: t.Emergency,
+		MaxUses: t.MaxUses, Emergency: t.Emergency, Instance: string(t.Instance),
 	}
 	if t.CoSigners < 0 || t.CoSigners == 0 && t.CoSignerAttribute != "" {
 		return c, fmt.Errorf("%d co-signers with the attribute %q", t.CoSigners, t.CoSignerAttribute)

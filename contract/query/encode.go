@@ -101,6 +101,9 @@ var parsers = map[string]func([]byte) (Question, error){
 	WorkflowProposal{}.Kind():    parse[WorkflowProposal],
 	WorkflowSummary{}.Kind():     parse[WorkflowSummary],
 	WorkflowCounter{}.Kind():     parse[WorkflowCounter],
+	WorkflowState{}.Kind():       parse[WorkflowState],
+	WorkflowStates{}.Kind():      parse[WorkflowStates],
+	WorkflowCourse{}.Kind():      parse[WorkflowCourse],
 }
 
 func parse[Q Question](args []byte) (Question, error) {
