@@ -92,6 +92,7 @@ var parsers = map[string]func([]byte) (Question, error){
 	Requests{}.Kind():           parse[Requests],
 	Accesses{}.Kind():           parse[Accesses],
 	Authority{}.Kind():          parse[Authority],
+	KeyRequests{}.Kind():        parse[KeyRequests],
 
 	Workflow{}.Kind():            parse[Workflow],
 	Workflows{}.Kind():           parse[Workflows],

@@ -39,6 +39,7 @@ var questions = []query.Question{
 	query.Accesses{Reader: "p-1@north"},
 	query.Accesses{Record: "r-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
 	query.Authority{},
+	query.KeyRequests{Owner: "p-1@north", After: 3, Limit: 4},
 }
 
 func TestQuestionsSurviveTheirEncoding(t *testing.T) {
@@ -77,6 +78,9 @@ func TestMalformedQuestionsAreRefused(t *testing.T) {
 		query.Grants{},
 		query.Grants{Owner: "p-1@north", Recipient: "p-2@north"},
 		query.Requests{},
+		query.KeyRequests{},
+		query.KeyRequests{Owner: "nobody"},
+		query.KeyRequests{Owner: "p-1@north", Limit: -1},
 		query.Requests{Owner: "p-1@north", From: "p-2@north"},
 		query.Accesses{Owner: "p-1@north", Reader: "p-2@north"},
 		query.Accesses{Reader: "p-1@north", Record: "r-x"},
