@@ -59,6 +59,8 @@ type call struct {
 	// What grants the caller has, by owner, while a stream of events goes on;
 	// nil for other requests, which look once.
 	granted map[identity.Name][]pre.Type
+	// For whom the caller acts, and for whom not, likewise.
+	wards map[identity.Name]bool
 }
 
 type callKey struct{}

@@ -26,6 +26,9 @@ const (
 	// lookUps is of how many owners a stream looks up the grants before it lets
 	// others do something: each is a read that the members agree on.
 	lookUps = 10
+	// lookUpsOfNames is of how many owners it looks up the guardians, which takes
+	// a single entry of the state.
+	lookUpsOfNames = 64
 	// kept is how many transactions' events are kept for all streams.
 	kept = 4096
 )
@@ -133,8 +136,8 @@ type stream struct {
 
 // advance writes the events of some of the transactions that the tree has.
 func (st *stream) advance(size uint64) error {
-	st.granted = make(map[identity.Name][]pre.Type) // as of now
-	for end := min(size, st.next+atOnce); st.next < end && len(st.granted) < lookUps; st.next++ {
+	st.granted, st.wards = make(map[identity.Name][]pre.Type), make(map[identity.Name]bool) // as of now
+	for end := min(size, st.next+atOnce); st.next < end && len(st.granted) < lookUps && len(st.wards) < lookUpsOfNames; st.next++ {
 		l, err := st.s.feed.leaf(st.ctx, st.next)
 		if err != nil {
 			return err

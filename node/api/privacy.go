@@ -10,6 +10,7 @@ import (
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/node/protocol"
 	"github.com/ward-health/ward/pre"
 )
@@ -17,8 +18,8 @@ import (
 // What a caller may see. Members see everything: each has the chain. An
 // identity sees identities, the shared keys and the course of ceremonies; of
 // records, grants, requests and accesses those it has a part in; what its
-// attributes open; and of an owner that granted it something, the records that
-// a grant in force covers.
+// attributes open; as a guardian, what the ward sees of her own; and of an owner
+// that granted it something, the records that a grant in force covers.
 //
 // An answer is signed by members as a whole. So nothing is cut out of one: what
 // holds a line that the caller may not see is refused.
@@ -32,6 +33,46 @@ func (c *call) has(attribute string) bool {
 // is reports whether the caller is one of these identities.
 func (c *call) is(names ...identity.Name) bool {
 	return c.who.Identity != nil && slices.Contains(names, c.who.Identity.Name)
+}
+
+// actsFor reports whether the caller is an owner or a guardian of hers in force,
+// in this member's own view.
+func (c *call) actsFor(owner identity.Name) (bool, error) {
+	if c.is(owner) || c.who.Identity == nil || owner == "" {
+		return c.is(owner), nil
+	}
+	if acts, ok := c.wards[owner]; ok {
+		return acts, nil
+	}
+	question, err := query.Encode(query.Identity{Name: owner})
+	if err != nil {
+		return false, nil // nobody has such a name
+	}
+	value, code, _, err := c.s.b.Attest(c.ctx, question)
+	if err != nil {
+		return false, err
+	}
+	acts := false
+	if code == "" {
+		id := new(identity.Identity)
+		if err := chain.Unmarshal(value, id); err != nil {
+			return false, err
+		}
+		acts = id.ActedForBy(c.who.Identity.Name, c.s.now().UnixMilli(), c.s.b.Members())
+	}
+	if c.wards != nil {
+		c.wards[owner] = acts
+	}
+	return acts, nil
+}
+
+// partOf reports whether the caller is one of these identities, or acts for the
+// owner.
+func (c *call) partOf(owner identity.Name, others ...identity.Name) (bool, error) {
+	if c.is(others...) {
+		return true, nil
+	}
+	return c.actsFor(owner)
 }
 
 // A check looks at an answer before it leaves.
@@ -58,31 +99,33 @@ func (s *Server) mayAsk(c *call, question []byte) (check, error) {
 		return s.mayList(c, q)
 	case query.Grant:
 		return one(consent.ErrDenied, func(g *query.GrantState) (bool, error) {
-			return c.is(g.Grant.Owner, g.Grant.Recipient), nil
+			return c.partOf(g.Grant.Owner, g.Grant.Recipient)
 		}), nil
 	case query.Grants:
-		return when(c.is(q.Owner, q.Recipient), consent.ErrDenied)
+		return c.whenPart(q.Owner, q.Recipient)
 	case query.Requests:
-		return when(c.is(q.Owner, q.From), consent.ErrDenied)
+		return c.whenPart(q.Owner, q.From)
+	case query.KeyRequests:
+		return c.whenPart(q.Owner)
 	case query.Accesses:
-		if c.has(identity.Auditor) || q.Open && c.has(identity.Reviewer) || c.is(q.Owner, q.Reader) {
+		if c.has(identity.Auditor) || q.Open && c.has(identity.Reviewer) {
 			return allowed, nil
 		}
 		if q.Record == "" {
-			return nil, consent.ErrDenied
+			return c.whenPart(q.Owner, q.Reader)
 		}
 		return func(value []byte, code chain.Code) error {
 			// The accesses of one record: only its owner's affair.
-			return each(consent.ErrDenied, func(a *consent.Access) (bool, error) { return c.is(a.Owner), nil })(value, code)
+			return each(consent.ErrDenied, func(a *consent.Access) (bool, error) { return c.actsFor(a.Owner) })(value, code)
 		}, nil
 	}
-	return nil, protocol.ErrDenied // a question that this list does not know yet
+	return s.mayAskFlow(c, q)
 }
 
 // mayList decides on a listing of records.
 func (s *Server) mayList(c *call, q query.Records) (check, error) {
-	if c.is(q.Owner, q.Author) || c.has(identity.Emergency) {
-		return allowed, nil
+	if part, err := c.partOf(q.Owner, q.Author); err != nil || part || c.has(identity.Emergency) {
+		return allowed, err
 	}
 	granted, err := s.granted(c.ctx, c, q.Owner)
 	if err != nil {
@@ -101,6 +144,15 @@ func when(ok bool, otherwise error) (check, error) {
 		return nil, otherwise
 	}
 	return allowed, nil
+}
+
+// whenPart allows what partOf is true of.
+func (c *call) whenPart(owner identity.Name, others ...identity.Name) (check, error) {
+	ok, err := c.partOf(owner, others...)
+	if err != nil {
+		return nil, err
+	}
+	return when(ok, consent.ErrDenied)
 }
 
 // one decides on an answer that is a single T. A code tells nothing about
@@ -146,16 +198,21 @@ func verdict[T any](denied error, v *T, sees func(*T) (bool, error)) error {
 }
 
 func (s *Server) seesRecord(c *call, r *record.Record) (bool, error) {
-	if c.who.Member != nil || c.is(r.Owner, r.Author) || c.has(identity.Emergency) {
+	if c.who.Member != nil || c.has(identity.Emergency) {
 		return true, nil
+	}
+	if part, err := c.partOf(r.Owner, r.Author); err != nil || part {
+		return part, err
 	}
 	granted, err := s.granted(c.ctx, c, r.Owner)
 	return covers(granted, r.Type), err
 }
 
-func (c *call) seesAccess(a *consent.Access) bool {
-	return c.who.Member != nil || c.is(a.Owner, a.Reader) || c.has(identity.Auditor) ||
-		a.Review == consent.Open && c.has(identity.Reviewer)
+func (c *call) seesAccess(a *consent.Access) (bool, error) {
+	if c.who.Member != nil || c.has(identity.Auditor) || a.Review == consent.Open && c.has(identity.Reviewer) {
+		return true, nil
+	}
+	return c.partOf(a.Owner, a.Reader)
 }
 
 func covers(granted []pre.Type, t pre.Type) bool {
@@ -231,6 +288,8 @@ func (s *Server) maySee(c *call, receipt *chain.Receipt) error {
 		tx.Contract == chain.SystemContract,
 		tx.Contract == keys.Contract && tx.Method != keys.MethodRequest:
 		return nil
+	case tx.Contract == workflow.Contract:
+		return s.maySeeFlow(c, &receipt.Result)
 	}
 	for _, e := range receipt.Result.Events {
 		if ok, err := s.seesEvent(c, e); err != nil || !ok {
@@ -274,16 +333,20 @@ func (s *Server) seesEvent(c *call, e chain.Event) (bool, error) {
 		return true, nil
 	}
 	switch e.Kind {
-	case identity.EventChanged, keys.EventOpened, keys.EventPosted, keys.EventClosed:
+	case identity.EventChanged, keys.EventOpened, keys.EventPosted, keys.EventClosed, workflow.EventDefine:
 		return true, nil
+	case workflow.EventStep:
+		return seen(e, func(e *workflow.StepEvent) (bool, error) { return s.seesStep(c, e) })
 	case record.EventPut, record.EventErase:
 		return seen(e, func(r *record.Record) (bool, error) { return s.seesRecord(c, r) })
 	case consent.EventGrant, consent.EventRevoke:
-		return seen(e, func(g *consent.Grant) (bool, error) { return c.is(g.Owner, g.Recipient), nil })
+		return seen(e, func(g *consent.Grant) (bool, error) { return c.partOf(g.Owner, g.Recipient) })
 	case consent.EventAccess, consent.EventEmergency, consent.EventReview:
-		return seen(e, func(a *consent.Access) (bool, error) { return c.seesAccess(a), nil })
+		return seen(e, c.seesAccess)
 	case consent.EventRequest:
-		return seen(e, func(r *consent.Request) (bool, error) { return c.is(r.Owner, r.From), nil })
+		return seen(e, func(r *consent.Request) (bool, error) { return c.partOf(r.Owner, r.From) })
+	case keys.EventRequest:
+		return seen(e, func(r *keys.KeyRequest) (bool, error) { return c.partOf(r.Owner, r.By) })
 	}
 	return false, nil
 }

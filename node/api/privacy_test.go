@@ -31,10 +31,12 @@ const (
 	reviewer = "review@east"  //
 	medic    = "er@east"      //
 	stranger = "dr.who@east"  // registered, and has no part in anything
+	mother   = "mum@south"    // the owner's guardian
+	lapsed   = "aunt@south"   // was, until a moment ago
 	west     = "west"         // a member
 )
 
-var everybody = []string{owner, other, author, grantee, former, asker, reader, auditor, reviewer, medic, stranger, west}
+var everybody = []string{owner, other, author, grantee, former, asker, reader, auditor, reviewer, medic, stranger, mother, lapsed, west}
 
 func world(h *house) {
 	for _, name := range everybody[:len(everybody)-1] {
@@ -46,6 +48,12 @@ func world(h *house) {
 		return query.GrantState{Status: s, Grant: consent.Grant{ID: id, Index: index, Owner: owner, Recipient: to, Type: t}}
 	}
 	h.Set(func(w *apitest.World) {
+		now := h.clock.Now().UnixMilli()
+		i := slices.IndexFunc(w.Identities, func(i identity.Identity) bool { return i.Name == owner })
+		w.Identities[i].Guardians = []identity.Guardian{
+			{Name: lapsed, Kind: identity.Delegate, Until: now - 1},
+			{Name: mother, Kind: identity.Minor, By: "north", Until: now + 3_600_000},
+		}
 		w.Records = []record.Record{
 			{ID: "r-1", Index: 1, Owner: owner, Author: author, Type: "clinical/exam/lab"},
 			{ID: "r-2", Index: 2, Owner: owner, Author: author, Type: "clinical/note"},
@@ -61,6 +69,12 @@ func world(h *house) {
 			{Index: 7, Reader: reader, Owner: owner, Records: []record.ID{"r-1"}, Emergency: true, Review: consent.Open},
 		}
 	})
+}
+
+// may reports whether somebody is among those who may: members always are, and
+// a guardian where the owner is.
+func may(list []string, who string) bool {
+	return slices.Contains(list, who) || who == west || who == mother && slices.Contains(list, owner)
 }
 
 // TestWhoMayAskWhat asks every question as everybody.
@@ -97,6 +111,8 @@ func TestWhoMayAskWhat(t *testing.T) {
 
 		{"the requests to an owner", query.Requests{Owner: owner}, []string{owner}},
 		{"the requests of an asker", query.Requests{From: asker}, []string{asker}},
+		{"what guardians asked of an owner's keys", query.KeyRequests{Owner: owner}, []string{owner}},
+		{"what guardians asked of a guardian's keys", query.KeyRequests{Owner: mother}, []string{mother}},
 
 		{"the accesses to an owner's records", query.Accesses{Owner: owner}, []string{owner, auditor}},
 		{"the accesses of a reader", query.Accesses{Reader: reader}, []string{reader, auditor}},
@@ -107,7 +123,7 @@ func TestWhoMayAskWhat(t *testing.T) {
 	} {
 		question := encode(t, c.q)
 		for _, who := range everybody {
-			may := slices.Contains(c.may, who) || who == west
+			may := may(c.may, who)
 			a, err := h.as(t, who).Ask(t.Context(), question)
 			denied := errors.Is(err, record.ErrDenied) || errors.Is(err, consent.ErrDenied)
 			if may && (err != nil || len(a.Value) == 0 && a.Code == "") || !may && !denied {
@@ -173,6 +189,7 @@ func leaves(t *testing.T, h *house) map[string]struct {
 	put("request", asker, consent.Contract, consent.MethodRequest, apitest.Emit(t, consent.EventRequest, request), owner, asker)
 	put("refused access", stranger, consent.Contract, consent.MethodAccess, apitest.Script{Code: consent.ErrDenied}, stranger)
 	put("key request", owner, keys.Contract, keys.MethodRequest, apitest.Script{}, owner)
+	put("key request of a guardian", mother, keys.Contract, keys.MethodRequest, apitest.Emit(t, keys.EventRequest, &keys.KeyRequest{By: mother, Owner: owner}), owner, mother)
 	put("event of another kind", author, consent.Contract, "later", apitest.Emit(t, "consent/later", grant), author)
 	put("change of an identity", owner, identity.Contract, identity.MethodRotate, apitest.Emit(t, identity.EventChanged, &identity.Identity{Name: owner}), everybody...)
 	put("ceremony", west, keys.Contract, keys.MethodOpen, apitest.Emit(t, keys.EventOpened, &keys.Ceremony{}), everybody...)
@@ -185,7 +202,7 @@ func TestWhoMaySeeATransaction(t *testing.T) {
 	for what, leaf := range leaves(t, h) {
 		for _, who := range everybody {
 			n := h.as(t, who)
-			may := slices.Contains(leaf.may, who) || who == west
+			may := may(leaf.may, who) && !(who == mother && what == "key request") // it is the owner's own
 			for call, do := range map[string]func() error{
 				"receipt": func() error { _, err := n.Receipt(t.Context(), leaf.index); return err },
 				"sidecar": func() error {
@@ -274,6 +291,23 @@ func TestAttributeOfAFormerMemberIsWorthNothing(t *testing.T) {
 	var b bytes.Buffer
 	if err := h.as(t, gone).Export(t.Context(), &b); !errors.Is(err, identity.ErrDenied) || b.Len() > 0 {
 		t.Errorf("export: %d bytes, %v", b.Len(), err)
+	}
+}
+
+// TestGuardianOfAFormerMembersNamingIsWorthNothing: the hospital that named her
+// has left.
+func TestGuardianOfAFormerMembersNamingIsWorthNothing(t *testing.T) {
+	h := open(t, api.Options{})
+	world(h)
+	question := encode(t, query.Records{Owner: owner})
+	if _, err := h.as(t, mother).Ask(t.Context(), question); err != nil {
+		t.Fatal(err)
+	}
+	without := *h.k
+	without.Members = slices.DeleteFunc(slices.Clone(h.k.Members), func(m chain.Member) bool { return m.Name == "north" })
+	h.SetMembers(&without)
+	if _, err := h.as(t, mother).Ask(t.Context(), question); !errors.Is(err, record.ErrDenied) {
+		t.Errorf("error %v", err)
 	}
 }
 
