@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
@@ -21,6 +22,10 @@ type Purpose struct {
 	Reason    string
 	Approvals []consent.Approval // of co-signers
 	Draft     *Draft             // what the co-signers signed; needed if there are any
+
+	// Obligations are what the reader takes on: all that the grant obliges to.
+	// Without them an access fails with an ObligationsError before it is logged.
+	Obligations []consent.Obligation
 }
 
 // Access asks for records of one owner under a grant to the caller, which is
@@ -69,7 +74,10 @@ func (c *Client) access(ctx context.Context, grant consent.GrantID, ids []record
 	if a.Generation != sharing.Generation() { // a ceremony ended between the two questions
 		return nil, consent.ErrMoving
 	}
-	draft, err := c.drafted(p.Draft, Draft{Reader: c.wallet.Name(), Grant: g.Grant.ID, Records: sorted(ids), Purpose: p.Code})
+	if o := g.Grant.Conditions.Obligations; !slices.Equal(inOrder(p.Obligations), o) && len(o) > 0 {
+		return nil, &ObligationsError{o}
+	}
+	draft, err := c.drafted(p.Draft, draftOf(c.Name(), &g.Grant, ids, p.Code))
 	if err != nil {
 		return nil, err
 	}
@@ -106,8 +114,11 @@ func (c *Client) choose(ctx context.Context, grant consent.GrantID, ids []record
 		}
 		records = append(records, r)
 	}
+	if len(records) == 0 {
+		return nil, fmt.Errorf("no records: %w", ErrNotFound)
+	}
 	missing := ErrNoGrant
-	for g, err := range c.Grants(ctx, "", c.wallet.Name()) {
+	for g, err := range c.GrantsFor(ctx, records[0].Owner, c.wallet.Name()) {
 		switch {
 		case err != nil:
 			return nil, err
@@ -135,6 +146,9 @@ var notLive = map[consent.Status]chain.Code{
 // the grant. It is for the chain to decide.
 func allows(g *consent.Grant, records []*record.Record, p consent.Purpose) bool {
 	cond := &g.Conditions
+	excepted := func(t pre.Type) bool {
+		return slices.ContainsFunc(cond.Except, func(e pre.Type) bool { return e == t || strings.HasPrefix(string(t), string(e)+"/") })
+	}
 	if cond.Emergency && p != consent.BreakGlass || len(cond.Purposes) == 0 && !cond.Emergency && p == consent.BreakGlass {
 		return false
 	}
@@ -143,7 +157,7 @@ func allows(g *consent.Grant, records []*record.Record, p consent.Purpose) bool 
 	}
 	for _, r := range records {
 		switch {
-		case r.Owner != g.Owner, r.Version != g.Version, r.Epoch != g.Epoch, !g.Type.Covers(r.Type),
+		case r.Owner != g.Owner, r.Version != g.Version, r.Epoch != g.Epoch, !g.Type.Covers(r.Type), excepted(r.Type),
 			cond.Since != 0 && r.Dated < cond.Since, cond.Until != 0 && r.Dated > cond.Until:
 			return false
 		}
@@ -154,7 +168,10 @@ func allows(g *consent.Grant, records []*record.Record, p consent.Purpose) bool 
 // delegation opens the reader's half of a grant to the caller.
 func (c *Client) delegation(ctx context.Context, g *pre.Grant) (*pre.Delegation, error) {
 	me, err := pre.ParseIdentity(g.Recipient())
-	if err != nil || me.Name != string(c.wallet.Name()) {
+	if err != nil {
+		return c.policyDelegation(g)
+	}
+	if me.Name != string(c.wallet.Name()) {
 		return nil, fmt.Errorf("%w: grant %s is to another", consent.ErrDenied, g.ID())
 	}
 	key, err := c.inboxKey(ctx, me)

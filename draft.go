@@ -31,6 +31,8 @@ type Draft struct {
 	Grant   consent.GrantID // "" in an emergency
 	Records []record.ID
 	Purpose consent.Purpose
+	// Obligations are what the reader takes on: those of the grant.
+	Obligations []consent.Obligation
 
 	public    []byte            // the reader's ephemeral key
 	transport *pre.TransportKey // nil with a co-signer
@@ -46,6 +48,8 @@ type draftBytes struct {
 	Records []record.ID
 	Purpose consent.Purpose
 	Public  []byte
+
+	Obligations []consent.Obligation // ascending
 }
 
 // draftSecret is what Secret encodes.
@@ -63,7 +67,12 @@ func (c *Client) Draft(ctx context.Context, grant consent.GrantID, ids []record.
 	if err != nil {
 		return nil, fmt.Errorf("draft access: %w", err)
 	}
-	return c.drafted(nil, Draft{Reader: c.wallet.Name(), Grant: g.Grant.ID, Records: sorted(ids), Purpose: p})
+	return c.drafted(nil, draftOf(c.Name(), &g.Grant, ids, p))
+}
+
+// draftOf returns the access under a grant that a reader wants.
+func draftOf(reader identity.Name, g *consent.Grant, ids []record.ID, p consent.Purpose) Draft {
+	return Draft{Reader: reader, Grant: g.ID, Records: sorted(ids), Purpose: p, Obligations: g.Conditions.Obligations}
 }
 
 // DraftEmergency prepares an emergency access. Give its Bytes to another
@@ -77,7 +86,7 @@ func (c *Client) DraftEmergency(owner identity.Name, ids []record.ID) (*Draft, e
 func (c *Client) drafted(given *Draft, want Draft) (*Draft, error) {
 	if given != nil {
 		if given.Reader != want.Reader || given.Owner != want.Owner || given.Grant != want.Grant ||
-			given.Purpose != want.Purpose || !slices.Equal(given.Records, want.Records) || given.transport == nil {
+			given.Purpose != want.Purpose || !slices.Equal(given.Records, want.Records) || !slices.Equal(given.Obligations, want.Obligations) || given.transport == nil {
 			return nil, errors.New("draft is for another access")
 		}
 		return given, nil
@@ -95,6 +104,7 @@ func (c *Client) drafted(given *Draft, want Draft) (*Draft, error) {
 func (d *Draft) Bytes() ([]byte, error) {
 	return chain.Marshal(draftBytes{
 		Name: nameDraft, Reader: d.Reader, Owner: d.Owner, Grant: d.Grant, Records: d.Records, Purpose: d.Purpose, Public: d.public,
+		Obligations: d.Obligations,
 	})
 }
 
@@ -113,7 +123,7 @@ func ParseDraft(b []byte) (*Draft, error) {
 	if (e.Owner == "") == (e.Grant == "") || len(e.Public) != 32 || len(e.Records) == 0 || len(e.Records) > consent.MaxRecords {
 		return nil, errors.New("draft: a field is malformed")
 	}
-	return &Draft{Reader: e.Reader, Owner: e.Owner, Grant: e.Grant, Records: e.Records, Purpose: e.Purpose, public: e.Public}, nil
+	return &Draft{Reader: e.Reader, Owner: e.Owner, Grant: e.Grant, Records: e.Records, Purpose: e.Purpose, Obligations: e.Obligations, public: e.Public}, nil
 }
 
 // Secret returns the draft with the key that opens the members' answers, so that
@@ -171,7 +181,7 @@ func (d *Draft) args(approvals []consent.Approval) any {
 	if d.Grant == "" {
 		return consent.EmergencyArgs{Owner: d.Owner, Records: d.Records, Transport: d.public, Approvals: approvals}
 	}
-	return consent.AccessArgs{Grant: d.Grant, Records: d.Records, Purpose: d.Purpose, Transport: d.public, Approvals: approvals}
+	return consent.AccessArgs{Grant: d.Grant, Records: d.Records, Purpose: d.Purpose, Transport: d.public, Approvals: approvals, Obligations: d.Obligations}
 }
 
 func compareNames(a, b identity.Name) int {

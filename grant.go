@@ -1,6 +1,7 @@
 package ward
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,16 +12,21 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
-	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/pre"
 )
 
 // Terms are the conditions of a grant.
 type Terms struct {
+	// Exactly one of To and Policy says whom the grant is to: a name, or whoever
+	// has attributes, such as "role = physician and dept in (icu, er)". Attributes
+	// that name no authority are those of the grantor's own organisation; see
+	// abe.Policy.
 	To         identity.Name
+	Policy     string
 	Type       pre.Type
-	Everything bool // must be set to grant the root type
-	Expose     bool // accept that hospitals can read what a recipient without self-custody is granted
+	Except     []pre.Type // subtrees below it that are left out; see consent.ByCryptography
+	Everything bool       // must be set to grant the root type
+	Expose     bool       // accept that hospitals can read what a recipient without self-custody is granted
 
 	NotBefore, NotAfter time.Time
 	Purposes            []consent.Purpose // none means any but BTG
@@ -28,8 +34,10 @@ type Terms struct {
 	MaxUses             uint32
 	CoSigners           int
 	CoSignerAttribute   string // "name" or "name=value"; "" for anybody, whom any hospital can register
+	CoSignersElsewhere  bool   // they are of other organisations than the reader's
 	Emergency           bool
-	Instance            workflow.ID // the recipient must be the present holder of this workflow
+	Obligations         []consent.Obligation // what readers take on
+	WhileHeld           string               // a workflow: only for as long as the reader holds it
 
 	Renews  consent.GrantID // the grant that this one replaces
 	Answers string          // the request that it answers
@@ -43,7 +51,7 @@ const activation = 30 * time.Second
 func (t *Terms) conditions() (consent.Conditions, error) {
 	c := consent.Conditions{
 		NotBefore: millis(t.NotBefore), NotAfter: millis(t.NotAfter), Since: day(millis(t.Since)), Until: millis(t.Until),
-		MaxUses: t.MaxUses, Emergency: t.Emergency, Instance: string(t.Instance),
+		MaxUses: t.MaxUses, Emergency: t.Emergency, Instance: t.WhileHeld,
 	}
 	if t.CoSigners < 0 || t.CoSigners == 0 && t.CoSignerAttribute != "" {
 		return c, fmt.Errorf("%d co-signers with the attribute %q", t.CoSigners, t.CoSignerAttribute)
@@ -53,9 +61,18 @@ func (t *Terms) conditions() (consent.Conditions, error) {
 	}
 	if t.CoSigners > 0 {
 		name, value, _ := strings.Cut(t.CoSignerAttribute, "=")
-		c.CoSigners = consent.CoSigners{Count: uint8(min(t.CoSigners, 255)), Attribute: name, Value: value}
+		c.CoSigners = consent.CoSigners{Count: uint8(min(t.CoSigners, 255)), Attribute: name, Value: value, Elsewhere: t.CoSignersElsewhere}
 	}
 	return c, nil
+}
+
+// inOrder returns a list as the chain takes it: ascending, each once, nil if it
+// is empty.
+func inOrder[T cmp.Ordered](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return slices.Compact(slices.Sorted(slices.Values(list)))
 }
 
 // Grant lets someone read the caller's records of a type. It returns when
@@ -92,7 +109,7 @@ func (c *Client) grant(ctx context.Context, t *Terms) (consent.GrantID, error) {
 	if err != nil {
 		return "", err
 	}
-	to, err := c.recipient(ctx, t.To, false)
+	to, err := c.grantee(ctx, t)
 	if err != nil {
 		return "", fmt.Errorf("recipient: %w", err)
 	}
@@ -135,6 +152,17 @@ func (c *Client) grant(ctx context.Context, t *Terms) (consent.GrantID, error) {
 		return id, err
 	}
 	return id, nil
+}
+
+// grantee returns whom a grant is to.
+func (c *Client) grantee(ctx context.Context, t *Terms) (pre.Recipient, error) {
+	switch {
+	case (t.To == "") == (t.Policy == ""):
+		return nil, errors.New("a grant is to a name or to a policy, one of the two")
+	case t.Policy != "":
+		return c.audience(ctx, t.Policy)
+	}
+	return c.recipient(ctx, t.To, false)
 }
 
 // sealShares seals each member's share to it and erases it. A member without a
