@@ -156,6 +156,9 @@ func emergency(call *ledger.Call, raw []byte) ([]byte, error) {
 	if slices.ContainsFunc(records, func(r *record.Record) bool { return r.Owner != owner.Name }) {
 		return nil, ErrOwner
 	}
+	if slices.ContainsFunc(records, func(r *record.Record) bool { return r.Version != 0 }) {
+		return nil, ErrCustody // written while she was in self-custody: members cannot open it
+	}
 	if err := unerased(records); err != nil {
 		return nil, err
 	}

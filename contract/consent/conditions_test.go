@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/pre"
 )
 
 func TestConditionsOutOfRange(t *testing.T) {
@@ -32,6 +34,20 @@ func TestConditionsOutOfRange(t *testing.T) {
 		"an attribute like a number": {CoSigners: consent.CoSigners{Count: 1, Attribute: "1role"}},
 		"an attribute with a dot":    {CoSigners: consent.CoSigners{Count: 1, Attribute: "role.x"}},
 		"an attribute too long":      {CoSigners: consent.CoSigners{Count: 1, Attribute: strings.Repeat("r", 49)}},
+		"elsewhere of nobody":        {CoSigners: consent.CoSigners{Elsewhere: true}},
+		"nothing excepted":           {Except: []pre.Type{""}},
+		"an exception that is none":  {Except: []pre.Type{"Lab"}},
+		"an inbox excepted":          {Except: []pre.Type{"#inbox"}},
+		"an exception twice":         {Except: []pre.Type{"lab", "lab"}},
+		"exceptions out of order":    {Except: []pre.Type{"lab", "imaging"}},
+		"too many exceptions":        {Except: many(consent.MaxExcept + 1)},
+		"an obligation that is none": {Obligations: []consent.Obligation{"FUN"}},
+		"no obligation":              {Obligations: []consent.Obligation{""}},
+		"an obligation twice":        {Obligations: []consent.Obligation{"DELAU", "DELAU"}},
+		"obligations out of order":   {Obligations: []consent.Obligation{"NOREUSE", "DELAU"}},
+		"an instance in capitals":    {Instance: "W-1"},
+		"an instance with a slash":   {Instance: "w/1"},
+		"an instance too long":       {Instance: strings.Repeat("w", 65)},
 		"a value too long":           {CoSigners: consent.CoSigners{Count: 1, Attribute: "role", Value: strings.Repeat("r", 49)}},
 	} {
 		if b, err := c.Bytes(); err == nil {
@@ -50,6 +66,12 @@ func TestConditionsOutOfRange(t *testing.T) {
 		"two purposes":            {Purposes: []consent.Purpose{"COC", "TREAT"}},
 		"any co-signer":           {CoSigners: consent.CoSigners{Count: 1}},
 		"a co-signer of a value":  {CoSigners: consent.CoSigners{Count: 8, Attribute: "role", Value: "1.2"}},
+		"a co-signer elsewhere":   {CoSigners: consent.CoSigners{Count: 1, Elsewhere: true}},
+		"exceptions":              {Except: []pre.Type{"imaging", "lab/hiv", "lab/sealed:x/y"}},
+		"as many as there can be": {Except: many(consent.MaxExcept)},
+		"all obligations":         {Obligations: consent.Obligations()},
+		"an instance":             {Instance: "w-aaaaaaaaaaaaaaaaaaaaaaaaaa"},
+		"a long instance":         {Instance: strings.Repeat("w", 64)},
 		"a co-signer's attribute": {CoSigners: consent.CoSigners{Count: 8, Attribute: "r_-2"}},
 	} {
 		b, err := c.Bytes()
@@ -68,12 +90,21 @@ func TestConditionsOutOfRange(t *testing.T) {
 	}
 }
 
+// many returns ascending types.
+func many(n int) (list []pre.Type) {
+	for i := range n {
+		list = append(list, pre.Type(fmt.Sprintf("t%02d", i)))
+	}
+	return list
+}
+
 // TestEveryFieldOfConditionsIsInTheirHash changes one after the other.
 func TestEveryFieldOfConditionsIsInTheirHash(t *testing.T) {
 	seen := make(map[[32]byte]int)
 	for i, c := range []consent.Conditions{
 		{}, {NotBefore: 1}, {NotAfter: 1}, {Purposes: []consent.Purpose{"TREAT"}}, {Since: 1}, {Until: 1}, {MaxUses: 1}, {CoSigners: consent.CoSigners{Count: 1}},
 		{CoSigners: consent.CoSigners{Count: 1, Attribute: "a"}}, {CoSigners: consent.CoSigners{Count: 1, Attribute: "a", Value: "b"}}, {Emergency: true},
+		{CoSigners: consent.CoSigners{Count: 1, Elsewhere: true}}, {Except: []pre.Type{"lab"}}, {Obligations: []consent.Obligation{"DELAU"}}, {Instance: "w"},
 	} {
 		h, err := c.Hash()
 		if err != nil {
@@ -144,7 +175,8 @@ func TestIDs(t *testing.T) {
 }
 
 func FuzzParseConditions(f *testing.F) {
-	for _, c := range []consent.Conditions{{}, {Purposes: []consent.Purpose{"COC", "TREAT"}, MaxUses: 3, CoSigners: consent.CoSigners{Count: 1, Attribute: "role", Value: "nurse"}}, {Emergency: true}} {
+	for _, c := range []consent.Conditions{{}, {Purposes: []consent.Purpose{"COC", "TREAT"}, MaxUses: 3, CoSigners: consent.CoSigners{Count: 1, Attribute: "role", Value: "nurse", Elsewhere: true}},
+		{Emergency: true}, {Except: []pre.Type{"lab/hiv"}, Obligations: []consent.Obligation{"DELAU"}, Instance: "w-1"}} {
 		b, err := c.Bytes()
 		if err != nil {
 			f.Fatal(err)

@@ -65,6 +65,16 @@ func person(call *ledger.Call, method string) (*identity.Identity, error) {
 	return caller.Identity, err
 }
 
+// mayActFor returns ErrDenied unless who signed is the owner or a guardian of
+// hers in force.
+func mayActFor(call *ledger.Call, owner identity.Name, signer *identity.Identity) error {
+	ok, err := identity.ActsFor(call.Of(identity.Contract), owner, signer.Name, call.Time, call.Consortium)
+	if err == nil && !ok {
+		err = ErrDenied
+	}
+	return err
+}
+
 func parse(args []byte, v any) error {
 	if chain.Unmarshal(args, v) != nil {
 		return ErrMalformed

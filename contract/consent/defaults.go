@@ -95,7 +95,7 @@ func setDefaults(call *ledger.Call, raw []byte) error {
 	if err := parse(raw, &args); err != nil {
 		return err
 	}
-	if len(raw) > maxDefaults || len(args.Defaults) > MaxDefaults {
+	if len(args.Defaults) > MaxDefaults {
 		return ErrMalformed
 	}
 	for i := range args.Defaults {
@@ -131,10 +131,6 @@ func setDefaults(call *ledger.Call, raw []byte) error {
 	}
 	return emit(call, EventDefaults, d)
 }
-
-// maxDefaults is the largest encoding of DefaultsArgs: what is stored is little
-// longer, and a value of the state has its limit.
-const maxDefaults = ledger.MaxValue - 1024
 
 // published returns ErrRecipient unless every authority that a policy names is a
 // member's and has been published, and the policy can be sealed to: authorities

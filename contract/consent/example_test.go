@@ -58,7 +58,7 @@ func ExampleConditions_Hash() {
 	other, _ := c.Hash()
 	fmt.Println(h == other)
 	// Output:
-	// 04ed1a89e632f6d9fb8b82caaf8d6276767fc3d82d5ae18823f0be6574558982 <nil>
+	// 3164c45946a9d95d6e4fe994138a14b5a95559915648c5a04ea79ddf1bde09e3 <nil>
 	// false
 }
 

@@ -33,7 +33,7 @@ func grant(call *ledger.Call, raw []byte, holds Holds) error {
 			return ErrMalformed
 		}
 	}
-	owner, err := person(call, MethodGrant)
+	signer, err := person(call, MethodGrant)
 	if err != nil {
 		return err
 	}
@@ -45,12 +45,12 @@ func grant(call *ledger.Call, raw []byte, holds Holds) error {
 	if err := checkTerms(&args, dealt, call, holds); err != nil {
 		return err
 	}
-	a, err := checkParties(call, owner, &args, dealt, to)
+	a, err := checkParties(call, signer, &args, dealt, to)
 	if err != nil {
 		return err
 	}
 	g := newGrant(call, &args, dealt, a)
-	g.ID, g.Owner, g.By = id, owner.Name, owner.Name
+	g.ID, g.Owner, g.By = id, identity.Name(dealt.Owner().Name), signer.Name
 	if to != nil {
 		g.Policy = to.Policy().String()
 	}
@@ -87,7 +87,7 @@ func checkTerms(args *GrantArgs, dealt *pre.Grant, call *ledger.Call, holds Hold
 
 // checkParties checks that the grant is what owner, recipient and members make
 // of each other now. It returns the authority that it is dealt to.
-func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, dealt *pre.Grant, to *abe.Audience) (*keys.Authority, error) {
+func checkParties(call *ledger.Call, signer *identity.Identity, args *GrantArgs, dealt *pre.Grant, to *abe.Audience) (*keys.Authority, error) {
 	a, sharing, err := authority(call)
 	if err != nil {
 		return nil, err
@@ -99,11 +99,15 @@ func checkParties(call *ledger.Call, owner *identity.Identity, args *GrantArgs, 
 	if last.Moving() {
 		return nil, ErrMoving
 	}
+	owner, err := lookup(call, identity.Name(dealt.Owner().Name), ErrDenied)
+	if err != nil {
+		return nil, err
+	}
 	from, err := owner.Recipient(call.Chain, sharing.Key())
 	if err != nil {
 		return nil, err
 	}
-	if dealt.Owner().Name != from.Name || dealt.Owner().Chain != from.Chain {
+	if !owner.ActedForBy(signer.Name, call.Time, call.Consortium) || dealt.Owner().Chain != from.Chain {
 		return nil, ErrDenied
 	}
 	if !bytes.Equal(dealt.Owner().Description(), from.Description()) || dealt.Sharing().Generation() != sharing.Generation() {
@@ -250,17 +254,18 @@ func revoke(call *ledger.Call, raw []byte) error {
 	if err := parse(raw, &args); err != nil {
 		return err
 	}
-	owner, err := person(call, MethodRevoke)
+	signer, err := person(call, MethodRevoke)
 	if err != nil {
 		return err
 	}
 	g, err := Lookup(call.State, args.Grant)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case g.Owner != owner.Name:
-		return ErrDenied
-	case g.Ended != 0:
+	}
+	if err := mayActFor(call, g.Owner, signer); err != nil {
+		return err
+	}
+	if g.Ended != 0 {
 		return ErrRevoked
 	}
 	return end(call, g)

@@ -55,7 +55,7 @@ func TestGrantIsRefused(t *testing.T) {
 			return w.offer(patient, reader, "clinical", terms{edit: func(p *pre.Terms) { p.Generation = 2 }})
 		}},
 		"nobody":                 {consent.ErrRecipient, func() *offer { o := good(); o.args.Recipient = "nobody@south"; return o }},
-		"no name":                {consent.ErrRecipient, func() *offer { o := good(); o.args.Recipient = ""; return o }},
+		"no name, and no policy": {consent.ErrMalformed, func() *offer { o := good(); o.args.Recipient = ""; return o }},
 		"sealed to someone else": {consent.ErrRecipient, func() *offer { o := good(); o.args.Recipient = stranger; return o }},
 		"the owner herself":      {consent.ErrRecipient, func() *offer { return w.offer(patient, patient, "clinical", terms{}) }},
 		"renews nothing":         {consent.ErrUnknown, func() *offer { o := good(); o.args.Renews = "g-aaaaaaaaaaaaaaaaaaaaaaaaaa"; return o }},

@@ -101,12 +101,10 @@ func deny(call *ledger.Call, raw []byte) error {
 		return err
 	}
 	state := RequestDenied
-	switch by.Name {
-	case q.Owner:
-	case q.From:
+	if by.Name == q.From {
 		state = RequestWithdrawn
-	default:
-		return ErrDenied
+	} else if err := mayActFor(call, q.Owner, by); err != nil {
+		return err
 	}
 	if q.State != RequestOpen {
 		return ErrReviewed

@@ -43,7 +43,9 @@ type world struct {
 }
 
 // contracts are fresh ones.
-func contracts() map[string]ledger.Contract {
+func contracts() map[string]ledger.Contract { return contractsOf(holds) }
+
+func contractsOf(holds consent.Holds) map[string]ledger.Contract {
 	return map[string]ledger.Contract{
 		identity.Contract: identity.New(), record.Contract: record.New(), consent.Contract: consent.New(holds), keys.Contract: keys.New(consent.Live),
 		workflows: holding{},
@@ -52,7 +54,12 @@ func contracts() map[string]ledger.Contract {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), contracts())
+	return newWorldOf(t, holds)
+}
+
+func newWorldOf(t testing.TB, holds consent.Holds) *world {
+	t.Helper()
+	c := ledgertest.NewFrom(t, keystest.Keyless(t, 4), contractsOf(holds))
 	w := &world{
 		TB: t, c: c, members: keystest.Found(t, c), sealed: make(map[consent.GrantID][]*pre.Share), custody: make(map[identity.Name]*pre.CustodyKey),
 	}
@@ -262,6 +269,7 @@ type offer struct {
 type terms struct {
 	consent.Conditions
 	expose bool
+	to     pre.Recipient    // a policy, instead of a name
 	edit   func(*pre.Terms) // before the grant is dealt
 }
 
@@ -288,7 +296,11 @@ func (w *world) offer(owner, to identity.Name, t pre.Type, opt terms) *offer {
 	if opt.edit != nil {
 		opt.edit(&pt)
 	}
-	g, shares, err := w.key(owner, t, false).Grant(pt, w.recipient(to))
+	var recipient pre.Recipient
+	if recipient = opt.to; opt.to == nil {
+		recipient = w.recipient(to)
+	}
+	g, shares, err := w.key(owner, t, false).Grant(pt, recipient)
 	if err != nil {
 		w.Fatal(err)
 	}
