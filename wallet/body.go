@@ -37,6 +37,8 @@ type body struct {
 
 	Attributes []attributeKey // ascending by authority, epoch and id
 	Master     []byte         // abe.MasterKey of the organisation; empty if the holder runs no authority
+
+	Wards []remembered // of those for whom the holder is guardian; ascending by identity and type
 }
 
 type custody struct {
@@ -134,7 +136,7 @@ func (b *body) check() error {
 			return errors.New("keys are out of order")
 		}
 	}
-	return b.checkAttributes()
+	return errors.Join(b.checkAttributes(), b.checkWards())
 }
 
 func (b *body) possession(use string, seed []byte) []byte {
@@ -143,25 +145,41 @@ func (b *body) possession(use string, seed []byte) []byte {
 }
 
 // keysOf returns the keys of one version and epoch.
-func (b *body) keysOf(id pre.Identity) []*remembered {
+func keysOf(list []remembered, id pre.Identity) []*remembered {
 	var out []*remembered
-	for i := range b.Keys {
-		if bytes.Equal(b.Keys[i].Identity, id.Description()) {
-			out = append(out, &b.Keys[i])
+	for i := range list {
+		if bytes.Equal(list[i].Identity, id.Description()) {
+			out = append(out, &list[i])
 		}
 	}
 	return out
 }
 
-func (b *body) remember(k remembered) error {
-	at, found := slices.BinarySearchFunc(b.Keys, k, compare)
+// narrowest returns the key with the longest type that covers t, or nil.
+func narrowest(list []*remembered, t pre.Type) *remembered {
+	var best *remembered
+	for _, k := range list {
+		if k.Type != inbox && pre.Type(k.Type).Covers(t) && (best == nil || len(k.Type) > len(best.Type)) {
+			best = k
+		}
+	}
+	return best
+}
+
+func (b *body) remember(k remembered) (err error) {
+	b.Keys, err = insert(b.Keys, k, maxKeys)
+	return err
+}
+
+// insert puts a key in its place, or instead of the same one.
+func insert(list []remembered, k remembered, limit int) ([]remembered, error) {
+	at, found := slices.BinarySearchFunc(list, k, compare)
 	switch {
 	case found:
-		b.Keys[at] = k
-	case len(b.Keys) >= maxKeys:
-		return ErrFull
-	default:
-		b.Keys = slices.Insert(b.Keys, at, k)
+		list[at] = k
+		return list, nil
+	case len(list) >= limit:
+		return list, ErrFull
 	}
-	return nil
+	return slices.Insert(list, at, k), nil
 }

@@ -17,6 +17,9 @@ func FuzzBody(f *testing.F) {
 	if err := w.Remember(keyFor(f, patient, "lab", false)); err != nil {
 		f.Fatal(err)
 	}
+	if err := w.RememberWard(keyFor(f, "p-kid@north", "lab", false)); err != nil {
+		f.Fatal(err)
+	}
 	b, err := w.get().bytes()
 	if err != nil {
 		f.Fatal(err)

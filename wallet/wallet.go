@@ -226,18 +226,16 @@ func (w *Wallet) AddCustody(version uint32) (*pre.CustodyKey, error) {
 // own identity, or nil. Of several it is the one of the narrowest type, so that
 // the key of t itself is returned if it is there.
 func (w *Wallet) Key(id pre.Identity, t pre.Type) *pre.PrivateKey {
-	var best *remembered
-	for _, k := range w.get().keysOf(id) {
-		if k.Type != inbox && pre.Type(k.Type).Covers(t) && (best == nil || len(k.Type) > len(best.Type)) {
-			best = k
-		}
+	b := w.get()
+	if id.Name != string(b.Identity) {
+		return nil
 	}
-	return best.parse()
+	return narrowest(keysOf(b.Keys, id), t).parse()
 }
 
 // Inbox returns the remembered inbox key, or nil.
 func (w *Wallet) Inbox(id pre.Identity) *pre.PrivateKey {
-	for _, k := range w.get().keysOf(id) {
+	for _, k := range keysOf(w.get().Keys, id) {
 		if k.Type == inbox {
 			return k.parse()
 		}
@@ -266,8 +264,9 @@ func (w *Wallet) Remember(key *pre.PrivateKey) error {
 }
 
 // Adopt takes over what another wallet of the same identity remembers: typed
-// keys, and custody keys, attribute keys and the master key of an attribute
-// authority that this one does not have. It does not take its signing keys.
+// keys, the holder's and those of wards, and custody keys, attribute keys and the
+// master key of an attribute authority that this one does not have. It does not
+// take its signing keys.
 func (w *Wallet) Adopt(from *Wallet) error {
 	other := from.get()
 	err := w.update(func(b *body) error {
@@ -276,6 +275,12 @@ func (w *Wallet) Adopt(from *Wallet) error {
 		}
 		for _, k := range other.Keys {
 			if err := b.remember(k); err != nil {
+				return err
+			}
+		}
+		for _, k := range other.Wards {
+			var err error
+			if b.Wards, err = insert(b.Wards, k, maxWards); err != nil {
 				return err
 			}
 		}
