@@ -163,7 +163,15 @@ func parseSecret(b []byte) (s tkn20.SystemSecretKey, err error) {
 // parseAttributeKey takes a key for exactly these labels. That their values are
 // what was said is for [Key.Check].
 func parseAttributeKey(b []byte, labels map[string]string) (k tkn20.AttributeKey, err error) {
-	const what = "attribute key"
+	if err = checkAttributeKey(b, labels); err != nil {
+		return k, err
+	}
+	return k, unframe("attribute key", b, &k)
+}
+
+// checkAttributeKey returns an error unless b is framed as a key for exactly
+// these labels. Points are for CIRCL to check.
+func checkAttributeKey(b []byte, labels map[string]string) error {
 	sorted := slices.Sorted(maps.Keys(labels))
 	sorted = append(sorted, wildcardLabel) // behind ours, which begin with "a"
 	list := 2
@@ -193,10 +201,7 @@ func parseAttributeKey(b []byte, labels map[string]string) (k tkn20.AttributeKey
 	f.want16(1)
 	f.text(wildcardLabel)
 	f.matrix(4, 1, g1Size)
-	if err = f.done(what); err != nil {
-		return k, err
-	}
-	return k, unframe(what, b, &k)
+	return f.done("attribute key")
 }
 
 // sizes are the lengths within a ciphertext, which follow from its policy.

@@ -40,6 +40,9 @@ type rawCiphertext struct {
 	c1                     []*bls12381.G2
 	c2                     [][]*bls12381.G2
 	c3, c3neg              [][]*bls12381.G1
+
+	factors map[use]*bls12381.Gt // remembered by combine
+	k2s     map[*rawKey]*bls12381.Gt
 }
 
 // rawReader reads little-endian fields. It trusts its input.
@@ -143,39 +146,68 @@ type use struct {
 var errNotOpened = errors.New("does not open")
 
 // combine runs the decryption equation over the leaves. k2 is whose k2 is taken.
+// It remembers the factors: attacks try many combinations of a few.
 func (c *rawCiphertext) combine(k2 *rawKey, uses ...use) (*bls12381.Gt, error) {
-	var as []*bls12381.G1
-	var bs []*bls12381.G2
-	var signs []int
-	pair := func(a []*bls12381.G1, b []*bls12381.G2, sign int) {
-		for i := range a {
-			as, bs, signs = append(as, a[i]), append(bs, b[i]), append(signs, sign)
-		}
+	if c.factors == nil {
+		c.factors, c.k2s = make(map[use]*bls12381.Gt), make(map[*rawKey]*bls12381.Gt)
 	}
+	if c.k2s[k2] == nil {
+		var p pairs
+		p.add(k2.k2, c.c1, 1)
+		c.k2s[k2] = p.product()
+	}
+	all := new(bls12381.Gt)
+	*all = *c.k2s[k2]
 	for _, u := range uses {
-		l := c.leaves[u.leaf]
-		k3 := u.key.k3[l.label]
-		if k3 == nil {
-			return nil, errNotOpened
+		if c.factors[u] == nil {
+			if c.factors[u] = c.factor(u); c.factors[u] == nil {
+				return nil, errNotOpened
+			}
 		}
-		p1, p2 := c.c3[u.leaf], k3
-		switch {
-		case u.key.wild[l.label]:
-			p2 = sum(times(l.value, k3), u.key.k3wild[l.label])
-		case !l.positive:
-			y := u.key.value[l.label]
-			d := new(bls12381.Scalar)
-			d.Sub(l.value, y)
-			d.Inv(d)
-			p1 = times(d, sum(times(y, p1), c.c3neg[u.leaf]))
-			p2 = times(d, k3)
-		}
-		pair(p2, c.c2[l.share], 1)
-		pair(p1, u.key.k1, -1)
+		all.Mul(all, c.factors[u])
 	}
-	pair(k2.k2, c.c1, 1)
-	return bls12381.ProdPairFrac(as, bs, signs), nil
+	return all, nil
 }
+
+// factor is what one leaf contributes, or nil if the key does not have its label.
+func (c *rawCiphertext) factor(u use) *bls12381.Gt {
+	l := c.leaves[u.leaf]
+	k3 := u.key.k3[l.label]
+	if k3 == nil {
+		return nil
+	}
+	p1, p2 := c.c3[u.leaf], k3
+	switch {
+	case u.key.wild[l.label]:
+		p2 = sum(times(l.value, k3), u.key.k3wild[l.label])
+	case !l.positive:
+		y := u.key.value[l.label]
+		d := new(bls12381.Scalar)
+		d.Sub(l.value, y)
+		d.Inv(d)
+		p1 = times(d, sum(times(y, p1), c.c3neg[u.leaf]))
+		p2 = times(d, k3)
+	}
+	var p pairs
+	p.add(p2, c.c2[l.share], 1)
+	p.add(p1, u.key.k1, -1)
+	return p.product()
+}
+
+// pairs are the factors of a product of pairings.
+type pairs struct {
+	as    []*bls12381.G1
+	bs    []*bls12381.G2
+	signs []int
+}
+
+func (p *pairs) add(a []*bls12381.G1, b []*bls12381.G2, sign int) {
+	for i := range a {
+		p.as, p.bs, p.signs = append(p.as, a[i]), append(p.bs, b[i]), append(p.signs, sign)
+	}
+}
+
+func (p *pairs) product() *bls12381.Gt { return bls12381.ProdPairFrac(p.as, p.bs, p.signs) }
 
 func times(k *bls12381.Scalar, list []*bls12381.G1) (out []*bls12381.G1) {
 	for _, p := range list {

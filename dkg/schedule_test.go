@@ -16,11 +16,16 @@ import (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	checks := flag.Lookup("rapid.checks").Value.String()
+	if checks == "100" { // unless somebody asks for more
+		checks = "50"
+	}
 	if testing.Short() {
-		if err := flag.Set("rapid.checks", "10"); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(2)
-		}
+		checks = "10"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	os.Exit(m.Run())
 }
@@ -28,8 +33,12 @@ func TestMain(m *testing.M) {
 // actor is a participant under a random schedule: a machine, what its disk
 // holds, and how far it has read the log.
 type actor struct {
-	m       *Machine // nil while it is down, or before it comes
-	disk    [][]byte // states, in the order they were written
+	m    *Machine // nil while it is down, or before it comes
+	disk [][]byte // states, in the order they were written
+
+	restored int  // states there were when hasNewShares last restored one
+	renewed  bool // what it found
+
 	lives   int
 	amnesia bool
 	absent  bool
@@ -46,6 +55,15 @@ type schedule struct {
 }
 
 func (s *schedule) save(a *actor) { a.disk = append(a.disk, a.m.Bytes()) }
+
+// hasNewShares reports whether the newest state restores with new shares.
+func (a *actor) hasNewShares() bool {
+	if n := len(a.disk); n > a.restored {
+		m, err := ParseMachine(a.disk[n-1])
+		a.renewed, a.restored = err == nil && m.secrets.shares != nil, n
+	}
+	return a.renewed
+}
 
 // wake brings an actor up, from its newest state, an older one, or none.
 func (s *schedule) wake(number int) {
@@ -166,10 +184,7 @@ func (s *schedule) recoverable() {
 		if s.p.oldIndex[i] != 0 && !a.oldGone {
 			old++
 		}
-		if len(a.disk) == 0 || !s.p.isReceiver(uint8(i+1)) {
-			continue
-		}
-		if m, err := ParseMachine(a.disk[len(a.disk)-1]); err == nil && m.secrets.shares != nil {
+		if s.p.isReceiver(uint8(i+1)) && a.hasNewShares() {
 			renewed++
 		}
 	}
