@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
@@ -17,8 +18,9 @@ import (
 
 // What a caller may see. Members see everything: each has the chain. An
 // identity sees identities, the shared keys and the course of ceremonies; of
-// records, grants, requests and accesses those it has a part in; what its
-// attributes open; as a guardian, what the ward sees of her own; and of an owner
+// records, grants, requests and accesses those it has a part in, grants to
+// policies that its attributes satisfy among them; what its attributes open; as
+// a guardian, what the ward sees of her own; and of an owner
 // that granted it something, the records that a grant in force covers.
 //
 // An answer is signed by members as a whole. So nothing is cut out of one: what
@@ -91,7 +93,7 @@ func (s *Server) mayAsk(c *call, question []byte) (check, error) {
 		return allowed, nil
 	}
 	switch q := q.(type) {
-	case query.Identity, query.Identities, query.Authority:
+	case query.Identity, query.Identities, query.Authority, query.AttributeAuthority, query.Defaults:
 		return allowed, nil
 	case query.Record:
 		return one(record.ErrDenied, func(r *record.Record) (bool, error) { return s.seesRecord(c, r) }), nil
@@ -99,9 +101,12 @@ func (s *Server) mayAsk(c *call, question []byte) (check, error) {
 		return s.mayList(c, q)
 	case query.Grant:
 		return one(consent.ErrDenied, func(g *query.GrantState) (bool, error) {
-			return c.partOf(g.Grant.Owner, g.Grant.Recipient)
+			return c.seesGrant(&g.Grant)
 		}), nil
 	case query.Grants:
+		if q.Reader != "" {
+			return c.whenPart(q.Owner, q.Reader)
+		}
 		return c.whenPart(q.Owner, q.Recipient)
 	case query.Requests:
 		return c.whenPart(q.Owner, q.From)
@@ -208,6 +213,23 @@ func (s *Server) seesRecord(c *call, r *record.Record) (bool, error) {
 	return covers(granted, r.Type), err
 }
 
+// isTo reports whether a grant is to the caller, by name or through a policy that
+// its attributes satisfy now.
+func (c *call) isTo(g *consent.Grant) bool {
+	if g.Policy == "" || c.who.Identity == nil {
+		return c.is(g.Recipient)
+	}
+	p, err := abe.ParsePolicy(g.Policy)
+	return err == nil && c.who.Identity.Satisfies(c.s.b.Members(), p, c.s.now().UnixMilli())
+}
+
+func (c *call) seesGrant(g *consent.Grant) (bool, error) {
+	if c.isTo(g) {
+		return true, nil
+	}
+	return c.partOf(g.Owner)
+}
+
 func (c *call) seesAccess(a *consent.Access) (bool, error) {
 	if c.who.Member != nil || c.has(identity.Auditor) || a.Review == consent.Open && c.has(identity.Reviewer) {
 		return true, nil
@@ -244,7 +266,7 @@ func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]p
 		}
 		for i := range list {
 			g := &list[i]
-			if g.Grant.Recipient == c.who.Identity.Name && (g.Status == consent.StatusActive || g.Status == consent.StatusStale) {
+			if c.isTo(&g.Grant) && (g.Status == consent.StatusActive || g.Status == consent.StatusStale) {
 				types = append(types, g.Grant.Type)
 			}
 			after = g.Grant.Index
@@ -333,14 +355,14 @@ func (s *Server) seesEvent(c *call, e chain.Event) (bool, error) {
 		return true, nil
 	}
 	switch e.Kind {
-	case identity.EventChanged, keys.EventOpened, keys.EventPosted, keys.EventClosed, workflow.EventDefine:
+	case identity.EventChanged, identity.EventAuthority, consent.EventDefaults, keys.EventOpened, keys.EventPosted, keys.EventClosed, workflow.EventDefine:
 		return true, nil
 	case workflow.EventStep:
 		return seen(e, func(e *workflow.StepEvent) (bool, error) { return s.seesStep(c, e) })
 	case record.EventPut, record.EventErase:
 		return seen(e, func(r *record.Record) (bool, error) { return s.seesRecord(c, r) })
 	case consent.EventGrant, consent.EventRevoke:
-		return seen(e, func(g *consent.Grant) (bool, error) { return c.partOf(g.Owner, g.Recipient) })
+		return seen(e, c.seesGrant)
 	case consent.EventAccess, consent.EventEmergency, consent.EventReview:
 		return seen(e, c.seesAccess)
 	case consent.EventRequest:

@@ -33,15 +33,16 @@ const (
 	stranger = "dr.who@east"  // registered, and has no part in anything
 	mother   = "mum@south"    // the owner's guardian
 	lapsed   = "aunt@south"   // was, until a moment ago
+	nurse    = "nurse@south"  // has the attribute of a policy that a grant for clinical/note is to
 	west     = "west"         // a member
 )
 
-var everybody = []string{owner, other, author, grantee, former, asker, reader, auditor, reviewer, medic, stranger, mother, lapsed, west}
+var everybody = []string{owner, other, author, grantee, former, asker, reader, auditor, reviewer, medic, stranger, mother, lapsed, nurse, west}
 
 func world(h *house) {
 	for _, name := range everybody[:len(everybody)-1] {
 		h.Register(identity.Name(name), map[string][]string{
-			author: {identity.Author}, auditor: {identity.Auditor}, reviewer: {identity.Reviewer}, medic: {identity.Emergency},
+			author: {identity.Author}, auditor: {identity.Auditor}, reviewer: {identity.Reviewer}, medic: {identity.Emergency}, nurse: {"nurse"},
 		}[name]...)
 	}
 	grant := func(id consent.GrantID, index uint64, to identity.Name, t pre.Type, s consent.Status) query.GrantState {
@@ -62,7 +63,9 @@ func world(h *house) {
 		w.Grants = []query.GrantState{
 			grant("g-1", 4, grantee, "clinical/exam", consent.StatusActive),
 			grant("g-2", 5, former, "", consent.StatusRevoked),
+			grant("g-3", 8, "", "clinical/note", consent.StatusActive),
 		}
+		w.Grants[2].Grant.Policy = "south:nurse"
 		w.Requests = []consent.Request{{ID: "00", Owner: owner, From: asker}}
 		w.Accesses = []consent.Access{
 			{Index: 6, Reader: grantee, Owner: owner, Records: []record.ID{"r-1"}},
@@ -90,23 +93,29 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"an identity", query.Identity{Name: owner}, all},
 		{"the identities of a member", query.Identities{Org: "north"}, all},
 		{"the shared keys", query.Authority{}, all},
+		{"an attribute authority", query.AttributeAuthority{Name: "south"}, all},
+		{"what a hospital proposes to patients", query.Defaults{Org: "north"}, all},
 
 		{"a record", query.Record{ID: "r-1"}, []string{owner, author, grantee, medic}},
-		{"a record outside of the grant", query.Record{ID: "r-2"}, []string{owner, author, medic}},
+		{"a record outside of the grant", query.Record{ID: "r-2"}, []string{owner, author, nurse, medic}},
 		{"another patient's record", query.Record{ID: "r-3"}, []string{other, medic}},
 		{"a record that is not there", query.Record{ID: "r-9"}, all},
 		{"all records", query.Records{Owner: owner}, []string{owner, medic}},
 		{"the records of a type", query.Records{Owner: owner, Type: "clinical/exam"}, []string{owner, grantee, medic}},
 		{"the records of a type below", query.Records{Owner: owner, Type: "clinical/exam/lab"}, []string{owner, grantee, medic}},
 		{"the records of a type above", query.Records{Owner: owner, Type: "clinical"}, []string{owner, medic}},
-		{"the records of a type beside", query.Records{Owner: owner, Type: "clinical/note"}, []string{owner, medic}},
+		{"the records of a type beside", query.Records{Owner: owner, Type: "clinical/note"}, []string{owner, nurse, medic}},
 		{"the records of a type of which there are none", query.Records{Owner: owner, Type: "clinical/imaging"}, []string{owner, medic}},
 		{"the records that somebody wrote", query.Records{Owner: owner, Author: author}, []string{owner, author, medic}},
 		{"another patient's records", query.Records{Owner: other, Type: "clinical/exam"}, []string{other, medic}},
 
 		{"a grant", query.Grant{ID: "g-1"}, []string{owner, grantee}},
 		{"a grant that was revoked", query.Grant{ID: "g-2"}, []string{owner, former}},
+		{"a grant to a policy", query.Grant{ID: "g-3"}, []string{owner, nurse}},
 		{"the grants of an owner", query.Grants{Owner: owner}, []string{owner}},
+		{"the grants of an owner to whom they serve", query.Grants{Owner: owner, Reader: nurse}, []string{owner, nurse}},
+		{"the grants to policies of a hospital", query.Grants{Authority: "south"}, nil},
+		{"those of them that serve somebody", query.Grants{Authority: "south", Reader: nurse}, []string{nurse}},
 		{"the grants to somebody", query.Grants{Recipient: grantee}, []string{grantee}},
 
 		{"the requests to an owner", query.Requests{Owner: owner}, []string{owner}},
@@ -180,8 +189,11 @@ func leaves(t *testing.T, h *house) map[string]struct {
 	reviewed := &consent.Access{Reader: reader, Owner: owner, Emergency: true, Review: consent.Closed}
 	request := &consent.Request{From: asker, Owner: owner}
 	put("put", author, record.Contract, record.MethodPut, apitest.Emit(t, record.EventPut, lab), owner, author, grantee, medic)
-	put("put outside of the grant", author, record.Contract, record.MethodPut, apitest.Emit(t, record.EventPut, note), owner, author, medic)
+	put("put outside of the grant", author, record.Contract, record.MethodPut, apitest.Emit(t, record.EventPut, note), owner, author, nurse, medic)
 	put("grant", owner, consent.Contract, consent.MethodGrant, apitest.Emit(t, consent.EventGrant, grant), owner, grantee)
+	put("grant to a policy", owner, consent.Contract, consent.MethodGrant, apitest.Emit(t, consent.EventGrant, &consent.Grant{ID: "g-3", Owner: owner, Policy: "south:nurse"}), owner, nurse)
+	put("attribute authority", west, identity.Contract, identity.MethodAuthority, apitest.Emit(t, identity.EventAuthority, &identity.Authority{Name: west}), everybody...)
+	put("defaults", west, consent.Contract, consent.MethodDefaults, apitest.Emit(t, consent.EventDefaults, &consent.Defaults{Org: west}), everybody...)
 	put("accept", west, consent.Contract, consent.MethodAccept, apitest.Emit(t, consent.EventAccept, &consent.AcceptArgs{}))
 	put("access", grantee, consent.Contract, consent.MethodAccess, apitest.Emit(t, consent.EventAccess, access), owner, grantee, auditor)
 	put("emergency", reader, consent.Contract, consent.MethodEmergency, apitest.Emit(t, consent.EventEmergency, emergency), owner, reader, auditor, reviewer)

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
@@ -28,7 +29,9 @@ func (w *World) answer(q query.Question) ([]byte, chain.Code, error) {
 	case query.Grants:
 		n := 0
 		return all(w.Grants, func(g query.GrantState) bool {
-			if g.Grant.Owner != q.Owner && g.Grant.Recipient != q.Recipient || g.Grant.Index <= q.After {
+			asked := g.Grant.Owner == q.Owner || q.Recipient != "" && g.Grant.Recipient == q.Recipient ||
+				q.Authority != "" && strings.HasPrefix(g.Grant.Policy, q.Authority+":")
+			if !asked || g.Grant.Index <= q.After {
 				return false
 			}
 			n++
