@@ -19,6 +19,7 @@ func All() map[string]ledger.Contract {
 		record.Contract:   record.New(),
 		consent.Contract:  consent.New(workflow.Holds),
 		keys.Contract:     keys.New(consent.Live),
+		workflow.Contract: workflow.New(),
 	}
 }
 

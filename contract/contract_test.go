@@ -82,7 +82,7 @@ func TestEmptyChainRefusesEveryCall(t *testing.T) {
 func ExampleAll() {
 	_, err := ledger.NewExecutor(contract.All())
 	fmt.Println(slices.Sorted(maps.Keys(contract.All())), err)
-	// Output: [consent identity keys record] <nil>
+	// Output: [consent identity keys record workflow] <nil>
 }
 
 func spec(t *testing.T) string {

@@ -75,6 +75,13 @@ var rules = []Rule{
 
 	{"record", "erase", ByAnyone, "is the owner of the record"},
 	{"record", "put", ByAuthor, "if it replaces a record: is of its author's organisation, or the owner"},
+
+	{"workflow", "define", ByMember, ""},
+	{"workflow", "endorse", ByMember, ""},
+	{"workflow", "start", ByAnyone, "is one of those who may, by the definition"},
+	{"workflow", "step", ByAnyone, "is one of those who may, by the definition"},
+	{"workflow", "tick", ByAnyone, ""},
+	{"workflow", "withdraw", ByMember, "proposed the version"},
 }
 
 // Rules returns the table of who may call what, sorted by contract and method.

@@ -58,13 +58,22 @@ func ParseID(s string) (ID, error) {
 }
 
 // load returns the value under a key, or nil.
-func load[T any](r ledger.Reader, key []byte) (*T, error) {
+func load[T any](r interface{ Get([]byte) ([]byte, error) }, key []byte) (*T, error) {
 	b, err := r.Get(key)
 	if err != nil || b == nil {
 		return nil, err
 	}
 	v := new(T)
 	return v, chain.Unmarshal(b, v)
+}
+
+// save stores a value under a key.
+func save(s store, key []byte, v any) error {
+	b, err := chain.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.Set(key, b)
 }
 
 // Lookup returns the instance with this id, or ErrUnknown. r reads the contract's
