@@ -60,6 +60,8 @@ func FuzzArgs(f *testing.F) {
 			v = new(identity.ProposalArgs)
 		case identity.CustodyOffArgs:
 			v = new(identity.CustodyOffArgs)
+		case identity.AuthorityArgs:
+			v = new(identity.AuthorityArgs)
 		}
 		if chain.Unmarshal(data, v) == nil && !bytes.Equal(must(chain.Marshal(v)), data) {
 			t.Fatal("another encoding is accepted")
@@ -129,5 +131,6 @@ func everyArgs() []sample {
 		{"north", "finish-guardian", proposed(incapable())},
 		{string(alice), "end-guardian", identity.EndGuardianArgs{Name: alice, Guardian: mum}},
 		{string(alice), "custody-off", identity.CustodyOffArgs{From: 1}},
+		{"north", "authority", published(1)},
 	}
 }

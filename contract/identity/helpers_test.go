@@ -24,7 +24,7 @@ func newWorld(t testing.TB) *world { return newWorldOf(t, ledgertest.Consortium(
 
 func newWorldOf(t testing.TB, k *chain.Consortium) *world {
 	return &world{t, ledgertest.NewFrom(t, k, map[string]ledger.Contract{
-		"identity": identity.New(), "consent": probe{"consent"}, "keys": probe{"keys"}, "record": probe{"record"}, "other": probe{"other"},
+		"identity": identity.New(), "consent": probe{"consent"}, "keys": probe{"keys"}, "record": probe{"record"}, "workflow": probe{"workflow"}, "other": probe{"other"},
 	})}
 }
 
