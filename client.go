@@ -23,6 +23,10 @@ type Options struct {
 	Wallet *wallet.Wallet
 	// Nodes are tried in order: the client's own hospital first.
 	Nodes []Node
+	// Seen is what Client.Seen returned of an earlier client for the same chain,
+	// perhaps in another process: this one takes nothing older for current, and
+	// nothing that contradicts it. The zero value stands for nothing.
+	Seen chain.TreeHead
 	// Clock is time.Now unless a test says otherwise.
 	Clock func() time.Time
 	// Log is told which members gave wrong answers and which nodes gave what
@@ -75,13 +79,15 @@ func New(opt Options) (*Client, error) {
 		return nil, errors.New("new client: consortium, wallet and at least one node are needed")
 	case opt.Wallet.Chain() != opt.Consortium.Chain:
 		return nil, errors.New("new client: wallet is for another chain")
+	case opt.Seen != (chain.TreeHead{}) && opt.Seen.Chain != opt.Consortium.Chain:
+		return nil, errors.New("new client: what was seen is of another chain")
 	}
 	if _, err := opt.Consortium.Bytes(); err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
 	c := &Client{
 		wallet: opt.Wallet, nodes: opt.Nodes, clock: opt.Clock, log: opt.Log,
-		trusted: opt.Consortium, names: make(map[identity.Name]knownIdentity),
+		trusted: opt.Consortium, head: opt.Seen, names: make(map[identity.Name]knownIdentity),
 	}
 	if c.clock == nil {
 		c.clock = time.Now

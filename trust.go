@@ -94,6 +94,15 @@ func (c *Client) observe(cp *chain.Checkpoint) error {
 	return nil
 }
 
+// Seen returns the newest certified tree head that the client has seen, the zero
+// value before the first. A program that keeps it, and gives it to the next client
+// as Options.Seen, cannot be shown an older chain after a restart.
+func (c *Client) Seen() chain.TreeHead {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.head
+}
+
 // advance is observe for what must not be older than what was seen before.
 func (c *Client) advance(cp *chain.Checkpoint) error {
 	c.mu.Lock()
