@@ -89,6 +89,7 @@ type Grant struct {
 	EndedBy    uint64        // leaf index of what ended it
 	Used       int64         // block time of the last access; 0 if there was none
 	By         identity.Name // who signed: the owner, or who acts for her
+	Ender      identity.Name // who revoked or replaced it, likewise; "" if it has not ended
 }
 
 // Status says where a grant stands.
@@ -249,8 +250,9 @@ type Request struct {
 	Type     pre.Type
 	Purpose  Purpose
 	NotAfter int64
-	State    string  // "open", "granted", "denied", "withdrawn"
-	Grant    GrantID // that answered it
+	State    string        // "open", "granted", "denied", "withdrawn"
+	Grant    GrantID       // that answered it
+	By       identity.Name // who granted, denied or withdrew; "" while it is open
 }
 
 // Events.

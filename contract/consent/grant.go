@@ -110,6 +110,14 @@ func checkParties(call *ledger.Call, signer *identity.Identity, args *GrantArgs,
 	if !owner.ActedForBy(signer.Name, call.Time, call.Consortium) || dealt.Owner().Chain != from.Chain {
 		return nil, ErrDenied
 	}
+	if signer.Name != owner.Name {
+		switch {
+		case from.SelfCustody():
+			return nil, ErrCustody // it takes a secret that only she has
+		case args.Recipient == signer.Name:
+			return nil, ErrRecipient // he opens as her guardian, and not for longer than he is
+		}
+	}
 	if !bytes.Equal(dealt.Owner().Description(), from.Description()) || dealt.Sharing().Generation() != sharing.Generation() {
 		return nil, ErrStale
 	}
@@ -233,12 +241,12 @@ func renew(call *ledger.Call, g *Grant) error {
 	case old.Ended != 0:
 		return ErrRevoked
 	}
-	return end(call, old)
+	return end(call, old, g.By)
 }
 
-// end ends a grant with this transaction.
-func end(call *ledger.Call, g *Grant) error {
-	g.Ended, g.EndedBy = call.Time, call.Index
+// end ends a grant with this transaction, which somebody signed.
+func end(call *ledger.Call, g *Grant, by identity.Name) error {
+	g.Ended, g.EndedBy, g.Ender = call.Time, call.Index, by
 	if err := saveGrant(call.State, g); err != nil {
 		return err
 	}
@@ -268,7 +276,7 @@ func revoke(call *ledger.Call, raw []byte) error {
 	if g.Ended != 0 {
 		return ErrRevoked
 	}
-	return end(call, g)
+	return end(call, g, signer.Name)
 }
 
 func accept(call *ledger.Call, raw []byte) error {

@@ -3,6 +3,7 @@ package consent
 import (
 	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain/ledger"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -79,8 +80,8 @@ func saveRequest(call *ledger.Call, q *Request) error {
 }
 
 // settle closes an open request.
-func settle(call *ledger.Call, q *Request, state string) error {
-	q.State = state
+func settle(call *ledger.Call, q *Request, state string, by identity.Name) error {
+	q.State, q.By = state, by
 	if err := call.State.Delete(pendingKey(q)); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func deny(call *ledger.Call, raw []byte) error {
 	if q.State != RequestOpen {
 		return ErrReviewed
 	}
-	return settle(call, q, state)
+	return settle(call, q, state, by.Name)
 }
 
 // answer closes the request that a grant answers.
@@ -137,5 +138,5 @@ func answer(call *ledger.Call, id string, g *Grant, to *abe.Audience) error {
 		}
 	}
 	q.Grant = g.ID
-	return settle(call, q, RequestGranted)
+	return settle(call, q, RequestGranted, g.By)
 }
