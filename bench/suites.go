@@ -2,12 +2,16 @@ package main
 
 import (
 	"github.com/ward-health/ward/bench/suite"
+	"github.com/ward-health/ward/bench/suites/abe"
 	"github.com/ward-health/ward/bench/suites/dkg"
+	"github.com/ward-health/ward/bench/suites/reencryption"
 )
 
 // suites returns all suites, in the order in which they run and are reported.
 func suites() []*suite.Suite {
 	return []*suite.Suite{
+		reencryption.Suite(),
 		dkg.Suite(),
+		abe.Suite(),
 	}
 }
