@@ -298,4 +298,3 @@ func (s *Step) Supervised() *Step {
 	out.Fields, out.Documents = []Field{}, []Document{}
 	return &out
 }
-
