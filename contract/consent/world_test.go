@@ -227,7 +227,7 @@ func (w *world) takeCustody(name identity.Name) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	proof, err := x.Prove(w.c.Consortium.Chain, string(name), w.identity(name).Version+1)
+	proof, err := x.Prove(w.c.Consortium.Chain, string(name), w.identity(name).Custodies+1)
 	if err != nil {
 		w.Fatal(err)
 	}
