@@ -21,6 +21,10 @@ type Options struct {
 	Consortium *chain.Consortium
 	// Wallet holds the keys of whoever the client acts for.
 	Wallet *wallet.Wallet
+	// For is the owner whose records and grants the client looks after, if it is
+	// not the holder of the wallet, who is then her guardian. Readers and authors
+	// act for themselves, whatever it says.
+	For identity.Name
 	// Nodes are tried in order: the client's own hospital first.
 	Nodes []Node
 	// Seen is what Client.Seen returned of an earlier client for the same chain,
@@ -38,6 +42,7 @@ type Options struct {
 // checked against the consortium file. It is safe for concurrent use.
 type Client struct {
 	wallet *wallet.Wallet
+	owner  identity.Name // whose records and grants it looks after
 	nodes  []Node
 	clock  func() time.Time
 	log    *slog.Logger
@@ -85,8 +90,14 @@ func New(opt Options) (*Client, error) {
 	if _, err := opt.Consortium.Bytes(); err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
+	if opt.For == "" {
+		opt.For = opt.Wallet.Name()
+	}
+	if _, err := identity.ParseName(string(opt.For)); err != nil {
+		return nil, fmt.Errorf("new client: acting for %q: %w", opt.For, err)
+	}
 	c := &Client{
-		wallet: opt.Wallet, nodes: opt.Nodes, clock: opt.Clock, log: opt.Log,
+		wallet: opt.Wallet, owner: opt.For, nodes: opt.Nodes, clock: opt.Clock, log: opt.Log,
 		trusted: opt.Consortium, head: opt.Seen, names: make(map[identity.Name]knownIdentity),
 	}
 	if c.clock == nil {
@@ -98,7 +109,7 @@ func New(opt Options) (*Client, error) {
 	return c, nil
 }
 
-// Name returns for whom the client acts.
+// Name returns who signs: the holder of the wallet.
 func (c *Client) Name() identity.Name { return c.wallet.Name() }
 
 // Consortium returns the newest consortium file that the client has verified.
@@ -166,6 +177,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // registrars, who signs. custodial says that the organisation's wallet holds
 // the key, until its person takes it over. See [identity.RegisterArgs].
 func (c *Client) Register(ctx context.Context, by crypto.Signer, custodial bool, attributes ...identity.Attribute) error {
+	if err := c.herself(); err != nil {
+		return fmt.Errorf("register: %w", err)
+	}
 	args := identity.RegisterArgs{
 		Name: c.wallet.Name(), Key: c.wallet.Public(),
 		Possession: c.wallet.Possession(identity.MethodRegister), Controller: custodial, Attributes: identity.Sorted(attributes),

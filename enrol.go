@@ -30,11 +30,14 @@ func (c *Client) Attest(ctx context.Context, name identity.Name, attributes ...i
 	return nil
 }
 
-// Veto ends every recovery of the caller's name that is under way: the key is
-// not lost.
+// Veto ends every recovery of the caller's name that is under way, and every
+// proposal of a guardian: the key is not lost, and its holder objects.
 func (c *Client) Veto(ctx context.Context) error {
+	if err := c.herself(); err != nil {
+		return fmt.Errorf("veto: %w", err)
+	}
 	if _, err := c.submit(ctx, identity.Contract, identity.MethodVeto, identity.VetoArgs{}, nil, c.wallet.Signer()); err != nil {
-		return fmt.Errorf("veto recovery: %w", err)
+		return fmt.Errorf("veto: %w", err)
 	}
 	c.forget(c.wallet.Name())
 	return nil

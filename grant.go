@@ -19,7 +19,7 @@ import (
 type Terms struct {
 	// Exactly one of To and Policy says whom the grant is to: a name, or whoever
 	// has attributes, such as "role = physician and dept in (icu, er)". Attributes
-	// that name no authority are those of the grantor's own organisation; see
+	// that name no authority are those of the owner's own organisation; see
 	// abe.Policy.
 	To         identity.Name
 	Policy     string
@@ -52,12 +52,10 @@ func (t *Terms) conditions() (consent.Conditions, error) {
 	c := consent.Conditions{
 		NotBefore: millis(t.NotBefore), NotAfter: millis(t.NotAfter), Since: day(millis(t.Since)), Until: millis(t.Until),
 		MaxUses: t.MaxUses, Emergency: t.Emergency, Instance: t.WhileHeld,
+		Purposes: inOrder(t.Purposes), Except: inOrder(t.Except), Obligations: inOrder(t.Obligations),
 	}
-	if t.CoSigners < 0 || t.CoSigners == 0 && t.CoSignerAttribute != "" {
+	if t.CoSigners < 0 || t.CoSigners == 0 && (t.CoSignerAttribute != "" || t.CoSignersElsewhere) {
 		return c, fmt.Errorf("%d co-signers with the attribute %q", t.CoSigners, t.CoSignerAttribute)
-	}
-	if len(t.Purposes) > 0 {
-		c.Purposes = slices.Compact(slices.Sorted(slices.Values(t.Purposes)))
 	}
 	if t.CoSigners > 0 {
 		name, value, _ := strings.Cut(t.CoSignerAttribute, "=")
@@ -218,13 +216,18 @@ func statusError(s consent.Status) error {
 // RevokeOptions say what else a revocation does.
 type RevokeOptions struct {
 	// Rotate raises the caller's epoch too, so that later records are out of
-	// the reach of every key and grant made so far.
+	// the reach of every key and grant made so far. It is not for guardians.
 	Rotate bool
 }
 
 // Revoke ends a grant of the caller's. When it returns nil, no member answers
 // for the grant that is asked from then on. What the reader has, she keeps.
 func (c *Client) Revoke(ctx context.Context, id consent.GrantID, opt RevokeOptions) error {
+	if opt.Rotate {
+		if err := c.herself(); err != nil {
+			return fmt.Errorf("revoke %s: %w", id, err)
+		}
+	}
 	_, err := c.submit(ctx, consent.Contract, consent.MethodRevoke, consent.RevokeArgs{Grant: id}, nil, c.wallet.Signer())
 	if err != nil {
 		return fmt.Errorf("revoke %s: %w", id, err)

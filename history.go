@@ -15,6 +15,7 @@ import (
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/pre"
 )
 
 // An Event is one line of the history of an owner's records: who did what, when.
@@ -23,11 +24,12 @@ type Event struct {
 	// does not say, as for an erasure and the review of an emergency.
 	Index   uint64
 	Time    time.Time // zero if the state does not say
-	Kind    string    // "put", "erase", "grant", "revoke", "access", "emergency", "review", "request", …
+	Kind    string    // "put", "erase", "grant", "revoke", "access", "emergency", "review", "request", "key", …
 	By      identity.Name
 	Records []record.ID
 	Grant   consent.GrantID
 	Purpose consent.Purpose
+	Type    pre.Type // of the key that a guardian asked for
 }
 
 // History yields what happened to an owner's records and grants, oldest first.
@@ -67,9 +69,9 @@ func (c *Client) history(ctx context.Context, owner identity.Name) ([]Event, err
 			return nil, err
 		}
 		g := &s.Grant
-		add(g.Index, g.Time, "grant", owner).Grant = g.ID
+		add(g.Index, g.Time, "grant", g.By).Grant = g.ID
 		if g.Ended != 0 {
-			add(g.EndedBy, g.Ended, "revoke", owner).Grant = g.ID
+			add(g.EndedBy, g.Ended, "revoke", g.Ender).Grant = g.ID
 		}
 	}
 	for a, err := range c.Accesses(ctx, consent.Accesses{Owner: owner}) {
@@ -91,6 +93,12 @@ func (c *Client) history(ctx context.Context, owner identity.Name) ([]Event, err
 			return nil, err
 		}
 		add(r.Index, r.Time, "request", r.From).Purpose = r.Purpose
+	}
+	for r, err := range c.KeyRequests(ctx, owner) {
+		if err != nil {
+			return nil, err
+		}
+		add(r.Index, r.Time, "key", r.By).Type = r.Type
 	}
 	slices.SortStableFunc(out, func(a, b Event) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Index, b.Index))

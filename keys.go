@@ -11,6 +11,7 @@ import (
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/pre"
+	"github.com/ward-health/ward/wallet"
 )
 
 // An authority is the consortium's identity key as it is shared now.
@@ -43,25 +44,33 @@ func (c *Client) authority(ctx context.Context) (*authority, error) {
 	return &authority{s, sharing}, nil
 }
 
-// self returns the caller's identity as it is now.
+// self returns the identity of the owner as it is now.
 func (c *Client) self(ctx context.Context) (pre.Identity, error) {
-	return c.recipient(ctx, c.wallet.Name(), false)
+	return c.recipient(ctx, c.owner, false)
 }
 
-// keyOf returns a key of the caller's that opens records of a type, in the
+// remembered returns the wallet's key of the caller or of a ward, or nil.
+func (c *Client) remembered(id pre.Identity, t pre.Type) *pre.PrivateKey {
+	if id.Name == string(c.wallet.Name()) {
+		return c.wallet.Key(id, t)
+	}
+	return c.wallet.WardKey(id, t)
+}
+
+// keyOf returns a key of the owner's that opens records of a type, in the
 // version and epoch of id: a remembered one, or else the widest there is, which
 // opens what she has of every type that it reaches.
 func (c *Client) keyOf(ctx context.Context, id pre.Identity, t pre.Type) (*pre.PrivateKey, error) {
-	if k := c.wallet.Key(id, t); k != nil {
+	if k := c.remembered(id, t); k != nil {
 		return k, nil
 	}
 	levels := t.Levels()
 	return c.requestKey(ctx, id, levels[len(levels)-1], false)
 }
 
-// exactKey returns the caller's key for just this type, to grant with.
+// exactKey returns the owner's key for just this type, to grant with.
 func (c *Client) exactKey(ctx context.Context, id pre.Identity, t pre.Type) (*pre.PrivateKey, error) {
-	if k := c.wallet.Key(id, t); k != nil && k.Type() == t {
+	if k := c.remembered(id, t); k != nil && k.Type() == t {
 		return k, nil
 	}
 	return c.requestKey(ctx, id, t, false)
@@ -75,12 +84,21 @@ func (c *Client) inboxKey(ctx context.Context, id pre.Identity) (*pre.PrivateKey
 	return c.requestKey(ctx, id, "", true)
 }
 
-// requestKey has the members extract a key of the caller's, completes it if id
-// is in self-custody, and remembers it.
+// requestKey has the members extract a key of the caller's or of a ward,
+// completes it if id is in self-custody, and remembers it.
 func (c *Client) requestKey(ctx context.Context, id pre.Identity, t pre.Type, inbox bool) (*pre.PrivateKey, error) {
 	k, err := c.extract(ctx, id, t, inbox)
 	if err != nil {
 		return nil, fmt.Errorf("request own key: %w", err)
+	}
+	if id.Name != string(c.wallet.Name()) {
+		if id.SelfCustody() {
+			return nil, fmt.Errorf("request key of a ward: %w", ErrNoCustody)
+		}
+		if err := c.wallet.RememberWard(k); err != nil && !errors.Is(err, wallet.ErrFull) {
+			return nil, fmt.Errorf("request key of a ward: %w", err)
+		}
+		return k, nil
 	}
 	if id.SelfCustody() {
 		x := c.wallet.Custody(id.Version)
@@ -109,6 +127,9 @@ func (c *Client) extract(ctx context.Context, id pre.Identity, t pre.Type, inbox
 	}
 	defer transport.Erase()
 	args := keys.RequestArgs{Inbox: inbox, Type: t, Epoch: id.Epoch, Transport: transport.Public()}
+	if id.Name != string(c.wallet.Name()) {
+		args.Owner = identity.Name(id.Name)
+	}
 	out, err := c.submit(ctx, keys.Contract, keys.MethodRequest, args, nil, c.wallet.Signer())
 	if err != nil {
 		return nil, err
@@ -148,11 +169,14 @@ func (c *Client) extract(ctx context.Context, id pre.Identity, t pre.Type, inbox
 // It returns the version of the custody key in force. The wallet keeps the keys
 // of earlier versions, for the records of before.
 func (c *Client) TakeCustody(ctx context.Context) (uint32, error) {
+	if err := c.herself(); err != nil {
+		return 0, fmt.Errorf("take custody: %w", err)
+	}
 	now, err := c.Identity(ctx, c.wallet.Name())
 	if err != nil {
 		return 0, fmt.Errorf("take custody: %w", err)
 	}
-	version := now.Version + 1
+	version := now.Custodies + 1
 	x, err := c.wallet.AddCustody(version)
 	if err != nil {
 		return 0, fmt.Errorf("take custody: %w", err)
@@ -174,6 +198,9 @@ func (c *Client) TakeCustody(ctx context.Context) (uint32, error) {
 // reach of every key and grant made so far. Records of before stay readable to
 // the caller, and under the grants of before.
 func (c *Client) RaiseEpoch(ctx context.Context) error {
+	if err := c.herself(); err != nil {
+		return fmt.Errorf("raise epoch: %w", err)
+	}
 	now, err := c.Identity(ctx, c.wallet.Name())
 	if err != nil {
 		return fmt.Errorf("raise epoch: %w", err)
@@ -207,6 +234,9 @@ func (c *Client) Claim(ctx context.Context) error {
 // replaceKey puts the wallet's next key on the chain and makes it the one in
 // force. What an earlier attempt left undone is settled first.
 func (c *Client) replaceKey(ctx context.Context, method string) error {
+	if err := c.herself(); err != nil {
+		return err
+	}
 	now, err := c.Identity(ctx, c.wallet.Name())
 	if err != nil {
 		return err
@@ -235,6 +265,9 @@ func (c *Client) replaceKey(ctx context.Context, method string) error {
 // identity.MethodHandOver. The caller's own wallet of the name is worth nothing
 // afterwards but for what it remembers.
 func (c *Client) HandOver(ctx context.Context, key chain.PublicKey, possession []byte) error {
+	if err := c.herself(); err != nil {
+		return fmt.Errorf("hand over name: %w", err)
+	}
 	args := identity.HandOverArgs{Key: key, Possession: bytes.Clone(possession)}
 	_, err := c.submit(ctx, identity.Contract, identity.MethodHandOver, args, nil, c.wallet.Signer())
 	c.forget(c.wallet.Name())

@@ -211,8 +211,8 @@ func (r *payloadReader) Close() error {
 	return cur.Close()
 }
 
-// Get opens one record and writes its payload to w: the caller's own, or one
-// under a grant. If reading or w fails half-way, what was written is a true
+// Get opens one record and writes its payload to w: the caller's own, one of the
+// owner for whom the client acts, or one under a grant. If reading or w fails half-way, what was written is a true
 // beginning of the payload, and the error says so; the entry is returned all
 // the same.
 func (c *Client) Get(ctx context.Context, id record.ID, p Purpose, w io.Writer) (*Entry, error) {
@@ -233,13 +233,14 @@ func (c *Client) Get(ctx context.Context, id record.ID, p Purpose, w io.Writer) 
 	return &o.Entry, r.Close()
 }
 
-// Open opens one record: the caller's own, or one under a grant.
+// Open opens one record: the caller's own, one of the owner for whom the client
+// acts, or one under a grant.
 func (c *Client) Open(ctx context.Context, id record.ID, p Purpose) (*Opened, error) {
 	r, err := c.record(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if r.Owner == c.wallet.Name() {
+	if r.Owner == c.wallet.Name() || r.Owner == c.owner {
 		return c.openOwn(ctx, r)
 	}
 	opened, err := c.Access(ctx, "", []record.ID{id}, p)
@@ -250,10 +251,16 @@ func (c *Client) Open(ctx context.Context, id record.ID, p Purpose) (*Opened, er
 }
 
 // openOwn opens a record of the caller's own, which needs no grant and leaves no
-// access in the log.
+// access in the log, or one of a ward, of which the log has the request for the
+// key.
 func (c *Client) openOwn(ctx context.Context, r *record.Record) (*Opened, error) {
 	if r.Erased != 0 {
 		return nil, coded(record.ErrErased)
+	}
+	if r.Owner != c.wallet.Name() {
+		if err := c.mayOpen(ctx); err != nil {
+			return nil, err
+		}
 	}
 	verified, err := r.Verified(c.wallet.Chain())
 	if err != nil {

@@ -77,7 +77,7 @@ func parseReason(b []byte) (*sealedReason, error) {
 	return s, nil
 }
 
-// Reason returns why someone accessed the caller's records, in the reader's
+// Reason returns why someone accessed the owner's records, in the reader's
 // words: "" if no reason was given. The access is named by its leaf index.
 func (c *Client) Reason(ctx context.Context, access uint64) (string, error) {
 	s, err := c.reason(ctx, access)
@@ -91,7 +91,7 @@ func (c *Client) reason(ctx context.Context, index uint64) (string, error) {
 	if index == 0 {
 		return "", ErrNotFound
 	}
-	list, _, err := ask[[]consent.Access](ctx, c, query.Accesses{Owner: c.wallet.Name(), After: index - 1, Limit: 1})
+	list, _, err := ask[[]consent.Access](ctx, c, query.Accesses{Owner: c.owner, After: index - 1, Limit: 1})
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +135,7 @@ func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) 
 	if err != nil {
 		return "", err
 	}
-	if owner.Name != string(c.wallet.Name()) || owner.Chain != c.wallet.Chain() {
+	if owner.Name != string(c.owner) || owner.Chain != c.wallet.Chain() {
 		return "", fmt.Errorf("%w: it is sealed to another", pre.ErrDecrypt)
 	}
 	envelope, err := pre.ParseEnvelope(s.Envelope)
@@ -144,6 +144,9 @@ func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) 
 	}
 	verified, err := envelope.Verify(reasonHeader(owner, string(a.Reader), a.Transport))
 	if err != nil {
+		return "", err
+	}
+	if err := c.mayOpen(ctx); err != nil {
 		return "", err
 	}
 	key, err := c.keyOf(ctx, owner, typeReason)

@@ -225,16 +225,30 @@ func (c *core) keyRequest(ctx context.Context, index uint64) (*keyRequest, error
 }
 
 // still returns nil if a request for keys is still good in a state: it is not
-// old, and whoever signed it still signs for the name.
-func (q *keyRequest) still(v *replica.View, now int64) error {
+// old, and whoever signed it still signs for the name, or for a guardian of an
+// owner without self-custody.
+func (q *keyRequest) still(k *chain.Consortium, v *replica.View, now int64) error {
 	if now-q.result.Time > consent.AnswerWindow.Milliseconds() {
 		return consent.ErrExpired
 	}
-	who, err := identity.ByKey(v.Of(identity.Contract), q.tx.Signer)
-	if errors.Is(err, identity.ErrUnknown) || err == nil && string(who.Name) != q.id.Name {
+	of := v.Of(identity.Contract)
+	who, err := identity.ByKey(of, q.tx.Signer)
+	switch {
+	case errors.Is(err, identity.ErrUnknown):
 		return keys.ErrDenied
+	case err != nil || string(who.Name) == q.id.Name:
+		return err
 	}
-	return err
+	owner, err := identity.Lookup(of, identity.Name(q.id.Name))
+	switch {
+	case err != nil:
+		return err
+	case q.args.Inbox || !owner.ActedForBy(who.Name, now, k):
+		return keys.ErrDenied
+	case owner.Version != 0:
+		return keys.ErrCustody
+	}
+	return nil
 }
 
 // PartialKey implements api.Backend.
@@ -252,7 +266,7 @@ func (n *Node) PartialKey(ctx context.Context, index uint64) (ward.Part, error) 
 		if index >= v.Header().Size { // not under the state's certificate
 			return keys.ErrUnknown
 		}
-		if err = q.still(v, c.now(v)); err != nil {
+		if err = q.still(c.replica.Consortium(), v, c.now(v)); err != nil {
 			return err
 		}
 		t, err = c.ticket(v, q.tx.ID())
