@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
@@ -122,7 +121,7 @@ func (c *Client) choose(ctx context.Context, grant consent.GrantID, ids []record
 		switch {
 		case err != nil:
 			return nil, err
-		case !allows(&g.Grant, records, p):
+		case !c.allows(&g.Grant, records, p):
 		case g.Lost:
 			missing = also{consent.ErrLost, ErrNoGrant}
 		case g.Status == consent.StatusActive, g.Status == consent.StatusStale:
@@ -142,27 +141,19 @@ var notLive = map[consent.Status]chain.Code{
 	consent.StatusUsedUp: consent.ErrUsedUp, consent.StatusRevoked: consent.ErrRevoked, consent.StatusLost: consent.ErrLost,
 }
 
-// allows reports whether an access for the records would be within the terms of
-// the grant. It is for the chain to decide.
-func allows(g *consent.Grant, records []*record.Record, p consent.Purpose) bool {
-	cond := &g.Conditions
-	excepted := func(t pre.Type) bool {
-		return slices.ContainsFunc(cond.Except, func(e pre.Type) bool { return e == t || strings.HasPrefix(string(t), string(e)+"/") })
-	}
-	if cond.Emergency && p != consent.BreakGlass || len(cond.Purposes) == 0 && !cond.Emergency && p == consent.BreakGlass {
-		return false
-	}
-	if len(cond.Purposes) > 0 && !slices.ContainsFunc(cond.Purposes, func(q consent.Purpose) bool { return q.Covers(p) }) {
-		return false
-	}
-	for _, r := range records {
-		switch {
-		case r.Owner != g.Owner, r.Version != g.Version, r.Epoch != g.Epoch, !g.Type.Covers(r.Type), excepted(r.Type),
-			cond.Since != 0 && r.Dated < cond.Since, cond.Until != 0 && r.Dated > cond.Until:
-			return false
+// allows reports whether the terms of the grant admit the purpose and the
+// records, by the contract's own clauses. The rest is for the chain to say.
+func (c *Client) allows(g *consent.Grant, records []*record.Record, p consent.Purpose) bool {
+	findings := consent.Examine(&consent.Case{
+		Grant: g, Consortium: c.Consortium(), Reader: &identity.Identity{Name: c.Name()}, Purpose: p, Records: records,
+	})
+	return !slices.ContainsFunc(findings, func(f consent.Finding) bool {
+		switch f.Clause {
+		case consent.ClausePurpose, consent.ClauseOwner, consent.ClauseEpoch, consent.ClauseType, consent.ClauseExcept, consent.ClauseDated:
+			return !f.Holds()
 		}
-	}
-	return true
+		return false
+	})
 }
 
 // delegation opens the reader's half of a grant to the caller.

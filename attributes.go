@@ -172,18 +172,24 @@ func (c *Client) issueAttributeKey(ctx context.Context, holder identity.Name, ep
 	if err != nil {
 		return nil, err
 	}
-	to, err := c.recipient(ctx, holder, false)
-	if err != nil {
-		return nil, err
-	}
 	key, err := master.Issue(a, string(holder), attributes)
 	if err != nil {
 		return nil, err
 	}
 	defer key.Erase()
+	return c.sealAttributeKey(ctx, key)
+}
+
+// sealAttributeKey seals a key to its holder.
+func (c *Client) sealAttributeKey(ctx context.Context, key *abe.Key) ([]byte, error) {
+	to, err := c.recipient(ctx, identity.Name(key.Holder()), false)
+	if err != nil {
+		return nil, err
+	}
+	ref := key.Authority().Ref()
 	raw := key.Bytes()
 	defer clear(raw)
-	s := sealedAttributeKey{Name: nameAttributeKey, Authority: org, Epoch: a.Ref().Epoch, Issuer: c.Name(), Holder: to.Description()}
+	s := sealedAttributeKey{Name: nameAttributeKey, Authority: ref.Name, Epoch: ref.Epoch, Issuer: c.Name(), Holder: to.Description()}
 	envelope, sealed, err := c.writer.Encapsulate(s.header(to), raw)
 	if err != nil {
 		return nil, err

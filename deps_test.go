@@ -16,7 +16,7 @@ const module = "github.com/ward-health/ward"
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
-	"": {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./pre", "./store", "./store/seal", "./wallet"},
+	"": {"./abe", "./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./pre", "./store", "./store/seal", "./wallet"},
 
 	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},

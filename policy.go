@@ -33,13 +33,13 @@ func (e *ObligationsError) Error() string {
 func (e *ObligationsError) Unwrap() error { return consent.ErrObligation }
 
 // ParsePolicy reads a policy as Terms takes it: attributes that name no
-// authority are those of the caller's own organisation.
+// authority are those of the owner's organisation.
 func (c *Client) ParsePolicy(text string) (*abe.Policy, error) {
 	p, err := abe.ParsePolicy(text)
 	if err != nil {
 		return nil, err
 	}
-	return p.In(c.Name().Org())
+	return p.In(c.owner.Org())
 }
 
 // audience returns the recipient of a grant to a policy, at the current epoch of
@@ -163,17 +163,4 @@ func (c *Client) GrantsFor(ctx context.Context, owner, reader identity.Name) ite
 		}
 		return q
 	})
-}
-
-// Defaults returns the grants that an organisation proposes to its patients. The
-// error matches ErrNotFound if it proposes none.
-func (c *Client) Defaults(ctx context.Context, org string) (*consent.Defaults, error) {
-	d, _, err := ask[consent.Defaults](ctx, c, query.Defaults{Org: org})
-	if err != nil {
-		return nil, fmt.Errorf("defaults of %s: %w", org, err)
-	}
-	if d.Org != org {
-		return nil, fmt.Errorf("defaults of %s: %w: members vouch for another's", org, ErrIntegrity)
-	}
-	return d, nil
 }

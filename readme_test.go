@@ -140,6 +140,9 @@ func run(t *testing.T, program string) string {
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 	err := filepath.WalkDir(".", func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".tools" { // what others wrote
+			return filepath.SkipDir
+		}
 		if err != nil || filepath.Ext(path) != ".md" {
 			return err
 		}

@@ -1,0 +1,132 @@
+package ward
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/query"
+)
+
+// Defaults returns the grants that an organisation proposes to its patients. The
+// error matches ErrNotFound if it never proposed any.
+func (c *Client) Defaults(ctx context.Context, org string) (*consent.Defaults, error) {
+	d, _, err := ask[consent.Defaults](ctx, c, query.Defaults{Org: org})
+	if err != nil {
+		return nil, fmt.Errorf("defaults of %s: %w", org, err)
+	}
+	if d.Org != org {
+		return nil, fmt.Errorf("defaults of %s: %w: members vouch for another's", org, ErrIntegrity)
+	}
+	return d, nil
+}
+
+// SetDefaults replaces the grants that the caller's organisation proposes to its
+// patients, on the word of the member, whose node key signs. It grants nothing.
+// In their policies, attributes that name no authority are the organisation's.
+func (c *Client) SetDefaults(ctx context.Context, by crypto.Signer, defaults []consent.Default) error {
+	if err := c.setDefaults(ctx, by, defaults); err != nil {
+		return fmt.Errorf("set defaults: %w", err)
+	}
+	return nil
+}
+
+func (c *Client) setDefaults(ctx context.Context, by crypto.Signer, defaults []consent.Default) error {
+	args := consent.DefaultsArgs{Defaults: make([]consent.Default, len(defaults))}
+	for i, d := range defaults {
+		p, err := c.ParsePolicy(d.Policy)
+		if err != nil {
+			return fmt.Errorf("%s: %w", d.Name, err)
+		}
+		d.Policy = p.String()
+		d.Conditions.Purposes, d.Conditions.Except, d.Conditions.Obligations =
+			inOrder(d.Conditions.Purposes), inOrder(d.Conditions.Except), inOrder(d.Conditions.Obligations)
+		args.Defaults[i] = d
+	}
+	old, err := c.Defaults(ctx, c.Name().Org())
+	switch {
+	case err == nil:
+		args.From = old.Version
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	_, err = c.submit(ctx, consent.Contract, consent.MethodDefaults, args, nil, by)
+	return err
+}
+
+// ApplyDefaults makes those grants that an organisation proposes which the owner
+// has not made, or which ran out. One that she revoked is not made again: that
+// was her word. The ids are those of the grants that were made, in the order of
+// the proposals; with an error, those made before it.
+func (c *Client) ApplyDefaults(ctx context.Context, org string) ([]consent.GrantID, error) {
+	made, err := c.applyDefaults(ctx, org)
+	if err != nil {
+		return made, fmt.Errorf("apply defaults: %w", err)
+	}
+	return made, nil
+}
+
+func (c *Client) applyDefaults(ctx context.Context, org string) ([]consent.GrantID, error) {
+	proposed, err := c.Defaults(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	now := c.clock().UnixMilli()
+	standing := make([]bool, len(proposed.Defaults))
+	for g, err := range c.Grants(ctx, c.owner, "") {
+		if err != nil {
+			return nil, err
+		}
+		for i := range proposed.Defaults {
+			if !over(g, now) && proposed.Defaults[i].Made(&g.Grant) {
+				standing[i] = true
+			}
+		}
+	}
+	var made []consent.GrantID
+	for i := range proposed.Defaults {
+		if standing[i] {
+			continue
+		}
+		id, err := c.Grant(ctx, c.proposal(&proposed.Defaults[i]))
+		if id != "" {
+			made = append(made, id)
+		}
+		if err != nil {
+			return made, fmt.Errorf("%s: %w", proposed.Defaults[i].Name, err)
+		}
+	}
+	return made, nil
+}
+
+// over reports whether a grant ran out: by the time of the last block, or by the
+// clock, which on a quiet chain is ahead of it.
+func over(g *query.GrantState, now int64) bool {
+	until := g.Grant.Conditions.NotAfter
+	return g.Status == consent.StatusExpired || g.Status == consent.StatusUsedUp || g.Grant.Ended == 0 && until != 0 && until < now
+}
+
+// proposal returns the terms of a proposed grant that is made now.
+func (c *Client) proposal(d *consent.Default) Terms {
+	k := d.At(c.clock().UnixMilli())
+	t := Terms{
+		Policy: d.Policy, Type: d.Type, Except: k.Except, Purposes: k.Purposes, MaxUses: k.MaxUses, Emergency: k.Emergency,
+		NotAfter: instant(k.NotAfter), Since: instant(k.Since), Until: instant(k.Until), Obligations: k.Obligations,
+		CoSigners: int(k.CoSigners.Count), CoSignerAttribute: k.CoSigners.Attribute, CoSignersElsewhere: k.CoSigners.Elsewhere,
+	}
+	if k.CoSigners.Value != "" {
+		t.CoSignerAttribute += "=" + k.CoSigners.Value
+	}
+	return t
+}
+
+// instant is the time that millis makes a number of.
+func instant(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
+}
