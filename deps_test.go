@@ -62,7 +62,8 @@ var mayImport = map[string][]string{
 	"contract/workflow":         {"./abe", "./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./pre", "cel.dev/cel-go/", "go.yaml.in/yaml/v3"},
 	"contract/workflow/library": {},
 
-	"fhir": {},
+	"fhir":         {},
+	"prescription": {module, "./contract/consent", "./contract/identity", "./contract/record", "./contract/workflow", "./fhir", "./pre"},
 
 	"wallet":            {"./abe", "./chain", "./contract/identity", "./internal/durable", "./internal/wire", "./pre", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 	"internal/wardtest": {module, "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/keys/keystest", "./contract/query", "./contract/record", "./pre", "./store", "./store/mem", "./wallet"}, // for tests only
