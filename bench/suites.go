@@ -5,11 +5,13 @@ import (
 	"github.com/ward-health/ward/bench/suites/abe"
 	"github.com/ward-health/ward/bench/suites/dkg"
 	"github.com/ward-health/ward/bench/suites/reencryption"
+	"github.com/ward-health/ward/bench/suites/sharing"
 )
 
 // suites returns all suites, in the order in which they run and are reported.
 func suites() []*suite.Suite {
 	return []*suite.Suite{
+		sharing.Suite(),
 		reencryption.Suite(),
 		dkg.Suite(),
 		abe.Suite(),

@@ -8,10 +8,19 @@ import (
 // Point is a value with its quartiles, at a place.
 type Point struct{ X, Y, Low, High float64 }
 
-// Series is a named run of points.
+// Series is a named run of points. Those of one colour belong together and are
+// told apart by their dashes.
 type Series struct {
-	Name   string
-	Points []Point
+	Name         string
+	Points       []Point
+	Colour, Dash int // counted from 0
+}
+
+// dashes are told apart in print, too. The first is a whole line.
+var dashes = []string{"", "7 4", "2 3", "9 3 2 3", "1 5"}
+
+func (s Series) stroke() string {
+	return fmt.Sprintf(`stroke="%s" stroke-dasharray="%s" stroke-width="1.5"`, colour(s.Colour), dashes[s.Dash%len(dashes)])
 }
 
 // Axes say what a picture shows. Format writes values of Y; nil is plain.
@@ -22,6 +31,9 @@ type Axes struct {
 }
 
 func (a Axes) format(v float64) string {
+	if v == 0 {
+		return "0"
+	}
 	if a.Format != nil {
 		return a.Format(v)
 	}
@@ -50,18 +62,18 @@ func Lines(series []Series, a Axes) string {
 	p.text((left+width-right)/2, top+plotHeight+36, "middle", a.X)
 	p.add(`<text x="14" y="%.1f" text-anchor="middle" transform="rotate(-90 14 %.1f)">%s</text>`, float64(top+plotHeight/2), float64(top+plotHeight/2), escape(a.Y))
 	p.line(left, top+plotHeight, width-right, top+plotHeight, "#000000")
-	var names []string
 	for i, s := range series {
-		names = append(names, s.Name)
 		var path []string
 		for _, q := range s.Points {
 			path = append(path, fmt.Sprintf("%.1f,%.1f", x.place(q.X), y.place(q.Y)))
-			p.line(x.place(q.X), y.place(q.Low), x.place(q.X), y.place(q.High), colour(i))
-			p.add(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, x.place(q.X), y.place(q.Y), colour(i))
+			p.line(x.place(q.X), y.place(q.Low), x.place(q.X), y.place(q.High), colour(s.Colour))
+			p.add(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, x.place(q.X), y.place(q.Y), colour(s.Colour))
 		}
-		p.add(`<polyline points="%s" fill="none" stroke="%s" stroke-width="1.5"/>`, strings.Join(path, " "), colour(i))
+		p.add(`<polyline points="%s" fill="none" %s/>`, strings.Join(path, " "), s.stroke())
+		at := float64(top + plotHeight + bottom + 8 + 18*i)
+		p.add(`<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" %s/>`, left, at-4, left+30, at-4, s.stroke())
+		p.text(left+38, at, "start", s.Name)
 	}
-	p.legend(names, left, top+plotHeight+bottom+8)
 	return p.String(a.Title)
 }
 

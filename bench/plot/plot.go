@@ -111,13 +111,18 @@ func (a axis) place(v float64) float64 {
 }
 
 // ticks returns values at which to mark the axis: about five round ones, or
-// powers of ten.
+// powers of ten, with 2 and 5 times those if there are few.
 func (a axis) ticks() (ticks []float64) {
 	if a.log {
 		decades := math.Round(math.Log10(a.high / a.low))
 		step := math.Pow(10, math.Ceil(decades/8))
 		for v := a.low; v <= a.high*1.0001 && len(ticks) < 20; v *= step {
 			ticks = append(ticks, v)
+			for _, m := range []float64{2, 5} {
+				if decades <= 2 && m*v < a.high {
+					ticks = append(ticks, m*v)
+				}
+			}
 		}
 		return ticks
 	}

@@ -1,6 +1,10 @@
 package report
 
-import "github.com/ward-health/ward/bench/plot"
+import (
+	"slices"
+
+	"github.com/ward-health/ward/bench/plot"
+)
 
 // Picture returns the section as SVG, or "" if it has none.
 func (s *Section) Picture() string {
@@ -35,23 +39,28 @@ func point(r Row) plot.Point {
 	return plot.Point{X: r.At, Y: m.Median, Low: m.Q1, High: m.Q3}
 }
 
-// lines makes a series of each system and operation.
+// lines makes a series of each system and operation: the system is the colour
+// and the operation the dash, unless there is only one system.
 func (s *Section) lines(quantity string) (all []plot.Series) {
-	one := len(s.Operations()) == 1
+	systems, operations := s.Systems(), s.Operations()
 	at := map[string]int{}
 	for _, r := range s.Rows {
 		if r.Quantity != quantity {
 			continue
 		}
 		name := r.System + ": " + r.Operation
-		if one {
+		if len(operations) == 1 {
 			name = r.System
 		}
 		i, ok := at[name]
 		if !ok {
 			i = len(all)
 			at[name] = i
-			all = append(all, plot.Series{Name: name})
+			line := plot.Series{Name: name, Colour: slices.Index(systems, r.System), Dash: slices.Index(operations, r.Operation)}
+			if len(systems) == 1 {
+				line.Colour, line.Dash = line.Dash, 0
+			}
+			all = append(all, line)
 		}
 		all[i].Points = append(all[i].Points, point(r))
 	}
