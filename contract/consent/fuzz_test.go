@@ -8,6 +8,7 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/pre"
 )
 
 var methods = []struct {
@@ -22,6 +23,9 @@ var methods = []struct {
 	{consent.MethodReview, string(reviewer), consent.ReviewArgs{}},
 	{consent.MethodRequest, string(reader), consent.RequestArgs{}},
 	{consent.MethodDeny, string(patient), consent.DenyArgs{}},
+	{consent.MethodDefaults, "south", consent.DefaultsArgs{}},
+	{consent.MethodGrant, string(patient), consent.GrantArgs{}}, // to a policy
+	{consent.MethodAccess, string(reader), consent.AccessArgs{}},
 }
 
 // still is a fuzzing test whose Helper may be called from within its target.
@@ -33,7 +37,7 @@ func (still) Helper() {}
 // FuzzApply sends arbitrary arguments to every method of a chain with grants
 // and records on it: nothing panics, and what is accepted has one encoding.
 func FuzzApply(f *testing.F) {
-	w := newWorld(still{f})
+	w := policyWorld(still{f})
 	id := w.put(patient, "clinical", 1)
 	g := w.grant(patient, reader, "clinical", terms{})
 	fresh := w.offer(patient, reader, "clinical", terms{}).args
@@ -43,6 +47,9 @@ func FuzzApply(f *testing.F) {
 	emergency = w.breakGlass(reader, patient, []record.ID{id}, witness)
 	asked := w.request(reader, consent.RequestArgs{Owner: patient, Type: "clinical", Purpose: "TREAT"})
 	fresh.Renews, fresh.Answers = g, asked
+	held := w.ask(w.grant(patient, "", "clinical", terms{to: w.policy(physicians), Conditions: consent.Conditions{Instance: "w-1", Obligations: []consent.Obligation{"DELAU"}}}), id)
+	held.Obligations = []consent.Obligation{"DELAU"}
+	w.hand("w-1", reader)
 	// try runs a method on the world as it is, and changes nothing.
 	try := func(t testing.TB, which int, args []byte) chain.Code {
 		m := methods[which]
@@ -66,6 +73,9 @@ func FuzzApply(f *testing.F) {
 		consent.ReviewArgs{Access: review, Outcome: consent.OutcomeAbuse},
 		consent.RequestArgs{Owner: other, Type: "clinical", Purpose: "TREAT", NotAfter: w.now() + 1},
 		consent.DenyArgs{Request: asked},
+		consent.DefaultsArgs{Defaults: []consent.Default{{Name: "team", Type: "clinical", Policy: physicians, Lasts: 1, Conditions: consent.Conditions{Except: []pre.Type{"clinical/hiv"}}}}},
+		w.offer(patient, "", "clinical", terms{to: w.policy(physicians)}).args,
+		held,
 	} {
 		b, err := chain.Marshal(args)
 		if err != nil {

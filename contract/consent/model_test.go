@@ -3,6 +3,7 @@ package consent_test
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -22,11 +23,15 @@ type oracle struct {
 	grants  []*modelGrant
 	records []*modelRecord
 	used    []modelUse
+
+	physician, contractor bool          // what south attests of the reader
+	holder                identity.Name // of the workflow
 }
 
 type modelGrant struct {
 	id       consent.GrantID
-	to       identity.Name
+	to       identity.Name // "" for a policy
+	policy   string
 	typ      pre.Type
 	epoch    uint64
 	cond     consent.Conditions
@@ -46,6 +51,7 @@ type modelRecord struct {
 type modelUse struct {
 	index   uint64
 	at      int64
+	who     identity.Name
 	grant   *modelGrant
 	records []*modelRecord
 }
@@ -55,8 +61,11 @@ func (g *modelGrant) over(now int64) bool {
 }
 
 // allows says whether an access is to be accepted.
-func (g *modelGrant) allows(who identity.Name, now int64, purpose consent.Purpose, records []*modelRecord) bool {
-	if who != g.to || g.over(now) || now < g.cond.NotBefore || len(g.accepted) < 3 || g.cond.MaxUses > 0 && g.uses >= g.cond.MaxUses {
+func (o *oracle) allows(g *modelGrant, who identity.Name, now int64, purpose consent.Purpose, takesOn bool, records []*modelRecord) bool {
+	if !o.may(g, who) || takesOn != (len(g.cond.Obligations) > 0) {
+		return false
+	}
+	if g.over(now) || now < g.cond.NotBefore || len(g.accepted) < 3 || g.cond.MaxUses > 0 && g.uses >= g.cond.MaxUses {
 		return false
 	}
 	// The purposes that the model draws: BTG and COC are below TREAT, BTG only by its place in the tree.
@@ -70,6 +79,9 @@ func (g *modelGrant) allows(who identity.Name, now int64, purpose consent.Purpos
 	for _, r := range records {
 		below := g.typ == "" || r.typ == g.typ || strings.HasPrefix(string(r.typ), string(g.typ)+"/")
 		hidden := strings.Contains(string(r.typ), "sealed:") && g.typ != r.typ
+		for _, x := range g.cond.Except {
+			below = below && r.typ != x && !strings.HasPrefix(string(r.typ), string(x)+"/")
+		}
 		if !below || hidden || r.erased || r.epoch != g.epoch || r.dated < g.cond.Since || g.cond.Until != 0 && r.dated > g.cond.Until {
 			return false
 		}
@@ -91,12 +103,14 @@ func TestAccessesFollowTheOracle(t *testing.T) {
 		}
 		defer func() { _ = flag.Set("rapid.checks", old) }()
 	}
-	w := newWorld(t)
-	histories, accepted, refused := 0, 0, 0
+	w := policyWorld(t)
+	histories, accepted, refused, policies := 0, 0, 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		histories++
 		h := &history{world: w, o: new(oracle), owner: identity.Name(fmt.Sprintf("model-%d@north", histories)), keys: make(map[string]*pre.PrivateKey)}
 		w.register(h.owner)
+		h.attestReader(rt)
+		h.handOn(rt)
 		for range 3 {
 			h.putRecord(rt)
 		}
@@ -107,6 +121,8 @@ func TestAccessesFollowTheOracle(t *testing.T) {
 			"revoke":  h.endGrant,
 			"put":     h.putRecord,
 			"erase":   h.eraseRecord,
+			"attest":  h.attestReader,
+			"hand":    h.handOn,
 			"access":  h.accessRecords,
 			"access2": h.accessRecords,
 			"access3": h.accessRecords,
@@ -123,9 +139,14 @@ func TestAccessesFollowTheOracle(t *testing.T) {
 			"": h.checkAnswers,
 		})
 		accepted, refused = accepted+len(h.o.used), refused+h.refused
+		for _, u := range h.o.used {
+			if u.grant.policy != "" {
+				policies++
+			}
+		}
 	})
-	t.Logf("%d histories, %d accesses accepted, %d refused", histories, accepted, refused)
-	if accepted == 0 || refused == 0 {
+	t.Logf("%d histories, %d accesses accepted, %d of them by policies, %d refused", histories, accepted, policies, refused)
+	if accepted == 0 || refused == 0 || policies == 0 && !testing.Short() {
 		t.Error("the histories do not tell one from the other")
 	}
 }
@@ -165,16 +186,32 @@ func (h *history) makeGrant(rt *rapid.T) {
 			}
 		}
 	}
-	to := rapid.SampledFrom([]identity.Name{reader, stranger}).Draw(rt, "to")
-	o := h.offer(h.owner, to, typ, terms{Conditions: cond})
-	g := &modelGrant{id: o.id, to: to, typ: typ, epoch: h.o.epoch, cond: cond, accepted: make(map[string]bool)}
+	if sometimes("excepts") && typ != "lab/blood" && typ != "laboratory" && typ != "lab/sealed:hiv" {
+		cond.Except = []pre.Type{"lab/blood"}
+	}
+	if sometimes("obliges") {
+		cond.Obligations = []consent.Obligation{"DELAU"}
+	}
+	if sometimes("while held") {
+		cond.Instance = h.instance()
+	}
+	to := rapid.SampledFrom([]identity.Name{reader, stranger, "", ""}).Draw(rt, "to")
+	opt := terms{Conditions: cond}
+	policy := ""
+	if to == "" {
+		policy = rapid.SampledFrom(slices.Sorted(maps.Keys(modelPolicies))).Draw(rt, "policy")
+		opt.to = h.policy(policy)
+	}
+	o := h.offer(h.owner, to, typ, opt)
+	g := &modelGrant{id: o.id, to: to, policy: policy, typ: typ, epoch: h.o.epoch, cond: cond, accepted: make(map[string]bool)}
 	if live := h.live(); len(live) > 0 && sometimes("renews") {
 		old := rapid.SampledFrom(live).Draw(rt, "old")
 		o.args.Renews = old.id
-		if ok := o.send().Code == ""; ok != (old.to == to) {
-			rt.Fatalf("renewal of a grant to %s by one to %s: %v", old.to, to, ok)
+		same := old.to == to && old.policy == policy
+		if ok := o.send().Code == ""; ok != same {
+			rt.Fatalf("renewal of a grant to %s%s by one to %s%s: %v", old.to, old.policy, to, policy, ok)
 		}
-		if old.to != to {
+		if !same {
 			return
 		}
 		old.ended = true
@@ -252,23 +289,40 @@ func (h *history) accessRecords(rt *rapid.T) {
 	if len(h.o.records) == 0 {
 		rt.Skip("no record")
 	}
+	records := h.o.records
+	purposes := []consent.Purpose{"TREAT", "TREAT", "COC", "BTG", "HRESCH"}
+	if rapid.SampledFrom([]bool{true, true, false}).Draw(rt, "sensible") {
+		g, records = h.sensible(g)
+		purposes = purposes[:3]
+	}
 	who := g.to
+	if who == "" {
+		who = reader
+	}
 	if rapid.SampledFrom([]bool{false, false, false, false, false, true}).Draw(rt, "stranger") {
 		who = stranger
 	}
-	purpose := rapid.SampledFrom([]consent.Purpose{"TREAT", "TREAT", "COC", "BTG", "HRESCH"}).Draw(rt, "purpose")
+	purpose := rapid.SampledFrom(purposes).Draw(rt, "purpose")
 	var chosen []*modelRecord
 	var ids []record.ID
 	for range rapid.IntRange(1, 2).Draw(rt, "records") {
-		r := rapid.SampledFrom(h.o.records).Draw(rt, "record")
+		r := rapid.SampledFrom(records).Draw(rt, "record")
 		if !slices.Contains(chosen, r) {
 			chosen, ids = append(chosen, r), append(ids, r.id)
 		}
 	}
 	args := h.ask(g.id, ids...)
 	args.Purpose = purpose
-	want := g.allows(who, h.now(), purpose, chosen)
+	takesOn := len(g.cond.Obligations) > 0 != rapid.SampledFrom([]bool{false, false, false, false, true}).Draw(rt, "careless")
+	if takesOn {
+		args.Obligations = []consent.Obligation{"DELAU"}
+	}
+	want := h.o.allows(g, who, h.now(), purpose, takesOn, chosen)
+	said := h.examine(who, args)
 	code := h.do(who, consent.MethodAccess, args).Code
+	if code != said {
+		rt.Fatalf("the contract says %q of what Examine says %q of", code, said)
+	}
 	if (code == "") != want {
 		rt.Fatalf("access under %+v to %+v for %s by %s: code %q, but the oracle says %v", g, chosen, purpose, who, code, want)
 	}
@@ -277,13 +331,13 @@ func (h *history) accessRecords(rt *rapid.T) {
 		return
 	}
 	g.uses++
-	h.o.used = append(h.o.used, modelUse{h.last(), h.now(), g, chosen})
+	h.o.used = append(h.o.used, modelUse{h.last(), h.now(), who, g, chosen})
 }
 
 // checkAnswers compares whether members answer past accesses now.
 func (h *history) checkAnswers(rt *rapid.T) {
 	for _, u := range h.o.used {
-		want := h.now()-u.at <= consent.AnswerWindow.Milliseconds() && !u.grant.over(h.now()) &&
+		want := h.now()-u.at <= consent.AnswerWindow.Milliseconds() && !u.grant.over(h.now()) && h.o.may(u.grant, u.who) &&
 			!slices.ContainsFunc(u.records, func(r *modelRecord) bool { return r.erased })
 		if got := h.serveable(u.index, h.now()); (got == nil) != want {
 			rt.Fatalf("members answer with %v, but the oracle says %v", got, want)
