@@ -91,7 +91,7 @@ func (b *builder) role(name string, key, n *yaml.Node) {
 	if r.Org != "" && !chain.ValidName(r.Org) {
 		b.fail(o.value["org"], "%s is no organisation", quote(o.value["org"]))
 	}
-	if r.Is == "" && len(r.Attributes) == 0 && r.Org == "" {
+	if a := o.value["attributes"]; r.Is == "" && (a == nil || len(a.Content) == 0) && r.Org == "" {
 		b.fail(n, "a role asks for something: is, attributes or org")
 	}
 	b.d.Roles = append(b.d.Roles, r)
