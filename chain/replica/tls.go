@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net"
@@ -153,7 +154,11 @@ func (n *tlsNetwork) handshake(raw net.Conn) {
 	defer cancel()
 	conn := tls.Server(raw, n.config)
 	if err := conn.HandshakeContext(ctx); err != nil {
-		n.log.Warn("peer connection refused", "error", err)
+		if errors.Is(err, io.EOF) {
+			n.log.Debug("peer port tried", "from", raw.RemoteAddr()) // connected and closed, as who looks whether it is open does
+		} else {
+			n.log.Warn("peer connection refused", "error", err)
+		}
 		raw.Close()
 		return
 	}
