@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 
 	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":    {},
+	"internal/parallel": {},
 
 	"internal/durable":    {},
 	"internal/realserver": {}, // for tests only: finds and starts the servers that tools/build.sh built
@@ -76,7 +77,7 @@ var mayImport = map[string][]string{
 	"node/api": {"./abe", "./", "./chain", "./chain/tile", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./node/protocol", "./pre", "./store",
 		"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/adapters/humago", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/mod/sumdb/tlog"},
 	"node/api/apitest": {"./", "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./node/api", "./store", "./store/mem", "golang.org/x/mod/sumdb/tlog"}, // for tests only
-	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
+	"node/admin":       {"./", "./chain", "./contract/identity", "./contract/keys", "./contract/workflow", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
 	"fhir/auditevent":  {module, "./contract/identity"},

@@ -107,8 +107,9 @@ type (
 		Level string `json:"level"`
 	}
 	submitRequest struct {
-		Method string `json:"method"` // of contract/identity
-		Args   []byte `json:"args"`
+		Contract string `json:"contract"` // one of signable
+		Method   string `json:"method"`
+		Args     []byte `json:"args"`
 	}
 	submitted struct {
 		Receipt []byte `json:"receipt"`

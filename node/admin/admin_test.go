@@ -21,7 +21,9 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/node"
+	"github.com/ward-health/ward/node/protocol"
 	"github.com/ward-health/ward/node/vault"
 )
 
@@ -210,6 +212,16 @@ func register(t *testing.T, o *operator, chainID string) {
 	}
 	if _, err := o.Submit(t.Context(), strings.Repeat("x", 999), nil); err == nil {
 		t.Error("a method with such a name")
+	}
+	// Of another contract: it answers to the contract, unless it is none of the
+	// operator's.
+	if _, err := o.SubmitTo(t.Context(), workflow.Contract, workflow.MethodDefine, nil); !errors.Is(err, workflow.ErrMalformed) {
+		t.Errorf("a definition that is none: %v", err)
+	}
+	for _, other := range []string{"", "consent", "record", "keys", chain.SystemContract} {
+		if _, err := o.SubmitTo(t.Context(), other, "put", nil); !errors.Is(err, protocol.ErrMalformed) {
+			t.Errorf("contract %q: %v", other, err)
+		}
 	}
 }
 

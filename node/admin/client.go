@@ -12,6 +12,7 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node"
 )
 
@@ -125,11 +126,17 @@ func (c *Client) Propose(ctx context.Context, next *chain.Consortium) (*Endorsed
 	return fetch[Endorsed](ctx, c, http.MethodPost, "/v1/consortium/propose", proposeRequest{b})
 }
 
-// Submit puts a transaction of contract/identity on the chain that is signed
-// with the node key, as for registering the member's people. The error is the
-// contract's code if it refuses.
+// Submit is SubmitTo for contract/identity, as for registering the member's
+// people.
 func (c *Client) Submit(ctx context.Context, method string, args []byte) (*chain.Receipt, error) {
-	r, err := fetch[submitted](ctx, c, http.MethodPost, "/v1/transactions", submitRequest{method, args})
+	return c.SubmitTo(ctx, identity.Contract, method, args)
+}
+
+// SubmitTo puts a transaction on the chain that is signed with the node key: of
+// contract/identity or contract/workflow, no other is for operators. The error is
+// the contract's code if it refuses.
+func (c *Client) SubmitTo(ctx context.Context, contract, method string, args []byte) (*chain.Receipt, error) {
+	r, err := fetch[submitted](ctx, c, http.MethodPost, "/v1/transactions", submitRequest{contract, method, args})
 	if err != nil {
 		return nil, err
 	}

@@ -10,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/dkg"
 	"github.com/ward-health/ward/node"
 	"github.com/ward-health/ward/node/protocol"
@@ -284,14 +286,20 @@ func (s *Server) propose(ctx context.Context, in proposeRequest) (*Endorsed, err
 	return out, err
 }
 
-// submit signs a transaction of contract/identity in the member's name.
+// signable are the contracts that an operator speaks to in the member's name.
+var signable = []string{identity.Contract, workflow.Contract}
+
+// submit signs a transaction in the member's name.
 func (s *Server) submit(ctx context.Context, in submitRequest) (*submitted, error) {
+	if !slices.Contains(signable, in.Contract) {
+		return nil, fmt.Errorf("contract %q: %w", in.Contract, protocol.ErrMalformed)
+	}
 	key, err := s.opt.Node.Key()
 	if err != nil {
 		return nil, err
 	}
 	tx, err := chain.SignTx(chain.TxBody{
-		Chain: s.opt.Node.Members().Chain, Contract: identity.Contract, Method: in.Method, Args: in.Args,
+		Chain: s.opt.Node.Members().Chain, Contract: in.Contract, Method: in.Method, Args: in.Args,
 		NotAfter: s.opt.Clock().Add(10 * time.Minute).UnixMilli(),
 	}, key)
 	if err != nil {
@@ -301,7 +309,7 @@ func (s *Server) submit(ctx context.Context, in submitRequest) (*submitted, erro
 	if err == nil {
 		err = r.Result.Err()
 	}
-	s.decided(err, "sign as member", "method", in.Method)
+	s.decided(err, "sign as member", "contract", in.Contract, "method", in.Method)
 	if err != nil {
 		return nil, err
 	}
