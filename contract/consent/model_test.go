@@ -3,7 +3,6 @@ package consent_test
 import (
 	"flag"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -195,11 +194,16 @@ func (h *history) makeGrant(rt *rapid.T) {
 	if sometimes("while held") {
 		cond.Instance = h.instance()
 	}
-	to := rapid.SampledFrom([]identity.Name{reader, stranger, "", ""}).Draw(rt, "to")
+	to := rapid.SampledFrom([]identity.Name{reader, stranger}).Draw(rt, "to")
+	if rapid.Bool().Draw(rt, "to a policy") {
+		to = ""
+	}
 	opt := terms{Conditions: cond}
 	policy := ""
 	if to == "" {
-		policy = rapid.SampledFrom(slices.Sorted(maps.Keys(modelPolicies))).Draw(rt, "policy")
+		policy = rapid.SampledFrom([]string{
+			"south:role = physician", "not south:contractor", physicians, "north:contractor or south:contractor", "not north:role = nurse",
+		}).Draw(rt, "policy")
 		opt.to = h.policy(policy)
 	}
 	o := h.offer(h.owner, to, typ, opt)
