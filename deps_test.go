@@ -18,8 +18,8 @@ const module = "github.com/ward-health/ward"
 var mayImport = map[string][]string{
 	"": {"./abe", "./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./pre", "./store", "./store/seal", "./wallet"},
 
-	"internal/pairing": {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
-	"internal/wire":    {},
+	"internal/pairing":  {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
+	"internal/wire":     {},
 	"internal/parallel": {},
 
 	"internal/durable":    {},
@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 
 	"contract":          {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./contract/workflow"},
 	"contract/identity": {"./abe", "./chain", "./chain/ledger", "./pre"},
-	"contract/record":   {"./chain", "./chain/ledger", "./contract/identity", "./pre", "./store"},
+	"contract/record":   {"./chain", "./chain/ledger", "./contract/identity", "./internal/parallel", "./pre", "./store"},
 
 	"store":                    {},
 	"store/mem":                {"./store"},
@@ -52,7 +52,7 @@ var mayImport = map[string][]string{
 	"store/internal/faulthttp": {}, // for tests only
 
 	"abe":                       {"./internal/wire", "github.com/cloudflare/circl/abe/cpabe/tkn20", "golang.org/x/crypto/chacha20poly1305"},
-	"pre":                       {"./internal/pairing", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
+	"pre":                       {"./internal/pairing", "./internal/parallel", "./internal/wire", "golang.org/x/crypto/chacha20poly1305"},
 	"pre/insecuretrusteddealer": {"./pre", "./internal/pairing", "./internal/wire"},
 
 	"contract/consent":       {"./abe", "./chain", "./chain/ledger", "./contract/identity", "./contract/keys", "./contract/record", "./pre"},

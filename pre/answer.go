@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/parallel"
 	"github.com/ward-health/ward/internal/wire"
 )
 
@@ -198,7 +199,7 @@ func (s *Share) answer(random io.Reader, st statement, sharing *Sharing, a *Acce
 	single := u[0].ConstantTime()
 	ans := &Answer{generation: s.generation, index: s.index, points: make([]pairing.G1, len(u))}
 	ans.points[0] = single.Mul(s.secret)
-	parallel(len(u)-1, func(j int) { ans.points[j+1] = s.secret.MulG1(u[j+1]) })
+	parallel.For(len(u)-1, func(j int) { ans.points[j+1] = s.secret.MulG1(u[j+1]) })
 
 	commitment, err := ans.prove(random, s.secret, single, st.hash(public, a, ans), u)
 	if err != nil {
@@ -298,7 +299,7 @@ func readPoints(r *wire.Reader, n int) []pairing.G1 {
 		return nil
 	}
 	points, errs := make([]pairing.G1, n), make([]error, n)
-	parallel(n, func(j int) { points[j], errs[j] = pairing.ParseG1(raw[j*pairing.G1Size:][:pairing.G1Size]) })
+	parallel.For(n, func(j int) { points[j], errs[j] = pairing.ParseG1(raw[j*pairing.G1Size:][:pairing.G1Size]) })
 	for _, err := range errs {
 		if err != nil {
 			r.Fail(err)

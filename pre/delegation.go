@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/parallel"
 )
 
 // Delegation is an opened and checked grant: with it and t members' answers the
@@ -84,7 +85,7 @@ func combine(st statement, sharing *Sharing, a *Access, answers []*Answer, open 
 	}
 	keys := make([]*RecordKey, len(a.Records))
 	if whole {
-		parallel(len(keys), func(j int) {
+		parallel.For(len(keys), func(j int) {
 			parts := make([]pairing.G1, len(answers))
 			for i, ans := range answers {
 				parts[i] = ans.points[j]

@@ -3,10 +3,9 @@ package pre
 import (
 	"encoding/binary"
 	"fmt"
-	"runtime"
-	"sync"
 
 	"github.com/ward-health/ward/internal/pairing"
+	"github.com/ward-health/ward/internal/parallel"
 	"github.com/ward-health/ward/internal/wire"
 )
 
@@ -98,7 +97,7 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 		}
 	}
 	root := batchRoot(seed, checked.Sum())
-	parallel(len(envelopes), func(i int) {
+	parallel.For(len(envelopes), func(i int) {
 		if errs[i] == nil {
 			terms[i].weigh(envelopes[i], root, i)
 		}
@@ -106,7 +105,7 @@ func VerifyBatch(seed []byte, envelopes []*Envelope, headers []Header) ([]*Recor
 	if batchHolds(envelopes, errs, terms) {
 		return records, errs
 	}
-	parallel(len(envelopes), func(i int) {
+	parallel.For(len(envelopes), func(i int) {
 		if errs[i] == nil {
 			records[i], errs[i] = envelopes[i].Verify(headers[i])
 		}
@@ -160,18 +159,4 @@ func batchHolds(envelopes []*Envelope, errs []error, terms []batchTerm) bool {
 		scalars = append(scalars, t.a.Neg(), t.b.Neg(), t.a.Mul(t.c).Neg(), t.b.Mul(t.c).Neg(), t.b.Mul(e.z))
 	}
 	return pairing.MulGenerator(z).Add(pairing.MultiMul(points, scalars)).IsIdentity()
-}
-
-// parallel calls f(0) to f(n-1) on all processors and waits.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < n; i += workers {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"maps"
-	"runtime"
 	"sync"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/internal/parallel"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -119,7 +119,7 @@ func (c *contract) Prepare(seed chain.Hash, state ledger.Snapshot, txs []*chain.
 	if len(suspects) < 2 {
 		return // Apply verifies one faster than a batch of one
 	}
-	parallel(len(suspects), func(i int) {
+	parallel.For(len(suspects), func(i int) {
 		suspects[i].envelope, _ = pre.ParseEnvelope(suspects[i].raw) // nil on error
 	})
 	envelopes, headers := make([]*pre.Envelope, len(suspects)), make([]pre.Header, len(suspects))
@@ -162,30 +162,4 @@ func suspicion(authority pre.PublicKey, identities ledger.Reader, tx *chain.Tx) 
 	}
 	key, err := verdictKey(header, a.Envelope)
 	return suspect{key: key, header: header, raw: a.Envelope}, err == nil
-}
-
-// parallel calls f(0) to f(n-1) on all processors and waits. A panic of f is one
-// of parallel: in a goroutine of its own it would end the process.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	panics := make(chan any, workers)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					panics <- p
-				}
-			}()
-			for i := w; i < n; i += workers {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case p := <-panics:
-		panic(p)
-	default:
-	}
 }

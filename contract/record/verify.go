@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/ward-health/ward/internal/parallel"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -27,7 +28,7 @@ func (r *Record) Verified(chainID string) (*pre.Record, error) {
 func VerifyAll(chainID string, seed []byte, records []*Record) ([]*pre.Record, error) {
 	envelopes, headers := make([]*pre.Envelope, len(records)), make([]pre.Header, len(records))
 	malformed := make([]error, len(records))
-	parallel(len(records), func(i int) {
+	parallel.For(len(records), func(i int) {
 		if headers[i], malformed[i] = records[i].Header(chainID); malformed[i] == nil {
 			envelopes[i], malformed[i] = pre.ParseEnvelope(records[i].Envelope)
 		}
