@@ -41,7 +41,7 @@ type Caller struct {
 // rules is never changed.
 var rules = []Rule{
 	{"consent", "accept", ByMember, "was dealt a share of each grant"},
-	{"consent", "access", ByAnyone, "is the recipient of the grant"},
+	{"consent", "access", ByAnyone, "is the recipient of the grant, or satisfies its policy"},
 	{"consent", "defaults", ByMember, "for itself"},
 	{"consent", "deny", ByAnyone, "is the owner asked, a guardian of the owner, or the asker"},
 	{"consent", "emergency", ByEmergency, "has the signature of another with the attribute"},
