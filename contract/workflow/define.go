@@ -25,6 +25,14 @@ func (c *contract) define(call *ledger.Call, a *DefineArgs) error {
 	if err != nil {
 		return err
 	}
+	n := 0
+	prefix := []byte(keyOfMember + m.Name + "\x00")
+	if err := call.State.Scan(prefix, nil, func(_, _ []byte) bool { n++; return n < MaxProposals }); err != nil {
+		return err
+	}
+	if n >= MaxProposals {
+		return ErrProposals
+	}
 	def, err := c.memo.compile(a.YAML)
 	if err != nil {
 		return ErrDefinition
@@ -37,14 +45,6 @@ func (c *contract) define(call *ledger.Call, a *DefineArgs) error {
 		return ErrTaken
 	} else if !errors.Is(err, ErrUnknown) {
 		return err
-	}
-	n := 0
-	prefix := []byte(keyOfMember + m.Name + "\x00")
-	if err := call.State.Scan(prefix, nil, func(_, _ []byte) bool { n++; return n < MaxProposals }); err != nil {
-		return err
-	}
-	if n >= MaxProposals {
-		return ErrProposals
 	}
 	p := &Proposal{Definition: def.Name, Version: def.Version, Hash: hash, Proposer: m.Name, Endorsed: []string{m.Name}, Index: call.Index, Time: call.Time}
 	if err := call.State.Set(bodyKey(hash), a.YAML); err != nil {

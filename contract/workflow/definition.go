@@ -11,10 +11,10 @@ const Start = "start"
 // Limits on definitions. Part of the rules.
 const (
 	MaxStates      = 64
-	MaxTransitions = 128
+	MaxTransitions = 96
 	MaxNames       = 64   // roles, fields, variables, documents, counters, uniques: of each
 	MaxExpression  = 1024 // bytes
-	MaxExpressions = 512  // in a definition
+	MaxExpressions = 256  // in a definition
 )
 
 // A Definition is a compiled definition. It must not be changed.

@@ -69,137 +69,86 @@ func mermaidText(s string) string {
 
 // Measures of the picture, in pixels.
 const (
-	boxWidth, boxHeight = 190, 40
-	gapX, gapY          = 130, 96
-	margin              = 40
-	side                = 46 // between the lines that go beside the boxes
+	boxWidth, boxHeight = 180, 30
+	rowHeight           = 44
+	columnWidth         = 34
+	margin              = 24
 )
 
-// A box is a state in the picture; the first is the start.
-type box struct {
-	name, text string
-	final      bool
-	x, y       int // of its middle
-	layer      int
-}
-
 // SVG returns the definition as a picture, with titles in a language, "en" or
-// "zh". It holds no scripts and refers to nothing; whatever titles hold is escaped.
+// "zh": a row for each state, a column for each transition, with dots where it
+// leads from and an arrow to where it leads. It holds no scripts and refers to
+// nothing; whatever titles hold is escaped.
 func (d *Definition) SVG(language string) []byte {
-	boxes, width, height := d.layout(language)
-	edges := d.edges(language)
-	sides := 0
-	var lines, texts bytes.Buffer
-	for _, e := range edges {
-		from, to := boxes[e.from], boxes[e.to]
-		var path string
-		var x, y int
-		switch {
-		case e.from == e.to:
-			right := from.x + boxWidth/2
-			path = fmt.Sprintf("M%d %d C%d %d %d %d %d %d", right, from.y-10, right+44, from.y-30, right+44, from.y+30, right, from.y+10)
-			x, y = right+36, from.y
-		case to.layer == from.layer+1:
-			y1, y2 := from.y+boxHeight/2, to.y-boxHeight/2
-			path = fmt.Sprintf("M%d %d C%d %d %d %d %d %d", from.x, y1, from.x, y1+40, to.x, y2-40, to.x, y2)
-			x, y = (2*from.x+3*to.x)/5, (2*y1+3*y2)/5
-		default: // beside the boxes
-			sides++
-			right := width + sides*side
-			path = fmt.Sprintf("M%d %d C%d %d %d %d %d %d", from.x+boxWidth/2, from.y+6, right, from.y+6, right, to.y-6, to.x+boxWidth/2, to.y-6)
-			x, y = (from.x+to.x+boxWidth+6*right)/8, (from.y+to.y)/2
-		}
-		fmt.Fprintf(&lines, "<path d=\"%s\" marker-end=\"url(#a)\"/>\n", path)
-		for n, text := range e.texts {
-			fmt.Fprintf(&texts, "<text x=\"%d\" y=\"%d\">%s</text>\n", x, y+14*n-7*(len(e.texts)-1), escape(text))
-		}
+	longest := 0
+	for n := range d.Transitions {
+		longest = max(longest, textWidth(d.caption(&d.Transitions[n], language)))
 	}
-	width += sides*side + margin + 60
+	lean := longest * 7 / 10 // what a text of this length takes at 45 degrees, both ways
+	top := margin + lean + rowHeight
+	left := margin + boxWidth + columnWidth
+	width, height := left+len(d.Transitions)*columnWidth+lean+margin, top+len(d.States)*rowHeight+margin
+	y := func(state string) int {
+		return top + rowHeight*slices.IndexFunc(d.States, func(s State) bool { return s.Name == state }) // the start is a row above
+	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" font-size=\"13\">\n", width, height, width, height)
-	fmt.Fprintf(&b, "<title>%s</title>\n", escape(label(d.Title, d.Name, language)))
-	b.WriteString("<defs><marker id=\"a\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" orient=\"auto\"><path d=\"M0 0 L8 4 L0 8 z\" fill=\"#5a6b7b\"/></marker></defs>\n")
-	fmt.Fprintf(&b, "<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n<g fill=\"none\" stroke=\"#5a6b7b\" stroke-width=\"1.3\">\n%s</g>\n", width, height, lines.Bytes())
-	for _, s := range boxes {
-		if s.name == Start {
-			fmt.Fprintf(&b, "<circle cx=\"%d\" cy=\"%d\" r=\"9\" fill=\"#1f2d3a\"/>\n", s.x, s.y+boxHeight/2-9)
-			continue
-		}
+	fmt.Fprintf(&b, "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", escape(label(d.Title, d.Name, language)), width, height)
+	last := left + (len(d.Transitions)-1)*columnWidth + columnWidth/2
+	fmt.Fprintf(&b, "<circle cx=\"%d\" cy=\"%d\" r=\"8\" fill=\"#1f2d3a\"/>\n", margin+boxWidth/2, y(Start))
+	for n := range d.States {
+		s := &d.States[n]
 		fill, stroke := "#eaf2fb", 1
-		if s.final {
+		if s.Final {
 			fill, stroke = "#eef0f2", 3
 		}
-		fmt.Fprintf(&b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"8\" fill=\"%s\" stroke=\"#1f2d3a\" stroke-width=\"%d\"/>\n", s.x-boxWidth/2, s.y-boxHeight/2, boxWidth, boxHeight, fill, stroke)
-		fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", s.x, s.y+5, escape(s.text))
+		fmt.Fprintf(&b, "<path d=\"M%d %d H%d\" stroke=\"#dfe5ea\"/>\n", margin+boxWidth, y(s.Name), last)
+		fmt.Fprintf(&b, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"7\" fill=\"%s\" stroke=\"#1f2d3a\" stroke-width=\"%d\"/>\n", margin, y(s.Name)-boxHeight/2, boxWidth, boxHeight, fill, stroke)
+		fmt.Fprintf(&b, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", margin+boxWidth/2, y(s.Name)+5, escape(label(s.Title, s.Name, language)))
 	}
-	fmt.Fprintf(&b, "<g font-size=\"11\" fill=\"#24435f\" text-anchor=\"middle\" stroke=\"#ffffff\" stroke-width=\"3\" paint-order=\"stroke\">\n%s</g>\n</svg>\n", texts.Bytes())
+	for n := range d.Transitions {
+		d.column(&b, &d.Transitions[n], left+n*columnWidth, top-rowHeight-16, y, language)
+	}
+	b.WriteString("</svg>\n")
 	return b.Bytes()
 }
 
-// layout places the states in layers, by how many steps they are from the start.
-func (d *Definition) layout(language string) (boxes []box, width, height int) {
-	boxes = append(boxes, box{name: Start})
-	for n := range d.States {
-		s := &d.States[n]
-		boxes = append(boxes, box{name: s.Name, text: label(s.Title, s.Name, language), final: s.Final, layer: -1})
+// column draws a transition.
+func (d *Definition) column(b *bytes.Buffer, t *Transition, x, head int, y func(string) int, language string) {
+	const colour = "#24435f"
+	low, high := y(t.To), y(t.To)
+	for _, from := range t.From {
+		low, high = min(low, y(from)), max(high, y(from))
 	}
-	for n := 0; n < len(boxes); n++ { // every round reaches one layer more
-		for i := range boxes {
-			if boxes[i].layer != n || i > 0 && n == 0 {
-				continue
-			}
-			for _, t := range d.From(boxes[i].name) {
-				if to := &boxes[d.box(t.To)]; to.layer < 0 {
-					to.layer = n + 1
-				}
-			}
+	fmt.Fprintf(b, "<text x=\"%d\" y=\"%d\" font-size=\"12\" transform=\"rotate(-45 %d %d)\">%s</text>\n", x, head, x, head, escape(d.caption(t, language)))
+	fmt.Fprintf(b, "<path d=\"M%d %d V%d\" stroke=\"%s\" stroke-width=\"1.5\"/>\n", x, low, high, colour)
+	to, tip := y(t.To), 7
+	switch { // the arrow points the way that the transition leads
+	case slices.Contains(t.From, t.To):
+		fmt.Fprintf(b, "<circle cx=\"%d\" cy=\"%d\" r=\"8\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"/>\n", x, to, colour)
+		if low == high {
+			break
+		}
+		fallthrough
+	default:
+		if to < high && to == low {
+			tip = -7
+		}
+		fmt.Fprintf(b, "<path d=\"M%d %d L%d %d L%d %d z\" fill=\"%s\"/>\n", x, to+tip, x-6, to-tip, x+6, to-tip, colour)
+	}
+	for _, from := range t.From {
+		fmt.Fprintf(b, "<circle cx=\"%d\" cy=\"%d\" r=\"4.5\" fill=\"%s\"/>\n", x, y(from), colour)
+	}
+}
+
+// textWidth is about how wide a text is, in pixels.
+func textWidth(s string) (w int) {
+	for _, r := range s {
+		if w += 7; r >= 0x1100 {
+			w += 6
 		}
 	}
-	wide := make(map[int]int)
-	for _, s := range boxes {
-		wide[s.layer]++
-	}
-	most := 0
-	for _, n := range wide {
-		most = max(most, n)
-	}
-	width = 2*margin + most*boxWidth + (most-1)*gapX
-	placed := make(map[int]int)
-	for i := range boxes {
-		s := &boxes[i]
-		row := wide[s.layer]*boxWidth + (wide[s.layer]-1)*gapX
-		s.x = (width-row)/2 + boxWidth/2 + placed[s.layer]*(boxWidth+gapX)
-		s.y = margin + s.layer*(boxHeight+gapY)
-		placed[s.layer]++
-		height = max(height, s.y+boxHeight/2+margin)
-	}
-	return boxes, width, height
-}
-
-// box returns the place of a state in the list that layout makes.
-func (d *Definition) box(state string) int {
-	return slices.IndexFunc(d.States, func(s State) bool { return s.Name == state }) + 1
-}
-
-// An edge is all transitions from one state to another.
-type edge struct {
-	from, to int
-	texts    []string
-}
-
-func (d *Definition) edges(language string) (out []edge) {
-	for n := range d.Transitions {
-		t := &d.Transitions[n]
-		for _, from := range t.From {
-			e := edge{from: d.box(from), to: d.box(t.To)}
-			at := slices.IndexFunc(out, func(o edge) bool { return o.from == e.from && o.to == e.to })
-			if at < 0 {
-				at, out = len(out), append(out, e)
-			}
-			out[at].texts = append(out[at].texts, d.caption(t, language))
-		}
-	}
-	return out
+	return w
 }
 
 func escape(s string) string {

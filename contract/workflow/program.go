@@ -20,6 +20,7 @@ const (
 	maxExprNodes = 128
 	maxExprDepth = 24
 	maxConcats   = 16
+	maxTerms     = 16 << 10 // bytes of all expressions of a definition
 )
 
 // allowed are the functions of the language, by their names in CEL, with the
@@ -91,7 +92,7 @@ func language() (*cel.Env, error) {
 		subset.AddIncludedFunctions(f)
 	}
 	opts := []cel.EnvOption{
-		cel.StdLib(cel.StdLibSubset(subset)), cel.ClearMacros(),
+		cel.StdLib(cel.StdLibSubset(subset)), cel.ClearMacros(), cel.HomogeneousAggregateLiterals(),
 		cel.ParserRecursionLimit(maxExprDepth), cel.ParserExpressionSizeLimit(MaxExpression), cel.ParserErrorRecoveryLimit(1),
 		cel.Variable("now", cel.IntType), cel.Variable("steps", cel.IntType),
 	}
@@ -123,10 +124,14 @@ func (t Type) celType(many bool) *cel.Type {
 // come to one of some types.
 func (b *builder) expression(n *yaml.Node, e *cel.Env, want ...*cel.Type) *expression {
 	x := &expression{source: b.text(n), node: n, env: e, want: want}
-	if len(b.expressions) == MaxExpressions {
+	b.expressions++
+	b.terms += len(x.source)
+	switch {
+	case b.expressions > MaxExpressions:
 		b.fail(n, "more than %d expressions", MaxExpressions)
-	}
-	if b.expressions = append(b.expressions, x); len(b.expressions) <= MaxExpressions && e != nil {
+	case b.terms > maxTerms:
+		b.fail(n, "more than %d bytes of expressions", maxTerms)
+	default:
 		b.compile(x)
 	}
 	return x

@@ -27,7 +27,8 @@ const (
 type builder struct {
 	d           *Definition
 	errs        []*DefinitionError
-	expressions []*expression // all there are, in the order in which they are found
+	expressions int // so far
+	terms       int // bytes of them
 	at          map[string]*yaml.Node
 }
 
