@@ -180,14 +180,14 @@ func (w *twin) follow() {
 	}
 }
 
-// few makes rapid run a fifth of its checks in a short test.
+// few halves what rapid runs in a short test, a fifth of 100.
 func few(t *testing.T) {
 	if !testing.Short() {
 		return
 	}
 	f := flag.Lookup("rapid.checks")
 	old := f.Value.String()
-	if err := flag.Set("rapid.checks", "20"); err != nil {
+	if err := flag.Set("rapid.checks", "50"); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = flag.Set("rapid.checks", old) })
