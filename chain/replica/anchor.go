@@ -75,7 +75,10 @@ func parseAttested(b []byte) (*attested, error) {
 
 // verify checks that t_c members of the consortium signed the anchor and that
 // the checkpoint is certified and not older.
-func (s *attested) verify(k *chain.Consortium) (*chain.Header, error) {
+func (s *attested) verify(k *chain.Consortium) (*chain.Header, error) { return s.verifyUnder(k, k) }
+
+// verifyUnder is verify with another consortium file for the checkpoint.
+func (s *attested) verifyUnder(k, certifiers *chain.Consortium) (*chain.Header, error) {
 	h, err := s.Anchor.header()
 	if err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func (s *attested) verify(k *chain.Consortium) (*chain.Header, error) {
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	if err := k.Verify(cp); err != nil {
+	if err := certifiers.Verify(cp); err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
 	if h.Chain != k.Chain || cp.Height < h.Height || cp.Height == h.Height && cp.TreeHead != h.TreeHead() {
@@ -210,6 +213,12 @@ func (r *Replica) serveAttest(req attestRequest) (*attestAnswer, error) {
 // replica that lost its log joins the others unseen: they are one less than t_c,
 // and more than can be dishonest.
 func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint, unseen bool) (*attested, error) {
+	return r.collectUnder(ctx, a, cp, r.Consortium(), unseen)
+}
+
+// collectUnder is collect with a checkpoint certified under another file than the
+// one in force.
+func (r *Replica) collectUnder(ctx context.Context, a *anchor, cp *chain.Checkpoint, certifiers *chain.Consortium, unseen bool) (*attested, error) {
 	raw, err := chain.Marshal(a)
 	if err != nil {
 		return nil, err
@@ -248,7 +257,7 @@ func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint, 
 			s.Signatures = append(s.Signatures, signatures[i])
 		}
 	}
-	if _, err := s.verify(k); err != nil {
+	if _, err := s.verifyUnder(k, certifiers); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -257,11 +266,18 @@ func (r *Replica) collect(ctx context.Context, a *anchor, cp *chain.Checkpoint, 
 // attestAnew returns a if members in force have signed it. If not, and this
 // replica needs it, it may have been signed by members of a later consortium: see
 // follow. Or members signed it that were in force before, some of whom may have
-// left; then those in force now are asked to vouch for the same.
+// left; then those in force now are asked to vouch for the same. The checkpoint may
+// stay one from before: if a member is away, nothing new is certified until this
+// replica, which has just joined, has caught up.
 func (r *Replica) attestAnew(a *attested) (*attested, error) {
 	_, bad := a.verify(r.Consortium())
 	if bad == nil {
 		return a, nil
+	}
+	for _, before := range r.knownFiles() {
+		if _, err := a.verifyUnder(r.Consortium(), before); err == nil {
+			return a, nil
+		}
 	}
 	h, err := a.Anchor.header()
 	if err != nil {
@@ -280,14 +296,18 @@ func (r *Replica) attestAnew(a *attested) (*attested, error) {
 		r.setConsortium(k)
 		return a, nil
 	}
-	if !r.signedBefore(a) {
+	before := r.signedBefore(a)
+	if before == nil {
 		return nil, bad
 	}
-	cp := r.certifiedAhead(ctx, h.Height-1)
+	cp, certifiers := r.certifiedAhead(ctx, h.Height-1), r.Consortium()
 	if cp == nil {
-		return nil, fmt.Errorf("no certified checkpoint at block %d: %w", h.Height, bad)
+		certifiers = before
+		if cp, err = chain.ParseCheckpoint(a.Checkpoint); err != nil {
+			return nil, err
+		}
 	}
-	again, err := r.collect(ctx, &a.Anchor, cp, true)
+	again, err := r.collectUnder(ctx, &a.Anchor, cp, certifiers, true)
 	if err != nil {
 		return nil, fmt.Errorf("%w; of the members in force: %w", bad, err)
 	}
@@ -315,21 +335,27 @@ func (r *Replica) plausible(a *attested) bool {
 	return known > 0
 }
 
-// signedBefore reports whether a was good under a consortium file that this
-// replica knows from the chain: the first, or that after its last block.
-func (r *Replica) signedBefore(a *attested) bool {
+// knownFiles returns the consortium files that this replica knows from the chain:
+// the first, and that after its last block.
+func (r *Replica) knownFiles() []*chain.Consortium {
 	v := r.book.view()
 	defer v.txn.Discard()
-	now, err := ledger.InForce(v)
-	for _, k := range []*chain.Consortium{r.opt.Consortium, now} {
-		if k == nil || err != nil {
-			continue
-		}
+	files := []*chain.Consortium{r.opt.Consortium}
+	if now, err := ledger.InForce(v); err == nil {
+		files = append(files, now)
+	}
+	return files
+}
+
+// signedBefore returns the consortium file, of those that this replica knows from
+// the chain, under which a was good, or nil.
+func (r *Replica) signedBefore(a *attested) *chain.Consortium {
+	for _, k := range r.knownFiles() {
 		if _, err := a.verify(k); err == nil {
-			return true
+			return k
 		}
 	}
-	return false
+	return nil
 }
 
 func (r *Replica) attestOwn(a *anchor, unseen bool) ([]byte, error) {

@@ -47,6 +47,20 @@ func (s *step) configIndex() uint64 {
 	return s.pos.Index
 }
 
+// weight is about how many bytes of memory a step holds.
+func (s *step) weight() int {
+	n, _ := s.size()
+	if s.outcome != nil {
+		for _, tx := range s.outcome.Block.Proposal.Txs {
+			n += len(tx)
+		}
+		for _, d := range s.outcome.Sidecars {
+			n += len(d.Data)
+		}
+	}
+	return n
+}
+
 func (s *step) height() uint64 { return s.outcome.Block.Header.Height }
 
 // book keeps what entries have made of the chain: blocks, tree, state and
@@ -68,10 +82,11 @@ type book struct {
 	layers   []*layer      // guarded by mu; in order of height, those not on disk
 	base     *kvTxn        // guarded by mu; the state under layers. Opened ahead: see kv.view
 	pending  []*step       // guarded by mu; in order, those not on disk
+	waiting  int           // guarded by mu; weight of those in pending
 	tail     []tlog.Hash   // guarded by mu; stored hashes from tailBase on
 	tailBase int64         // guarded by mu; a multiple of chunkHashes
 	changed  chan struct{} // guarded by mu; closed and replaced when a group is on disk or writing fails
-	failed   error         // guarded by mu; why nothing more is written
+	failed   error         // guarded by mu; why nothing more is written: a *writeError unless something is damaged
 
 	abandoned bool // guarded by mu; a test makes as if the process had died
 
@@ -88,14 +103,16 @@ type book struct {
 
 type bookOptions struct {
 	medium   medium
-	readOnly bool // do not repair or commit
+	readOnly bool        // do not repair or commit
+	onFail   func(error) // told when nothing more is written; nil tells nobody
 }
 
 const (
 	chunkHashes = 256
 	keepHashes  = 1 << 17 // stored hashes kept in memory, 4 MiB
 	queueSteps  = 64
-	keepRecords = 4 // block records whose memory is kept
+	maxPending  = 32 << 20 // weight of the steps that are not on disk, beyond which execution waits
+	keepRecords = 4        // block records whose memory is kept
 )
 
 type headWire struct {
@@ -331,6 +348,12 @@ func (b *book) reader() *kvTxn {
 // append adds an executed entry. It waits while too much is not yet on disk.
 func (b *book) append(s *step) error {
 	b.mu.Lock()
+	for b.waiting > maxPending && b.failed == nil {
+		changed := b.changed
+		b.mu.Unlock()
+		<-changed
+		b.mu.Lock()
+	}
 	if b.failed != nil {
 		defer b.mu.Unlock()
 		return b.failed
@@ -345,6 +368,7 @@ func (b *book) append(s *step) error {
 	}
 	if s.outcome != nil || s.config != nil {
 		b.pending = append(b.pending, s)
+		b.waiting += s.weight()
 	}
 	b.mu.Unlock()
 	if s.outcome != nil || s.config != nil {

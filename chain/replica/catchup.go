@@ -187,7 +187,7 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 	if len(blocks) == 0 {
 		return errors.New("none")
 	}
-	asked := map[string]bool{member: true}
+	search := sidecarSearch{sender: member}
 	for _, b := range blocks {
 		blk, err := chain.ParseBlock(b.Block)
 		if err != nil {
@@ -196,7 +196,7 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
 			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
 		}
-		sidecars, err := r.findSidecars(ctx, blk, b.Sidecars, asked)
+		sidecars, err := r.findSidecars(ctx, blk, b.Sidecars, &search)
 		if err != nil {
 			return err
 		}
@@ -207,11 +207,19 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 	return nil
 }
 
+// sidecarSearch is what a replica that executes blocks again knows of where their
+// sidecars are not. Its zero value knows nothing.
+type sidecarSearch struct {
+	sender string          // who sent the blocks, with the sidecars it has; "" if nobody did
+	silent map[string]bool // members that have let the long time pass
+}
+
 // findSidecars returns the sidecars of a block, in order, with those that are
-// missing from the ones given looked for at every member but the ones in asked: a
-// single member's word does not make a sidecar a purged one. What nobody has
-// counts as purged. It adds to asked who does not answer.
-func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, asked map[string]bool) ([][]byte, error) {
+// missing from the ones given looked for at the other members. What nobody has
+// counts as purged, and is forgotten for good: so f+1 members must have said so,
+// the sender among them, and every other that is not silent for long. A member that
+// is slow is asked again, and waited for.
+func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, search *sidecarSearch) ([][]byte, error) {
 	var wanted []*chain.Tx
 	if err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { wanted = append(wanted, tx); return nil }); err != nil {
 		return nil, err
@@ -227,21 +235,23 @@ func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]
 			missing--
 		}
 	}
-	for _, m := range r.Consortium().Members {
-		if missing == 0 {
-			break
-		}
-		if m.Name == r.opt.Member || asked[m.Name] {
-			continue
-		}
-		var got []sentBlock
-		calling, cancel := context.WithTimeout(ctx, r.opt.Heartbeat)
+	members := r.Consortium().Members
+	said := 0 // members that do not have what is missing
+	if search.sender != "" {
+		said = 1
+	}
+	var slow []string
+	ask := func(name string, patience time.Duration) bool {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
 		h := blk.Header.Height
-		err := r.peers.call(calling, m.Name, rpcBlocks, blocksRequest{From: h, To: h}, &got)
-		cancel()
-		if err != nil || len(got) != 1 || len(got[0].Sidecars) != len(wanted) {
-			asked[m.Name] = true
-			continue
+		var got []sentBlock
+		err := r.peers.call(ctx, name, rpcBlocks, blocksRequest{From: h, To: h}, &got)
+		if err != nil {
+			return false
+		}
+		if len(got) != 1 || len(got[0].Sidecars) != len(wanted) {
+			return true // it does not have the block: its word does not count
 		}
 		for i, data := range got[0].Sidecars {
 			if len(found[i]) == 0 && len(data) > 0 && wanted[i].Sidecar.Matches(data) {
@@ -249,6 +259,24 @@ func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]
 				missing--
 			}
 		}
+		said++
+		return true
+	}
+	for _, m := range members {
+		if missing > 0 && m.Name != r.opt.Member && m.Name != search.sender && !search.silent[m.Name] && !ask(m.Name, r.opt.Heartbeat) {
+			slow = append(slow, m.Name)
+		}
+	}
+	for _, name := range slow {
+		if missing > 0 && !ask(name, max(fetchTimeout, 2*r.opt.Heartbeat)) {
+			if search.silent == nil {
+				search.silent = map[string]bool{}
+			}
+			search.silent[name] = true
+		}
+	}
+	if need := min((len(members)-1)/3+1, len(members)-1); missing > 0 && said < need {
+		return nil, fmt.Errorf("block %d: %d sidecars not found, and only %d members say that they are gone", blk.Header.Height, missing, said)
 	}
 	return found, nil
 }

@@ -28,6 +28,8 @@ type certifier struct {
 	ahead    *chain.Checkpoint           // guarded by mu; certified, not executed here yet
 	top      uint64                      // guarded by mu; last executed height
 	unsigned []signJob                   // guarded by mu; executed, not signed yet
+	mine     chain.Checkpoint            // guarded by mu; the newest tree head this replica has signed since it was opened, with that signature
+	signedTo uint64                      // guarded by mu; greatest height it has signed ever
 	seen     map[string]chain.Checkpoint // guarded by mu; the newest tree head each member says it has signed, with that signature
 	recent   map[uint64]ownHead          // guarded by mu; the last keepHeads executed
 	evidence []Divergence                // guarded by mu
@@ -171,6 +173,22 @@ func (c *certifier) lastOf(member string) chain.Checkpoint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.seen[member]
+}
+
+// claim returns the newest certified checkpoint, nil if there is none, this
+// replica's newest cosignature since it was opened, and the greatest height it has
+// signed ever.
+func (c *certifier) claim() (certified *chain.Checkpoint, mine chain.Checkpoint, signedTo uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest, c.mine, c.signedTo
+}
+
+// signs raises the greatest height this replica has signed.
+func (c *certifier) signs(height uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signedTo = max(c.signedTo, height)
 }
 
 // awaits reports whether a signature of this member would still count: of one who
@@ -388,6 +406,7 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 		if err := r.signed.record(signedHead{Height: j.head.Height, Hash: bodyHash(j.head), Raft: j.index}); err != nil {
 			return nil, err
 		}
+		r.certs.signs(j.head.Height)
 	}
 	out := make([]chain.Checkpoint, 0, len(jobs))
 	for _, j := range jobs {
@@ -398,12 +417,14 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 		if err != nil {
 			return nil, err
 		}
+		cp := chain.Checkpoint{TreeHead: j.head, Signatures: []chain.Signature{sig}}
 		r.certs.mu.Lock()
+		r.certs.mine = cp
 		if h := r.certs.heads[j.head.Height]; h != nil {
 			h.sigs[r.opt.Member] = cosignature{head: j.head, sig: sig, verified: true}
 		}
 		r.certs.mu.Unlock()
-		out = append(out, chain.Checkpoint{TreeHead: j.head, Signatures: []chain.Signature{sig}})
+		out = append(out, cp)
 	}
 	return out, nil
 }

@@ -370,6 +370,48 @@ func TestAttackHiddenSidecar(t *testing.T) {
 	})
 }
 
+// The only other member with a sidecar is slow: it is waited for. With so many
+// members silent that one alone says that a sidecar is gone, nothing is forgotten.
+func TestSlowMemberIsAskedForSidecars(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, nil)
+		c.startAll()
+		kept := []byte("kept")
+		keep := mustSubmit(t, c.nodes["h0"], put(t, "alice", "s", []byte{1}, kept), kept)
+		height := c.sameHead().Height
+		blocks, err := c.nodes["h1"].serveBlocks(blocksRequest{From: 1, To: height})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range blocks {
+			clear(blocks[i].Sidecars)
+		}
+		r, stop := c.emptied("h2")
+		replay := func() error {
+			return r.replayAll(within(t, 3*time.Minute), "h1", blocks, height, blocks[len(blocks)-1].Pos.Index)
+		}
+		c.stop("h3")
+		c.net.setCut("h0", "h2", true)
+		if err := replay(); err == nil || r.book.Head().Header.Size > keep.Index {
+			t.Errorf("forgotten on the word of one member: %v", err)
+		}
+		c.net.setCut("h0", "h2", false)
+		c.net.reset("h0", "h2")
+		c.net.setDelay("h0", "h2", 5*time.Second)
+		if err := replay(); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.book.drain(within(t, time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
+			t.Errorf("sidecar of a slow member: %q, %v", got, err)
+		}
+		stop()
+		c.stopAll()
+	})
+}
+
 // Nothing read is returned before its block is certified.
 func TestReadWaitsForTheCertificate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

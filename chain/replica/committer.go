@@ -20,16 +20,25 @@ const groupDelay = 25 * time.Millisecond
 
 // group is a run of steps written together.
 type group struct {
-	steps []*step
-	batch batch
+	steps  []*step
+	batch  batch
+	bytes  int // of the batch when it is complete, at most
+	writes int // likewise
 }
+
+// groupReserve is room in a group for what it has once: the head and the
+// incomplete chunk of tree hashes.
+const groupReserve = 32 << 10
 
 // commit writes steps in groups until the queue is closed. After a failure it
 // writes nothing more. hashes is the number of tree hashes on disk.
 func (b *book) commit(hashes int64) {
 	defer close(b.done)
+	var next *step
 	for {
-		g, more := b.collect()
+		var g *group
+		var more bool
+		g, next, more = b.collect(next)
 		if g != nil {
 			n, err := b.write(g, hashes)
 			if err != nil {
@@ -47,33 +56,69 @@ func (b *book) commit(hashes int64) {
 	}
 }
 
-// collect gathers a group: what arrives within groupDelay, as much as one
-// Badger transaction takes.
-func (b *book) collect() (g *group, more bool) {
-	s, ok := <-b.queue
-	if !ok {
-		return nil, false
+// collect gathers a group, which begins with first if it is not nil: what arrives
+// within groupDelay, as much as one Badger transaction takes. A step that does not
+// fit begins the next group.
+func (b *book) collect(first *step) (g *group, next *step, more bool) {
+	if first == nil {
+		var ok bool
+		if first, ok = <-b.queue; !ok {
+			return nil, nil, false
+		}
 	}
 	g = &group{}
-	g.add(s)
+	g.add(first)
+	maxBytes, maxWrites := b.db.room()
+	maxBytes -= groupReserve
 	timer := time.NewTimer(groupDelay)
 	defer timer.Stop()
-	for g.batch.bytes < maxTxnBytes/2 && len(g.batch.writes) < maxTxnWrites/2 {
+	for g.bytes < maxBytes/2 && g.writes < maxWrites/2 {
 		select {
 		case s, ok := <-b.queue:
 			if !ok {
-				return g, false
+				return g, nil, false
+			}
+			bytes, writes := s.size()
+			if g.bytes+bytes > maxBytes || g.writes+writes > maxWrites {
+				return g, s, true
 			}
 			g.add(s)
 		case <-timer.C:
-			return g, true
+			return g, nil, true
 		}
 	}
-	return g, true
+	return g, nil, true
+}
+
+// size returns how much of a group's batch a step takes, at most.
+func (s *step) size() (bytes, writes int) {
+	count := func(n, size int) {
+		bytes += n * (16 + size + writeOverhead)
+		writes += n
+	}
+	if s.config != nil {
+		count(1, len(s.config))
+	}
+	if s.outcome == nil {
+		return bytes, writes
+	}
+	for _, w := range s.outcome.Writes {
+		count(1, len(w.Key)+len(w.Value))
+	}
+	for _, c := range s.changes {
+		count(1, len(c.args))
+	}
+	count(1, 8) // first leaf
+	count(len(s.outcome.Sidecars), 8)
+	count(len(s.outcome.Purge), 1)
+	count(len(s.outcome.Hashes)/chunkHashes+1, 0)
+	return bytes + len(s.outcome.Hashes)*tlog.HashSize, writes
 }
 
 func (g *group) add(s *step) {
 	g.steps = append(g.steps, s)
+	bytes, writes := s.size()
+	g.bytes, g.writes = g.bytes+bytes, g.writes+writes
 	if s.config != nil {
 		g.batch.set(numKey(keyConfig, s.configIndex()), s.config)
 	}
@@ -209,6 +254,7 @@ func (b *book) settle(g *group, hashes int64) {
 	b.pending = append([]*step(nil), b.pending[len(g.steps):]...)
 	blocks := 0
 	for _, s := range g.steps {
+		b.waiting -= s.weight()
 		if s.outcome != nil {
 			blocks++
 		}
@@ -224,11 +270,15 @@ func (b *book) settle(g *group, hashes int64) {
 }
 
 func (b *book) fail(err error) {
+	err = &writeError{fmt.Errorf("write chain: %w", err)}
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.failed = fmt.Errorf("write chain: %w", err)
+	b.failed = err
 	close(b.changed)
 	b.changed = make(chan struct{})
+	b.mu.Unlock()
+	if b.opt.onFail != nil {
+		b.opt.onFail(err)
+	}
 }
 
 // drain waits until every executed entry is on disk.

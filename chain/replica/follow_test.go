@@ -94,6 +94,76 @@ func TestJoiningMemberHasAnEarlierSnapshotVouchedFor(t *testing.T) {
 	})
 }
 
+// A member joins after the log was compacted, while another is away: without the
+// newcomer nothing can be certified, and it has to take a snapshot that was
+// certified before it came. It gets its vote, and the chain goes on.
+func TestJoiningAfterCompactionWhileAnotherIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, compacting)
+		founding := c.consortium
+		c.startAll()
+		c.load(40)
+		time.Sleep(10 * time.Second)
+		c.sameHead()
+		c.stop("h2")
+		if first := c.nodes["h0"].raftLog.log.First(); first < 10 {
+			t.Fatalf("log was not compacted: begins at %d", first)
+		}
+		next, tx := nextConsortium(t, founding, append(slices.Clone(founding.Members), testMember("h3")))
+		submitChange(t, c.nodes["h0"], founding, tx)
+		c.tune = func(o *Options) {
+			compacting(o)
+			if o.Member == "h3" {
+				o.Bootstrap, o.Known = false, next
+			}
+		}
+		c.start("h3")
+		waitVoters(t, c, "h0", []string{"h0", "h1", "h2", "h3"})
+		c.load(3)
+		c.sameHead()
+		c.start("h2")
+		c.load(3)
+		c.sameHead()
+		c.stopAll()
+	})
+}
+
+// A member that joins has no vote before it has what the leader has executed.
+func TestJoiningMemberHasNoVoteBeforeItCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		founding := c.consortium
+		c.startAll()
+		c.load(10)
+		next, tx := nextConsortium(t, founding, append(slices.Clone(founding.Members), testMember("h3")))
+		submitChange(t, c.nodes["h0"], founding, tx)
+		c.load(5)
+		head := c.sameHead()
+		height := head.Height - 1
+		stop := c.lie("h3", func(_ context.Context, _ string, kind byte, _ []byte) (any, error) {
+			if kind == rpcStatus {
+				return &statusAnswer{Height: height}, nil
+			}
+			return nil, errors.New("no")
+		})
+		time.Sleep(20 * time.Second)
+		if got := voters(c.nodes["h0"]); slices.Contains(got, "h3") {
+			t.Errorf("a member at block %d of %d votes", height, head.Height)
+		}
+		stop()
+		c.tune = func(o *Options) {
+			if o.Member == "h3" {
+				o.Bootstrap, o.Known = false, next
+			}
+		}
+		c.start("h3")
+		waitVoters(t, c, "h0", []string{"h0", "h1", "h2", "h3"})
+		c.load(2)
+		c.sameHead()
+		c.stopAll()
+	})
+}
+
 // A file that the members endorsed and that never came into force, or that a
 // stranger made, leads nowhere: nobody certifies under it.
 func TestEndorsedFileThatIsNotInForceLeadsNowhere(t *testing.T) {

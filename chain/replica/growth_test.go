@@ -51,7 +51,7 @@ func BenchmarkGrowth(b *testing.B) {
 				float64(spent.Microseconds())/float64(from-begin), resident())
 			spent = 0
 		}
-		heapProfile(b)
+		b.Log("heap: ", heapInUse(b, os.Getenv("WARD_HEAP"), "h0"))
 		if err := r.Close(); err != nil {
 			b.Fatal(err)
 		}
@@ -84,25 +84,23 @@ func growthMember(b *testing.B, dir string) *Replica {
 	return r
 }
 
-// heapProfile prints what the garbage collector finds in use, and writes it to
-// the file $WARD_HEAP.
-func heapProfile(b *testing.B) {
-	b.Helper()
+// heapInUse says what the garbage collector finds in use, and writes a profile of
+// it to the file path, with the name of the member behind it, if there is one.
+func heapInUse(t testing.TB, path, member string) string {
+	t.Helper()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	b.Logf("live heap %d MiB, from the system %d MiB, given back %d MiB", m.HeapAlloc>>20, m.HeapSys>>20, m.HeapReleased>>20)
-	path := os.Getenv("WARD_HEAP")
-	if path == "" {
-		return
+	if path != "" {
+		f, err := os.Create(path + "." + member)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := errors.Join(pprof.WriteHeapProfile(f), f.Close()); err != nil {
-		b.Fatal(err)
-	}
+	return fmt.Sprintf("live %d MiB, from the system %d MiB, given back %d MiB", m.HeapAlloc>>20, m.HeapSys>>20, m.HeapReleased>>20)
 }
 
 // resident returns the resident memory of this process and its peak.

@@ -54,6 +54,8 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 			return nil, err
 		}
 		return r.serveChanges(req)
+	case rpcHeads:
+		return r.serveHeads()
 	case rpcSigned:
 		return r.serveSigned(from)
 	case rpcAttest:

@@ -30,6 +30,9 @@ type raftLog struct {
 	check func([]*raft.Log) error
 	// onFloor is called when a peer tried to overwrite entries at or below the floor.
 	onFloor func(index, floor uint64)
+	// onFailed is called when the log takes nothing more until it is opened again,
+	// because a flush failed.
+	onFailed func(error)
 
 	mu        sync.Mutex
 	floor     uint64               // guarded by mu
@@ -143,6 +146,9 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 	}
 	l.mu.Unlock()
 	if err != nil {
+		if failed := l.log.Err(); failed != nil && l.onFailed != nil {
+			l.onFailed(failed)
+		}
 		return err
 	}
 	l.remember(logs)

@@ -10,9 +10,6 @@ import (
 	"github.com/ward-health/ward/chain"
 )
 
-// promoteLag is how many blocks a joining member may be behind when it gets a vote.
-const promoteLag = 64
-
 // Consortium returns the consortium file in force for the next block, as far as
 // this replica has executed the chain, or Options.Known if that is newer.
 func (r *Replica) Consortium() *chain.Consortium { return r.consortium.Load() }
@@ -79,12 +76,21 @@ func (r *Replica) reconcile() error {
 	return nil
 }
 
+// caughtUp reports whether a member that joins comes, within the time of an
+// election, to all that this leader has executed now: then a quorum that needs it
+// is not slower than others (Ongaro, "Consensus: Bridging Theory and Practice",
+// 4.2.1).
 func (r *Replica) caughtUp(member string) bool {
 	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
 	defer cancel()
-	var a statusAnswer
-	if err := r.peers.call(ctx, member, rpcStatus, struct{}{}, &a); err != nil {
-		return false
+	for goal := r.book.Head().Header.Height; ; {
+		var a statusAnswer
+		err := r.peers.call(ctx, member, rpcStatus, struct{}{}, &a)
+		if err == nil && a.Height >= goal {
+			return true
+		}
+		if !r.pauseFor(ctx, r.opt.Heartbeat/10) {
+			return false
+		}
 	}
-	return a.Height+promoteLag >= r.book.Head().Header.Height
 }

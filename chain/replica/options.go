@@ -29,7 +29,9 @@ var (
 	// ErrReadOnly means the disk is nearly full and nothing more is written.
 	ErrReadOnly = errors.New("replica is read-only: its disk is nearly full")
 	// ErrHalted means the replica stopped itself, because what it holds or was
-	// sent does not fit together. The error it is wrapped with says where.
+	// sent does not fit together, or because its disk takes no more. The error it
+	// is wrapped with says which. Opening it again repairs the first, and goes on
+	// after the second when there is room.
 	ErrHalted = errors.New("replica halted")
 	// ErrClosed means the replica was closed.
 	ErrClosed = errors.New("replica is closed")
@@ -99,6 +101,7 @@ type Options struct {
 	free             func(dir string) (int64, error) // free bytes; for tests
 	snapshotInterval time.Duration
 	wrapTransport    func(raft.Transport) raft.Transport // for tests; nil leaves it
+	wrapHandler      func(rpcHandler) rpcHandler         // likewise
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -35,6 +35,8 @@ type childConfig struct {
 	Peers               []string
 	Writes              bool
 	MinFree             int64
+	Defaults            bool   // of everything else
+	Heap                string // where a heap profile goes when it is told to stop
 }
 
 // TestChild is the main function of a member in a process of its own.
@@ -59,11 +61,14 @@ func TestChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := Open(context.Background(), Options{
+	o := Options{
 		Dir: c.Dir, Member: c.Member, Key: testKey(c.Member), Consortium: k, Contracts: testContracts(),
 		Network: network, Bootstrap: true, MinFree: c.MinFree, ScrubEvery: -1,
-		SnapshotEntries: 200, TrailingEntries: 50, snapshotInterval: time.Second,
-	})
+	}
+	if !c.Defaults {
+		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 200, 50, time.Second
+	}
+	r, err := Open(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,6 +83,9 @@ func TestChild(t *testing.T) {
 		case <-r.Stopped():
 			fmt.Println("stopped", r.Err())
 		case <-told:
+			if c.Defaults {
+				fmt.Println("heap", heapInUse(t, c.Heap, c.Member))
+			}
 			fmt.Println("closed", r.Close())
 		}
 		return

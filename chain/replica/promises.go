@@ -61,6 +61,7 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 		if err := r.signed.record(signedHead{Height: signed}); err != nil {
 			return err
 		}
+		r.certs.signs(signed)
 	}
 	if l.log {
 		r.voteAt.Store(all.applied())

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -11,13 +12,16 @@ import (
 // Read calls fn with the state of the chain and returns when that state is
 // certified. The state includes every transaction whose Submit had returned, on
 // any member, before Read was called: reads are linearizable on every member.
-// It needs a quorum.
+// It needs a leader and n − t_c + f + 1 members; a leader that lies can make it
+// wait, not answer with an older state.
 func (r *Replica) Read(ctx context.Context, fn func(*View) error) error {
+	reached := make(chan error, 1)
+	go func() { reached <- r.reachSigned(ctx) }()
 	height, err := r.linearize(ctx)
-	if err != nil {
-		return fmt.Errorf("read: %w", err)
+	if err == nil {
+		err = r.waitExecuted(ctx, height)
 	}
-	if err := r.waitExecuted(ctx, height); err != nil {
+	if err = errors.Join(err, <-reached); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
 	return r.ReadLocal(ctx, fn)

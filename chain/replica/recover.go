@@ -124,7 +124,7 @@ func (r *Replica) rebuild(ctx context.Context) error {
 // replayLocal executes the blocks of a log as far as they hold, with the sidecars
 // that the other members have.
 func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log) {
-	silent := map[string]bool{}
+	var search sidecarSearch
 	for height := uint64(1); height <= old.Last(); height++ {
 		raw, err := old.Read(height)
 		if err != nil {
@@ -134,7 +134,7 @@ func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log) {
 		blk, pos, err := parseBlockRecord(raw)
 		var sidecars [][]byte
 		if err == nil {
-			sidecars, err = r.findSidecars(ctx, blk, nil, silent)
+			sidecars, err = r.findSidecars(ctx, blk, nil, &search)
 		}
 		if err == nil {
 			err = r.replay(blk, pos, sidecars)

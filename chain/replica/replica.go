@@ -24,6 +24,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -71,6 +72,7 @@ type Replica struct {
 	waiters   *waiters
 	prover    *prover
 	barriers  sharing
+	heads     sharing
 	news      *bell        // rung after every block
 	views     sync.RWMutex // read-locked while a View is in use
 
@@ -207,7 +209,7 @@ func isEmpty(dir string) bool {
 
 // openChain opens the book; a damaged one is moved aside and begun anew.
 func (r *Replica) openChain() (damaged bool, err error) {
-	opt := bookOptions{medium: r.opt.medium}
+	opt := bookOptions{medium: r.opt.medium, onFail: r.halt}
 	_, err = os.Lstat(filepath.Join(r.opt.Dir, repairMark))
 	marked := err == nil
 	if !marked {
@@ -274,6 +276,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 		r.floorHits.Add(1)
 		r.log.Error("a peer tried to overwrite applied entries", "index", index, "applied", floor)
 	}
+	r.raftLog.onFailed = func(err error) { r.halt(&writeError{err}) }
 	if d := log.Damaged(); d != nil {
 		r.log.Error("Raft log is damaged", "error", d)
 		l.log = true
@@ -339,7 +342,12 @@ func (r *Replica) openServices() {
 	r.notices = &notices{r: r, next: map[string]*notice{}}
 	r.waiters = &waiters{lookup: r.executor.Lookup, m: map[chain.Hash][]*waiter{}}
 	r.outbox = &outbox{limit: opt.QueueBytes, stop: r.stopped, kick: make(chan struct{}, 1), room: newBell()}
-	r.peers = newPeerNet(opt.Network, r.handle, r.log)
+	r.certs.signedTo = r.signed.last.Height
+	handle := rpcHandler(r.handle)
+	if opt.wrapHandler != nil {
+		handle = opt.wrapHandler(handle)
+	}
+	r.peers = newPeerNet(opt.Network, handle, r.log)
 	r.transport = newRaftTransport(opt.Member, opt.Network, 10*opt.Heartbeat, raftLogger(r.log))
 	r.transport.guard = r.guard
 	r.transport.mayVote = r.mayVote
@@ -402,7 +410,7 @@ func (r *Replica) resign() error {
 	return r.haltErr()
 }
 
-func (r *Replica) startRaft() error {
+func (r *Replica) startRaft() (err error) {
 	opt := r.opt
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(opt.Member)
@@ -430,6 +438,19 @@ func (r *Replica) startRaft() error {
 	if opt.wrapTransport != nil {
 		transport = opt.wrapTransport(transport)
 	}
+	r.stable.failed = func(err error) {
+		if r.node() == nil {
+			return // NewRaft panics, below
+		}
+		r.halt(err)
+		<-r.ctx.Done()
+		runtime.Goexit() // of Raft's main loop, which Close waits for
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("start Raft: %v", p)
+		}
+	}()
 	node, err := raft.NewRaft(config, machine{r}, r.raftLog, r.stable, r.snaps, transport)
 	if err == nil {
 		r.running.Store(node)
@@ -494,7 +515,10 @@ func (r *Replica) appliedIndex() uint64 {
 }
 
 // halt stops the replica: it applies, signs and serves nothing more. The next
-// Open rebuilds the chain from the other members.
+// Open rebuilds the chain from the other members, unless all that happened is that
+// the disk took no more: then what is on it is still good, and the log may be
+// needed. If a majority whose disks are full threw theirs away, none of them could
+// vote again.
 func (r *Replica) halt(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -504,6 +528,9 @@ func (r *Replica) halt(err error) {
 	r.halted = fmt.Errorf("%w: %w", ErrHalted, err)
 	close(r.stopped)
 	r.log.Error("replica halted", "error", err)
+	if full := (*writeError)(nil); errors.As(err, &full) && !isDamage(err) {
+		return
+	}
 	if werr := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, repairMark), []byte(err.Error()+"\n")); werr != nil {
 		r.log.Error("mark for repair", "error", werr)
 	}
@@ -605,6 +632,17 @@ func (r *Replica) handOver() {
 		}
 	}
 	r.log.Info("leadership not handed over in time")
+}
+
+// spawn runs f in a goroutine that Close waits for. It reports false, and does not,
+// if the replica is closed.
+func (r *Replica) spawn(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.wg.Go(f)
+	}
+	return !r.closed
 }
 
 // pause waits for a moment, less if the replica stops.

@@ -32,6 +32,7 @@ const (
 	rpcAttest                     // sign where a block stands in the Raft log
 	rpcSigned                     // show the newest signature of the asking member
 	rpcChanges                    // fetch the changes of the consortium
+	rpcHeads                      // show the newest certified and the newest signed tree head
 )
 
 // Statuses of an answer. Part of the protocol: only add at the end.

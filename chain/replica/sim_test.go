@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -51,9 +52,11 @@ type simulation struct {
 	begin     time.Time
 	mu        sync.Mutex
 	ops       []porcupine.Operation
+	unknown   map[int]chain.Hash    // transactions of the operations, by index in ops, whose outcome is unknown
 	acked     map[chain.Hash]uint64 // transaction -> leaf index
 	faults    int
 	lost      int                          // outcomes that stayed unknown
+	halts     int                          // members that halted on a full disk
 	disks     map[string]*simDisk          // guarded by mu
 	files     []*chain.Consortium          // guarded by mu; consortium files in force, newest last
 	announced []*chain.Consortium          // guarded by mu; those that may be
@@ -80,6 +83,8 @@ const (
 	faultReset           // of connections
 	faultTransfer        // of leadership
 	simFaults
+
+	faultFull // some disks take nothing for a while; not in the schedules of all kinds
 )
 
 // Each register is written with a swap, so that a put returns what it replaced.
@@ -180,7 +185,7 @@ func simulate(t *testing.T, seed uint64, kinds ...int) *simulation {
 	if r.IntN(3) == 0 {
 		n = 5
 	}
-	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}, disks: map[string]*simDisk{}, joined: map[string]*chain.Consortium{}, starting: map[string]bool{}, kinds: kinds}
+	s := &simulation{r: r, begin: time.Now(), acked: map[chain.Hash]uint64{}, unknown: map[int]chain.Hash{}, disks: map[string]*simDisk{}, joined: map[string]*chain.Consortium{}, starting: map[string]bool{}, kinds: kinds}
 	s.cluster = newCluster(t, n, func(o *Options) {
 		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
 		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
@@ -250,12 +255,13 @@ func (s *simulation) client(ctx context.Context, id int, r *rand.Rand) {
 		opCtx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
 		op := porcupine.Operation{ClientId: id, Input: in, Call: int64(time.Since(s.begin))}
 		var err error
+		var tx chain.Hash
 		if r.IntN(3) == 0 {
 			op.Output, err = s.read(opCtx, node, in.key)
 		} else {
 			in.write = uint32(id+1)<<24 | n
 			op.Input = in
-			op.Output, err = s.write(opCtx, node, in, r)
+			op.Output, tx, err = s.write(opCtx, node, in, r)
 		}
 		cancel()
 		op.Return = int64(time.Since(s.begin))
@@ -270,6 +276,9 @@ func (s *simulation) client(ctx context.Context, id int, r *rand.Rand) {
 			s.mu.Unlock()
 		}
 		s.mu.Lock()
+		if op.Return == 1<<62 {
+			s.unknown[len(s.ops)] = tx
+		}
 		s.ops = append(s.ops, op)
 		s.mu.Unlock()
 		if op.Return == 1<<62 {
@@ -288,7 +297,7 @@ func (s *simulation) read(ctx context.Context, node *Replica, key string) (any, 
 	return number(got), err
 }
 
-func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *rand.Rand) (any, error) {
+func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *rand.Rand) (any, chain.Hash, error) {
 	tx := put(s.t, "alice", in.key, binary.BigEndian.AppendUint32(nil, in.write), nil)
 	if r.IntN(4) == 0 {
 		// The same transaction twice, through two members.
@@ -300,7 +309,7 @@ func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *r
 	}
 	rc, err := node.Submit(ctx, tx, nil)
 	if err != nil {
-		return nil, err
+		return nil, tx.ID(), err
 	}
 	if _, err := s.verify(rc); err != nil {
 		s.t.Errorf("receipt: %v", err)
@@ -311,7 +320,7 @@ func (s *simulation) write(ctx context.Context, node *Replica, in simInput, r *r
 	s.mu.Lock()
 	s.acked[tx.ID()] = rc.Index
 	s.mu.Unlock()
-	return number(rc.Result.Value), nil
+	return number(rc.Result.Value), tx.ID(), nil
 }
 
 func number(b []byte) uint32 {
@@ -354,6 +363,8 @@ func (s *simulation) disturb(ctx context.Context) {
 			s.net.reset(a, b)
 		case faultTransfer:
 			s.transfer(a)
+		case faultFull:
+			s.fillDisks()
 		}
 		if s.r.IntN(3) == 0 {
 			s.heal()
@@ -509,17 +520,31 @@ func (s *simulation) heal() {
 	s.startMissing(true)
 }
 
-// check verifies what the clients saw against the chain.
+// check verifies what the clients saw against the chain. One member's receipts are
+// verified; those of the others have to be the same, under checkpoints that hold.
 func (s *simulation) check(seed uint64, head chain.Header) {
 	s.t.Helper()
+	first := map[chain.Hash]*chain.Receipt{}
 	for name, node := range s.nodes {
+		cp := node.Checkpoint()
+		if !slices.ContainsFunc(s.announced, func(k *chain.Consortium) bool { return k.Verify(cp) == nil }) {
+			s.t.Fatalf("seed %d: checkpoint of %s is not certified", seed, name)
+		}
 		for id, index := range s.acked {
 			rc, err := node.Receipt(context.Background(), index)
 			if err != nil {
 				s.t.Fatalf("seed %d: %s lost acknowledged transaction %d: %v", seed, name, index, err)
 			}
-			if tx, err := s.verify(rc); err != nil || tx.ID() != id {
-				s.t.Fatalf("seed %d: %s has another transaction at %d: %v", seed, name, index, err)
+			if first[id] == nil || rc.Checkpoint.TreeHead != first[id].Checkpoint.TreeHead {
+				if tx, err := s.verify(rc); err != nil || tx.ID() != id {
+					s.t.Fatalf("seed %d: %s has another transaction at %d: %v", seed, name, index, err)
+				}
+				first[id] = rc
+			}
+			same := *rc
+			same.Checkpoint = first[id].Checkpoint // with other signatures
+			if a, b := s.encoded(&same), s.encoded(first[id]); !bytes.Equal(a, b) {
+				s.t.Fatalf("seed %d: %s has another receipt for %d", seed, name, index)
 			}
 		}
 		if err := node.Scrub(); err != nil {
@@ -529,12 +554,54 @@ func (s *simulation) check(seed uint64, head chain.Header) {
 			s.t.Fatalf("seed %d: %s saw a divergence: %+v", seed, name, ev)
 		}
 	}
-	if res := porcupine.CheckOperations(simModel(), s.ops); !res {
+	if res := porcupine.CheckOperations(simModel(), s.history()); !res {
 		s.t.Fatalf("seed %d: history of %d operations is not linearizable", seed, len(s.ops))
 	}
 	if head.Height == 0 || len(s.acked) == 0 {
 		s.t.Errorf("seed %d: nothing was committed", seed)
 	}
+}
+
+func (s *simulation) encoded(rc *chain.Receipt) []byte {
+	b, err := rc.Bytes()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return b
+}
+
+// history returns the operations, those whose outcome is unknown with what the
+// chain says of them: what they replaced, or that they did nothing. They may have
+// taken effect at any time since they began.
+func (s *simulation) history() []porcupine.Operation {
+	results := map[chain.Hash]*chain.Result{}
+	node := s.member(s.r)
+	for height := range node.book.Head().Header.Height {
+		blk, _, err := node.book.block(height + 1)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for i, raw := range blk.Proposal.Txs {
+			tx, err := chain.ParseTx(raw)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			if blk.Results[i].Code == "" {
+				results[tx.ID()] = &blk.Results[i]
+			}
+		}
+	}
+	var out []porcupine.Operation
+	for i, op := range s.ops {
+		if id, unknown := s.unknown[i]; unknown {
+			if results[id] == nil {
+				continue
+			}
+			op.Output = number(results[id].Value)
+		}
+		out = append(out, op)
+	}
+	return out
 }
 
 // duplicator delivers some Raft messages twice.

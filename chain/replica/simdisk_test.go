@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 type simDisk struct {
 	mu    sync.Mutex
 	off   bool                         // guarded by mu
+	full  error                        // guarded by mu; what writing fails with
 	files map[uint64]*simFile          // guarded by mu; by inode
 	names map[string]map[string]uint64 // guarded by mu; flushed names and their inodes, by directory
 	last  map[string]map[string]uint64 // guarded by mu; names when the power failed
@@ -49,7 +51,7 @@ func (d *simDisk) medium() medium {
 		if d.off {
 			return errPowerOff
 		}
-		return nil
+		return d.full
 	}}
 }
 
@@ -67,6 +69,9 @@ func (d *simDisk) sync(f *os.File) error {
 	if d.off {
 		return nil // nobody hears of it any more: see simulation.kill
 	}
+	if d.full != nil {
+		return d.full
+	}
 	ino, err := inode(f)
 	if err != nil {
 		return err
@@ -78,12 +83,22 @@ func (d *simDisk) sync(f *os.File) error {
 		}
 		d.files[ino] = &simFile{hold: hold}
 	}
-	d.files[ino].data, err = content(d.files[ino].hold)
+	d.files[ino].data, err = content(d.files[ino].hold, d.files[ino].data)
 	return err
 }
 
-func content(f *os.File) ([]byte, error) {
-	return io.ReadAll(io.NewSectionReader(f, 0, 1<<40))
+// content reads a whole file, into buf if it has room.
+func content(f *os.File, buf []byte) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	buf = slices.Grow(buf[:0], int(info.Size()))
+	n, err := f.ReadAt(buf[:info.Size()], 0)
+	if errors.Is(err, io.EOF) {
+		err = nil // it was cut meanwhile
+	}
+	return buf[:n], err
 }
 
 func (d *simDisk) syncDir(dir string) error {
@@ -91,6 +106,9 @@ func (d *simDisk) syncDir(dir string) error {
 	defer d.mu.Unlock()
 	if d.off {
 		return nil
+	}
+	if d.full != nil {
+		return d.full
 	}
 	for old := range d.names {
 		if _, err := os.Stat(old); errors.Is(err, os.ErrNotExist) {
@@ -151,7 +169,7 @@ func (d *simDisk) fail() error {
 	}
 	for _, f := range d.files {
 		var err error
-		f.last, err = content(f.hold)
+		f.last, err = content(f.hold, nil)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
@@ -194,7 +212,7 @@ func (d *simDisk) restore(r *rand.Rand) error {
 				errs = append(errs, err)
 				continue
 			}
-			data, err := content(hold)
+			data, err := content(hold, nil)
 			errs = append(errs, err)
 			d.files[ino] = &simFile{hold: hold, data: data}
 		}

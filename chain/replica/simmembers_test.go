@@ -28,7 +28,7 @@ func (s *simulation) verify(rc *chain.Receipt) (*chain.Tx, error) {
 	files := slices.Clone(s.announced)
 	s.mu.Unlock()
 	var errs []error
-	for _, k := range files {
+	for _, k := range slices.Backward(files) {
 		tx, err := rc.Verify(k)
 		if err == nil {
 			return tx, nil

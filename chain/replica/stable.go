@@ -52,6 +52,9 @@ type stableWire struct {
 type stableStore struct {
 	path   string
 	medium medium
+	// failed is called when Raft's term or vote cannot be written. hashicorp/raft
+	// panics when it is told so: failed does not return. nil before Raft runs.
+	failed func(error)
 
 	mu     sync.Mutex
 	values map[string][]byte // guarded by mu
@@ -82,8 +85,12 @@ func openStable(path string, m medium) (s *stableStore, existed bool, err error)
 
 func (s *stableStore) Set(key, val []byte) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.update(map[string][]byte{string(key): bytes.Clone(val)})
+	err := s.update(map[string][]byte{string(key): bytes.Clone(val)})
+	s.mu.Unlock()
+	if err != nil && s.failed != nil {
+		s.failed(err)
+	}
+	return err
 }
 
 // update writes the values together. The caller holds mu.
@@ -100,7 +107,7 @@ func (s *stableStore) update(values map[string][]byte) error {
 		return err
 	}
 	if err := s.medium.writeFile(s.path, seal(b)); err != nil {
-		return fmt.Errorf("store vote: %w", err)
+		return &writeError{fmt.Errorf("store vote: %w", err)}
 	}
 	s.values = next
 	return nil
@@ -226,11 +233,12 @@ func (s *signFile) record(h signedHead) error {
 		binary.BigEndian.PutUint16(buf[i*signSlot:], uint16(len(body)))
 		copy(buf[i*signSlot+2:], body)
 	}
-	if _, err := s.file.WriteAt(buf, 0); err != nil {
-		return fmt.Errorf("record signature: %w", err)
+	_, err = s.file.WriteAt(buf, 0)
+	if err == nil {
+		err = s.medium.flush(s.file)
 	}
-	if err := s.medium.flush(s.file); err != nil {
-		return fmt.Errorf("record signature: %w", err)
+	if err != nil {
+		return &writeError{fmt.Errorf("record signature: %w", err)}
 	}
 	s.last = h
 	return nil

@@ -27,13 +27,15 @@ const (
 	keyChange  = 'k' // leaf of a change of the consortium -> its arguments
 )
 
-// maxTxnBytes and maxTxnWrites bound one Badger transaction. Badger's own limits,
-// for its default 64 MiB memtable, are 9.6 MB and 104,855 writes.
+// What Badger takes in one transaction follows from the size of its memtables:
+// 15 % of it, and one write for each 96 bytes of that. A block writes 6 MiB of
+// state at most, counted as ledger does, and then its tree hashes and changes.
+//
+// Badger has two or three memtables at a time, all of their memory taken at once,
+// a fifth more than their size: they are most of what a replica holds in memory.
 const (
-	maxTxnBytes  = 8 << 20
-	maxTxnWrites = 90_000
-	memTable     = 64 << 20
-	maxValue     = 1 << 20
+	memTable = 52 << 20
+	maxValue = 1 << 20
 )
 
 // errBadger marks what Badger says about files it cannot open.
@@ -46,6 +48,13 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string { return fmt.Sprintf("%s is damaged: %s", e.Path, e.Reason) }
+
+// A writeError says that the disk did not take what was written, because it is
+// full, say. What is on it is none the worse for it.
+type writeError struct{ err error }
+
+func (e *writeError) Error() string { return e.err.Error() }
+func (e *writeError) Unwrap() error { return e.err }
 
 // kv is a Badger database whose values carry a checksum over key and value.
 //
@@ -80,16 +89,17 @@ func openKV(dir string, m medium) (db *kv, err error) {
 		WithValueThreshold(maxValue).
 		WithValueLogFileSize(16 << 20).
 		WithMemTableSize(memTable).
-		WithNumMemtables(2).
+		WithNumMemtables(1). // that wait to be written, besides the one that is filled and the one that is written
 		WithNumCompactors(2).
 		WithIndexCacheSize(32 << 20).
 		WithBlockCacheSize(16 << 20).
 		WithMetricsEnabled(false)
 	if m.simulated {
 		opt = opt.WithSyncWrites(false).
-			WithMemTableSize(8 << 20).
-			WithValueThreshold(512 << 10).
+			WithMemTableSize(2 << 20).
+			WithValueThreshold(256 << 10).
 			WithValueLogFileSize(1 << 20).
+			WithBaseTableSize(256 << 10).
 			WithIndexCacheSize(1 << 20).
 			WithBlockCacheSize(0)
 	}
@@ -215,10 +225,19 @@ type batch struct {
 	bytes  int
 }
 
+// writeOverhead is what a write takes in a batch besides key and value: more than
+// Badger counts, and less than ledger does.
+const writeOverhead = 64
+
 // set stores value, which must not be empty; nil deletes.
 func (b *batch) set(key, value []byte) {
 	b.writes = append(b.writes, ledger.Write{Key: key, Value: value})
-	b.bytes += len(key) + len(value) + 64
+	b.bytes += len(key) + len(value) + writeOverhead
+}
+
+// room returns how much one batch may hold, in bytes and in writes.
+func (s *kv) room() (bytes, writes int) {
+	return int(s.db.MaxBatchSize()), int(s.db.MaxBatchCount())
 }
 
 // commit writes the batch in one transaction. When it returns, the batch is on

@@ -258,6 +258,17 @@ func (l *Log) appendTo(seg *segment, first uint64, records [][]byte) (int, error
 	return n, nil
 }
 
+// Err returns an error that wraps ErrFailed if the log takes nothing more until it
+// is opened again, nil otherwise.
+func (l *Log) Err() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.failed != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, l.failed)
+	}
+	return nil
+}
+
 // write puts buf at off and flushes it. A short write is taken back; a failed
 // flush stops the log, because the kernel may have dropped the pages.
 func (l *Log) write(seg *segment, buf []byte, off int64) error {
