@@ -372,6 +372,7 @@ func TestGuardiansAfterTheirHospitalHasLeft(t *testing.T) {
 	w.must("east", "guardian", a)
 	w.must("west", "guardian", a) // the same, by another
 	w.must("north", "approve-guardian", proposed(a))
+	w.must("east", "approve-guardian", proposed(a)) // it did already, and its own stays
 	w.must("west", "approve-guardian", proposed(a)) // its own falls
 	if p := w.lookup("p-9@x5").Proposals; len(p) != 2 || p[0].Member != "east" || p[1].Member != "x5" {
 		t.Errorf("proposals %+v", p)
@@ -380,6 +381,35 @@ func TestGuardiansAfterTheirHospitalHasLeft(t *testing.T) {
 	w.must("south", "finish-guardian", proposed(a))
 	if !w.acts("p-9@x5", mum) {
 		t.Error("the quorum's guardian does not act")
+	}
+}
+
+// A member has one word on who becomes guardian: with a proposal of its own it
+// takes back the one that it gave to another's. What has lapsed is not kept.
+func TestAMemberHasOneWordOnAGuardian(t *testing.T) {
+	k := ledgertest.Consortium(t, 5)
+	w := newWorldOf(t, k)
+	w.must("x5", "register", controlled("p-9@x5"))
+	w.register(mum)
+	w.register(bob)
+	next := *k
+	next.Members = k.Members[:4]
+	w.succeed(&next)
+	a := identity.GuardianArgs{Name: "p-9@x5", Guardian: mum, Kind: identity.Incapacity, Wait: identity.MinRecoveryWait}
+	w.must("east", "guardian", a)
+	w.must("west", "approve-guardian", proposed(a))
+	w.must("north", "approve-guardian", proposed(a))
+	b := a
+	b.Guardian = bob
+	w.must("west", "guardian", b)
+	w.must("north", "approve-guardian", proposed(b))
+	if p := w.lookup("p-9@x5").Proposals; len(p) != 2 || !slices.Equal(p[0].Approvals, []string{"east"}) || !slices.Equal(p[1].Approvals, []string{"north", "west"}) {
+		t.Errorf("proposals %+v", p)
+	}
+	w.wait(minWait + window + time.Millisecond)
+	w.must("south", "guardian", a)
+	if p := w.lookup("p-9@x5").Proposals; len(p) != 1 || p[0].Member != "south" {
+		t.Errorf("proposals %+v", p)
 	}
 }
 
