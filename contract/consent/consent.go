@@ -30,6 +30,7 @@ const (
 	MaxRequests  = 16  // that are open, of one asker to one owner
 	MaxExcept    = 32  // subtrees that a grant can leave out
 	MaxDefaults  = 32  // of one organisation
+	MaxLive      = 128 // grants of one owner that a ceremony must move
 )
 
 // Conditions restrict a grant. Zero fields restrict nothing. Their hash is
@@ -298,4 +299,5 @@ const (
 	ErrPolicy     chain.Code = "consent/policy"     // the reader's attributes do not satisfy the grant's policy now
 	ErrObligation chain.Code = "consent/obligation" // the access does not take on what the grant obliges to
 	ErrHolder     chain.Code = "consent/holder"     // the reader does not hold the workflow that the grant is for
+	ErrTooMany    chain.Code = "consent/too-many"   // MaxLive grants of the owner live: one must be revoked, expire or be renewed instead
 )

@@ -59,6 +59,9 @@ func grant(call *ledger.Call, raw []byte, holds Holds) error {
 			return err
 		}
 	}
+	if err := room(call, g.Owner); err != nil {
+		return err
+	}
 	if args.Answers != "" {
 		if err := answer(call, args.Answers, g, to); err != nil {
 			return err
@@ -214,7 +217,31 @@ func put(call *ledger.Call, g *Grant, dealt *pre.Grant, to *abe.Audience) error 
 	if err := call.State.Set([]byte(keyLive+string(g.ID)), set); err != nil {
 		return err
 	}
+	if err := call.State.Set(indexed(keyLiveOf, string(g.Owner), g.Index), []byte(g.ID)); err != nil {
+		return err
+	}
 	return emit(call, EventGrant, g)
+}
+
+// room returns ErrTooMany if as many grants of the owner live as may. It forgets
+// those that live no more, which never live again.
+func room(call *ledger.Call, owner identity.Name) error {
+	live := 0
+	err := each(call.State, []byte(keyLiveOf+string(owner)+"\x00"), 0, func(index uint64, id []byte) (bool, error) {
+		g, err := lean(call.State, GrantID(id))
+		if err != nil {
+			return false, err
+		}
+		if g.lives(call.Time) {
+			live++
+			return true, nil
+		}
+		return true, call.State.Delete(indexed(keyLiveOf, string(owner), index))
+	})
+	if err == nil && live >= MaxLive {
+		err = ErrTooMany
+	}
+	return err
 }
 
 // indexPolicy lists a grant under each authority that its policy names.
@@ -251,6 +278,9 @@ func end(call *ledger.Call, g *Grant, by identity.Name) error {
 		return err
 	}
 	if err := call.State.Delete([]byte(keyLive + string(g.ID))); err != nil {
+		return err
+	}
+	if err := call.State.Delete(indexed(keyLiveOf, string(g.Owner), g.Index)); err != nil {
 		return err
 	}
 	call.Purge(g.Index)

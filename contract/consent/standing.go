@@ -249,6 +249,12 @@ func (c *Case) ask(of func(contract string) ledger.Reader, holds Holds) (err err
 	return err
 }
 
+// lives reports whether members may still have to answer under the grant. One
+// that lives no more never does again.
+func (g *Grant) lives(time int64) bool {
+	return g.Ended == 0 && !g.expired(time) && (!g.usedUp() || time-g.Used <= AnswerWindow.Milliseconds())
+}
+
 // Live is what keys.New needs: every grant that a ceremony must move.
 func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) bool) error {
 	for {
@@ -265,7 +271,7 @@ func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) boo
 			if err != nil {
 				return err
 			}
-			if g.Ended != 0 || g.expired(time) || g.usedUp() && time-g.Used > AnswerWindow.Milliseconds() {
+			if !g.lives(time) {
 				continue
 			}
 			b, err := load[body](r, []byte(keyBody+id))

@@ -19,6 +19,7 @@ const (
 	keyGrant       = "g/" // + id: Grant without Raw
 	keyBody        = "w/" // + id: body
 	keyLive        = "l/" // + id: a byte, until the grant is revoked or replaced
+	keyLiveOf      = "h/" // + owner, 0, index: id of a grant, until it is revoked or replaced, or another is made when it lives no more
 	keyByOwner     = "o/" // + owner, 0, index: id of a grant
 	keyByRecipient = "r/" // + recipient, 0, index: id of a grant to a name
 	keyByAuthority = "p/" // + authority, 0, index: id of a grant to a policy that names it, SHA-256 of the policy [32]
