@@ -24,6 +24,8 @@ type commandLine struct {
 	operands []string
 	help     bool
 	version  bool
+
+	early []given // flags of a command that is not named yet
 }
 
 // given is one flag on the command line.
@@ -37,14 +39,14 @@ type given struct {
 
 // arrange reads a command line. Beside an error it returns what it understood
 // before and after it, as far as possible.
-func arrange(app *urfave.App, args []string) (*commandLine, error) {
-	l := &commandLine{app: app, flags: make([][]given, 1)}
-	var first error
+func arrange(app *urfave.App, args []string) (l *commandLine, first error) {
+	l = &commandLine{app: app, flags: make([][]given, 1)}
 	note := func(err error) {
 		if first == nil {
 			first = err
 		}
 	}
+	defer func() { note(l.settle()) }()
 	for i := 0; i < len(args); i++ {
 		switch arg := args[i]; {
 		case arg == "--":
@@ -93,12 +95,11 @@ func (l *commandLine) word(w string) error {
 func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
 	name, value, set := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	level, f := l.find(name)
-	if f == nil {
-		err := usagef("unknown flag %s", dashed(name))
-		if near := nearest(name, l.flagNames()); near != "" {
-			return 0, err.withHint("did you mean %s?", dashed(near))
+	early := f == nil
+	if early {
+		if f = flagBelow(l.commands(), name); f == nil {
+			return 0, l.unknown(name)
 		}
-		return 0, err.withHint("`ward %s` lists the flags", strings.TrimPrefix(l.name()+" --help", " "))
 	}
 	if takesValue(f) && !set {
 		if len(rest) == 0 || strings.HasPrefix(rest[0], "--") {
@@ -112,12 +113,56 @@ func (l *commandLine) flag(arg string, rest []string) (used int, err error) {
 		}
 	}
 	canonical := f.Names()[0]
+	if early {
+		l.early = append(l.early, given{name: canonical, value: value, set: set})
+		return used, nil
+	}
 	if level == 0 && (!set || isTrue(value)) {
 		l.help = l.help || canonical == "help"
 		l.version = l.version || canonical == "version"
 	}
 	l.flags[level] = append(l.flags[level], given{name: canonical, value: value, set: set})
 	return used, nil
+}
+
+func (l *commandLine) unknown(name string) error {
+	err := usagef("unknown flag %s", dashed(name))
+	if near := nearest(name, l.flagNames()); near != "" {
+		return err.withHint("did you mean %s?", dashed(near))
+	}
+	return err.withHint("`ward %s` lists the flags", strings.TrimPrefix(l.name()+" --help", " "))
+}
+
+// flagBelow returns a flag with a name of any of the commands or of those below them.
+func flagBelow(commands []*urfave.Command, name string) urfave.Flag {
+	for _, c := range commands {
+		for _, f := range c.Flags {
+			if slices.Contains(f.Names(), name) {
+				return f
+			}
+		}
+		if f := flagBelow(c.Subcommands, name); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// settle gives flags that stood before their command to it.
+func (l *commandLine) settle() error {
+	var first error
+	for _, g := range l.early {
+		level, f := l.find(g.name)
+		if f == nil || takesValue(f) && !g.set {
+			if first == nil && !l.help {
+				first = l.unknown(g.name)
+			}
+			continue
+		}
+		l.flags[level] = append(l.flags[level], g)
+	}
+	l.early = nil
+	return first
 }
 
 // find returns the flag with a name and the level that defines it. The innermost

@@ -39,6 +39,8 @@ func TestFlagsBeforeAndBehindArguments(t *testing.T) {
 		"grant create --dry-run=false x":                 "grant create --dry-run=false -- x",
 		"record --as nurse x":                            "record --as=nurse -- x", // the command's own flag, not the global one of the same name
 		"--as nurse record x":                            "--as=nurse record -- x",
+		"--to b grant create x":                          "grant create --to=b -- x", // before the command that it belongs to
+		"grant --dry-run -t b create x --to=c":           "grant create --to=c --dry-run --to=b -- x",
 		"grant list":                                     "grant list",
 		"grant create create --to create --json=1 -- --": "--json=1 grant create --to=create -- create --",
 	} {
@@ -75,6 +77,16 @@ func TestUrfaveUnderstandsWhatArrangeSays(t *testing.T) {
 	}
 }
 
+// TestFlagsOfAnotherCommand: one that stands before its command is still unknown
+// where no such command follows.
+func TestFlagsOfAnotherCommand(t *testing.T) {
+	for _, typed := range []string{"--to b grant list", "--dry-run grant list", "--to b", "--zz grant list", "--to grant list"} {
+		if line, err := arrange(sample(), strings.Fields(typed)); err == nil {
+			t.Errorf("%s became %s", typed, line.arguments())
+		}
+	}
+}
+
 func TestDidYouMean(t *testing.T) {
 	words := []string{"demo", "version", "grant", "record", "request"}
 	for typed, want := range map[string]string{
@@ -90,7 +102,7 @@ func TestDidYouMean(t *testing.T) {
 // FuzzArrange: no line makes it panic, and what it says of a good one it says of
 // its own answer again.
 func FuzzArrange(f *testing.F) {
-	for _, s := range []string{"", "grant create x --to b", "--json record -", "grant -- create", "-h", "--=", "-=-", "grant create --to"} {
+	for _, s := range []string{"", "grant create x --to b", "--json record -", "grant -- create", "-h", "--=", "-=-", "grant create --to", "--to b grant create x", "--dry-run grant -t create"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

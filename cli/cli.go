@@ -21,11 +21,13 @@ import (
 
 // Main runs the command line of this process until it ends or is interrupted,
 // and returns its exit code. A second Ctrl-C ends the process at once.
-func Main() int {
+func Main() int { return mainOf((*session).commands) }
+
+func mainOf(commands func(*session) []*urfave.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	return run(ctx, os.Args[1:], os.Stdout, os.Stderr, commands)
 }
 
 // Run runs one command line, given without the program's name, and returns its
@@ -68,6 +70,7 @@ type session struct {
 	*ui
 	offer func(*session) []*urfave.Command // the commands
 	data  any                              // what the command returned
+	work  int                              // how dear guesses of new passphrases are; 0 for the usual, which only tests change
 
 	line   *commandLine   // what the person typed, and the configuration file filled in
 	config *configuration // never nil

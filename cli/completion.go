@@ -6,15 +6,17 @@ import (
 	urfave "github.com/urfave/cli/v2"
 )
 
-// completionScripts ask the program what could come next. Where it has nothing
-// to offer, the shell offers files.
+// completionScripts ask the program what could come next. Where that is no
+// command, and no flag half typed, the shell offers files, too.
 var completionScripts = map[string]string{
 	"bash": `# bash completion for ward
 _ward() {
 	local IFS=$'\n' words=("${COMP_WORDS[@]:1:COMP_CWORD}")
 	local last="${words[-1]}"
 	if [[ $last != -* ]]; then unset 'words[-1]'; fi
-	COMPREPLY=($(compgen -W "$("${COMP_WORDS[0]}" "${words[@]}" --generate-bash-completion 2>/dev/null)" -- "$last"))
+	local offers="$("${COMP_WORDS[0]}" "${words[@]}" --generate-bash-completion 2>/dev/null)"
+	COMPREPLY=($(compgen -W "$offers" -- "$last"))
+	if [[ $offers == -* && $last != -* ]]; then COMPREPLY+=($(compgen -f -- "$last")); fi
 }
 complete -o default -F _ward ward
 `,
@@ -24,7 +26,8 @@ _ward() {
 	given=("${words[@]:1:$((CURRENT - 1))}")
 	if [[ ${words[CURRENT]} != -* ]]; then given[-1]=(); fi
 	offers=("${(@f)$("${words[1]}" "${given[@]}" --generate-bash-completion 2>/dev/null)}")
-	if [[ -n ${offers[*]} ]]; then compadd -- "${offers[@]}"; else _files; fi
+	if [[ -n ${offers[*]} ]]; then compadd -- "${offers[@]}"; fi
+	if [[ ${offers[*]} == (|-*) && ${words[CURRENT]} != -* ]]; then _files; fi
 }
 if [[ ${funcstack[1]} == _ward ]]; then _ward "$@"; else compdef _ward ward; fi
 `,

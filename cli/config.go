@@ -109,7 +109,7 @@ func readConfig(named, context string) (*configuration, error) {
 	if err != nil {
 		return c, err
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o022 != 0 {
+	if runtime.GOOS != "windows" && c.path != os.DevNull && info.Mode().Perm()&0o022 != 0 {
 		// It can name a command to run.
 		return c, failf("config", exitFailure, "others may change the configuration file %s", c.path).withHint("chmod go-w %s", c.path)
 	}

@@ -204,6 +204,9 @@ func (e *examination) disk() {
 func (e *examination) process(ctx context.Context) {
 	const check = "node"
 	var err error
+	if !vault.Exists(filepath.Join(e.dir, "vault")) {
+		return // said already
+	}
 	if e.card, err = ownCard(e.dir); err != nil {
 		e.bad("card", problemFound, explain(err).words, message{format: "`ward node init` makes one"})
 	}

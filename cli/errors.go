@@ -185,7 +185,7 @@ var known = []struct {
 	{ward.ErrErased, "erased", exitNotFound, "the record was erased", ""},
 	{ward.ErrUnauthorized, "unauthorized", exitDenied, "", "is this identity registered, and its key the one in force?"},
 	{ward.ErrNotReady, "not-ready", exitNotReady, "", ""},
-	{ward.ErrStale, "stale", exitFailure, "", "the node is catching up: try again in a moment, or another node"},
+	{ward.ErrStale, "stale", exitFailure, "", "the node is catching up, or was set back: try again in a moment, then another one with --node"},
 	{ward.ErrBusy, "busy", exitFailure, "", "try again in a moment"},
 	{fs.ErrNotExist, "not-found", exitNotFound, "", ""},
 	{context.DeadlineExceeded, "timeout", exitFailure, "it took too long", ""},

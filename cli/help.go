@@ -45,7 +45,9 @@ func (s *session) helpTo(w io.Writer, l *commandLine) {
 	if n := len(l.path); n > 0 {
 		c := l.path[n-1]
 		name, usage, description, operands = "ward "+l.name(), c.Usage, c.Description, c.ArgsUsage
-		synopsis = strings.TrimSpace(s.tr("[flags]") + " " + operands)
+		if synopsis = strings.TrimSpace(s.tr("[flags]") + " " + operands); len(c.Subcommands) > 0 {
+			synopsis = s.tr("<command> [flags] [arguments]")
+		}
 	}
 	fmt.Fprintf(w, "%s\n\n", usage)
 	fmt.Fprintf(w, "%s\n  %s %s\n", s.tr("Usage:"), name, synopsis)
@@ -140,7 +142,7 @@ func describe(flags []urfave.Flag) []manualFlag {
 		}
 		m := manualFlag{Names: f.Names(), Value: d.TakesValue(), Usage: d.GetUsage()}
 		if m.Value {
-			m.Default = d.GetDefaultText()
+			m.Default = strings.TrimPrefix(d.GetDefaultText(), "-") // "-": there is none
 		}
 		if v := d.GetEnvVars(); len(v) > 0 {
 			m.Variable = v[0]

@@ -17,6 +17,8 @@ import (
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/internal/wire"
 	"github.com/ward-health/ward/node/admin"
@@ -189,6 +191,7 @@ func (h *hospitals) setup(env *testscript.Env, enrolled bool) error {
 
 // TestHospitals runs what needs a consortium, all against one.
 func TestHospitals(t *testing.T) {
+	t.Parallel()
 	h := startHospitals(t)
 	t.Run("scripts", func(t *testing.T) { // ends when all of them have
 		p := scripts("testdata/hospitals")
@@ -219,9 +222,10 @@ func testFalseExport(t *testing.T, h *hospitals) {
 	}
 	s := &session{ui: newUI(io.Discard, io.Discard)}
 	path := filepath.Join(t.TempDir(), "chain.export")
+	seen := chain.TreeHead{}
 	save := func(b []byte) error {
 		return s.saveFile(path, false, func(w io.Writer) error {
-			_, err := exportChecked(ctx, h.Consortium(), func(_ context.Context, w io.Writer) error {
+			_, err := exportChecked(ctx, h.Consortium(), seen, func(_ context.Context, w io.Writer) error {
 				_, err := w.Write(b)
 				return err
 			}, w)
@@ -245,6 +249,25 @@ func testFalseExport(t *testing.T, h *hospitals) {
 	}
 	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, whole.Bytes()) {
 		t.Errorf("what is saved is not what came, %v", err)
+	}
+
+	// A chain that ends before what was seen of it, and one that is another.
+	path = filepath.Join(t.TempDir(), "chain.export")
+	v, err := verifyExport(bytes.NewReader(whole.Bytes()), h.Consortium(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, head := range map[error]chain.TreeHead{
+		ward.ErrStale:     {Chain: v.Chain, Height: v.Height + 1, Size: v.Transactions + 1},
+		ward.ErrIntegrity: {Chain: v.Chain, Height: v.Height, Size: v.Transactions, Root: chain.Hash{1}},
+	} {
+		seen = head
+		if err := save(whole.Bytes()); !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Error("it is saved")
+		}
 	}
 }
 

@@ -23,7 +23,8 @@ func (s *session) identityCommand() *urfave.Command {
 				Description: s.tr(`CARD is the file that ward wallet wrote, - for stdin; NAME is one whose wallet is
 here. The hospital signs: by its node, which runs in the directory --dir, or one of
 its registrars does (--as). Attributes that count everywhere: author, emergency,
-reviewer, auditor, registrar.
+reviewer, auditor, registrar. All but author take the hospital's own key, which its
+node has: a registrar cannot give them.
 
 Examples:
   ward identity add lee.card --attribute author --attribute emergency --dir /var/lib/ward
@@ -34,7 +35,9 @@ Examples:
 			},
 			{
 				Name: "attest", Usage: s.tr("replace what the hospital says of a name"), ArgsUsage: s.tr("NAME"),
-				Description: s.tr(`The attributes given replace all that there were; without any, none is left.
+				Description: s.tr(`The attributes given replace all that there were; without any, none is left. A
+registrar (--as) can give author, and what counts for co-signers; emergency, reviewer,
+auditor and registrar take the hospital's own key, by its node (--dir).
 
 Examples:
   ward identity attest dr.lee@east --attribute author --attribute ward=icu`),

@@ -32,6 +32,7 @@ func quickNode(ts *testscript.TestScript, neg bool, args []string) {
 // TestOperator runs the scripts of testdata/operator: what the operator of a
 // running node does. One node serves a whole script.
 func TestOperator(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/operator",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonField, "quick": quickNode},

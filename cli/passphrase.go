@@ -92,7 +92,19 @@ func (s *session) newPassphrase(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p []byte
+	return s.newFrom(ctx, from)
+}
+
+// otherPassphrase is newPassphrase where the passphrase flags say what it was: a
+// file says the new one, or a person.
+func (s *session) otherPassphrase(ctx context.Context, file string) ([]byte, error) {
+	if file == "" {
+		return s.newFrom(ctx, passphraseSource{})
+	}
+	return s.newFrom(ctx, passphraseSource{"passphrase-file", file})
+}
+
+func (s *session) newFrom(ctx context.Context, from passphraseSource) (p []byte, err error) {
 	if from.flag != "" {
 		p, err = from.read(ctx, s.stderr)
 	} else {

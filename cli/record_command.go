@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"iter"
 	"path/filepath"
 	"time"
 
@@ -56,7 +54,8 @@ Examples:
   ward record get --from night.draft --approval okafor.approval -o charts/ --reason "unconscious"`),
 				Flags: s.userFlags(s.outputFlag(""), s.forceFlag(),
 					&urfave.StringFlag{Name: "purpose", EnvVars: []string{"WARD_PURPOSE"}, Value: string(consent.Treatment), Usage: s.tr("why: a code of HL7 v3 PurposeOfUse")},
-					&urfave.StringFlag{Name: "reason", EnvVars: []string{"WARD_REASON"}, Usage: s.tr("why, in words that only the owner reads")},
+					&urfave.StringFlag{Name: "reason", EnvVars: []string{"WARD_REASON"}, Usage: s.tr("why, in words that only the owner reads; other users of the machine see them while it runs")},
+					&urfave.StringFlag{Name: "reason-file", EnvVars: []string{"WARD_REASON_FILE"}, Usage: s.tr("read why from this file, - for stdin")},
 					&urfave.StringFlag{Name: "grant", EnvVars: []string{"WARD_GRANT"}, Usage: s.tr("under which grant; else the first that covers the records")},
 					&urfave.BoolFlag{Name: "emergency", EnvVars: []string{"WARD_EMERGENCY"}, Usage: s.tr("break the glass: without a grant, with another clinician's approval, and reviewed afterwards")},
 					&urfave.StringFlag{Name: "draft", EnvVars: []string{"WARD_DRAFT"}, Usage: s.tr("read nothing yet: write what co-signers sign to FILE.public, and what you go on with to FILE")},
@@ -211,112 +210,6 @@ func or(a, b string) string {
 		return a
 	}
 	return b
-}
-
-func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error) {
-	l := newListing[recordData](s, c, columns([]string{"RECORD", "DATED", "TYPE", "AUTHOR", "TITLE"}))
-	q := ward.Query{All: c.Bool("all")}
-	var err error
-	if c.String("type") != "" {
-		if q.Type, err = parseType("type", c.String("type")); err != nil {
-			return nil, err
-		}
-	}
-	if q.Since, err = onDay("since", c.String("since"), time.Now()); err != nil {
-		return nil, err
-	}
-	if q.Until, err = onDay("through", c.String("through"), time.Now()); err != nil {
-		return nil, err
-	}
-	for flag, name := range map[string]*identity.Name{"owner": &q.Owner, "author": &q.Author} {
-		if v := c.String(flag); v != "" {
-			if *name, err = parseName(v); err != nil {
-				return nil, err
-			}
-		}
-	}
-	u, err := s.open(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	defer u.close()
-	if q.Owner == "" {
-		q.Owner = u.Name()
-	}
-	titles := c.Bool("titles")
-	if titles && q.Owner != u.Name() {
-		return nil, usagef("only your own titles can be opened in a list").withHint("`ward record get` opens another's record, and logs it")
-	}
-	for e, err := range find(ctx, u, q) {
-		if err != nil {
-			return l.end(err, "")
-		}
-		title, opened := "", false
-		if titles && !e.Erased {
-			o, err := u.Open(ctx, e.ID, ward.Purpose{})
-			if err != nil {
-				return l.end(fmt.Errorf("record %s: %w", e.ID, err), "")
-			}
-			replaced := e.Replaced
-			e = &o.Entry
-			e.Replaced, title, opened = replaced, o.Title, true
-		}
-		switch {
-		case e.Erased:
-			title = s.tr("(erased)")
-		case e.Replaced != "":
-			title += s.tr("(superseded by %s)", e.Replaced)
-		}
-		l.add(recordOf(e, opened), string(e.ID), e.Dated.UTC().Format(time.DateOnly), string(e.Type), string(e.Author), title)
-	}
-	return l.end(nil, s.tr("no records"))
-}
-
-// find yields an owner's records as the user may see them: all, or those of the
-// types that live grants to the user cover.
-func find(ctx context.Context, u *user, q ward.Query) iter.Seq2[*ward.Entry, error] {
-	return func(yield func(*ward.Entry, error) bool) {
-		for e, err := range u.Find(ctx, q) {
-			if errors.Is(err, record.ErrDenied) && q.Owner != u.Name() {
-				findGranted(ctx, u, q, err, yield)
-				return
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
-}
-
-// findGranted is find under grants; denied is the error without one.
-func findGranted(ctx context.Context, u *user, q ward.Query, denied error, yield func(*ward.Entry, error) bool) {
-	var types []pre.Type
-	for g, err := range u.Grants(ctx, "", u.Name()) {
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		if g.Grant.Owner == q.Owner && !ended(g) && (q.Type == "" || q.Type.Covers(g.Grant.Type)) {
-			types = append(types, g.Grant.Type)
-		}
-	}
-	if len(types) == 0 {
-		yield(nil, denied)
-		return
-	}
-	seen := map[record.ID]bool{}
-	for _, t := range types {
-		q.Type = t
-		for e, err := range u.Find(ctx, q) {
-			if err == nil && seen[e.ID] {
-				continue
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-			seen[e.ID] = true
-		}
-	}
 }
 
 func recordShow(ctx context.Context, s *session, c *urfave.Context) (any, error) {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -100,7 +102,9 @@ func (s *session) reading(c *urfave.Context) (*reading, error) {
 	if r.purpose.Code, err = parsePurpose("purpose", c.String("purpose")); err != nil {
 		return nil, err
 	}
-	r.purpose.Reason = c.String("reason")
+	if r.purpose.Reason, err = reason(c); err != nil {
+		return nil, err
+	}
 	if from := c.String("from"); from != "" {
 		if err := r.goOn(from); err != nil {
 			return nil, err
@@ -122,13 +126,41 @@ func (s *session) reading(c *urfave.Context) (*reading, error) {
 	case r.emergency && r.purpose.Draft == nil:
 		return nil, usagef("an emergency takes another clinician's approval").withHint("write what they sign with --draft FILE first")
 	case r.emergency && r.purpose.Reason == "":
-		return nil, usagef("an emergency takes a reason").withHint("--reason says it; only the owner reads it")
+		return nil, usagef("an emergency takes a reason").withHint("--reason or --reason-file says it; only the owner reads it")
 	case s.json && (r.out == "" || r.out == "-"):
 		return nil, usagef("stdout cannot hold a file and JSON both").withHint("name a file with --output, or leave out --json")
 	case len(r.ids) > 1 && !isFolder(r.out):
 		return nil, usagef("several records go to a folder").withHint("--output FOLDER/")
 	}
 	return r, r.free()
+}
+
+const maxReason = 4 << 10 // bytes, as package ward has it
+
+// reason returns why somebody reads: the words on the command line, or those in a
+// file.
+func reason(c *urfave.Context) (string, error) {
+	words, path := c.String("reason"), c.String("reason-file")
+	if path == "" {
+		return words, nil
+	}
+	if words != "" {
+		return "", usagef("flags %s and %s do not go together", "--reason", "--reason-file")
+	}
+	in, _, err := input(path)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close()
+	b, err := io.ReadAll(io.LimitReader(in, maxReason+1))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", path, err)
+	}
+	words = strings.TrimSpace(string(b))
+	if words == "" || len(b) > maxReason || !utf8.ValidString(words) {
+		return "", usagef("%s holds no reason: some words, %d bytes at most", path, maxReason)
+	}
+	return words, nil
 }
 
 // free returns an error if what is to be written is there already: better before

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/chain/ledger"
@@ -39,6 +40,12 @@ type calls struct {
 // the hash of the state follow from them too. Members that certify a false result
 // together are found out only so.
 func verifyExport(r io.Reader, trusted *chain.Consortium, rules bool) (*verification, error) {
+	return verifySince(r, trusted, chain.TreeHead{}, rules)
+}
+
+// verifySince is verifyExport of a chain that must contain what was seen of it
+// before.
+func verifySince(r io.Reader, trusted *chain.Consortium, seen chain.TreeHead, rules bool) (*verification, error) {
 	count := map[string]*calls{}
 	var p *replayer
 	v := audit.Visitor{
@@ -49,6 +56,9 @@ func verifyExport(r io.Reader, trusted *chain.Consortium, rules bool) (*verifica
 			return err
 		},
 		Block: func(b *chain.Block) error {
+			if seen.Chain != "" && b.Header.Height == seen.Height && b.Header.TreeHead() != seen {
+				return fmt.Errorf("%w: it is not the chain that was seen before", ward.ErrIntegrity)
+			}
 			if err := tally(count, b); err != nil || p == nil {
 				return err
 			}
@@ -60,6 +70,9 @@ func verifyExport(r io.Reader, trusted *chain.Consortium, rules bool) (*verifica
 		return nil, err
 	}
 	head := a.Head()
+	if head.Height < seen.Height {
+		return nil, ward.ErrStale
+	}
 	out := &verification{
 		Chain: head.Chain, Verified: true, Rules: rules, Transactions: head.Size, Height: head.Height, Time: time.UnixMilli(head.Time).UTC(), Calls: []calls{},
 	}

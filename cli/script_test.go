@@ -14,15 +14,26 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	urfave "github.com/urfave/cli/v2"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ward": func() { os.Exit(Main()) }})
+	testscript.Main(m, map[string]func(){"ward": func() { os.Exit(mainOf(quickly)) }})
+}
+
+// quickly is what the tests' program can do: all that Ward can, with passphrases
+// that take no second of work. TestPassphrasesAreDear is about Ward's own.
+func quickly(s *session) []*urfave.Command {
+	s.work = 4
+	return s.commands()
 }
 
 // TestScripts runs the scripts of testdata: each is one behaviour of the command
 // line, as a person or a program meets it.
-func TestScripts(t *testing.T) { testscript.Run(t, scripts("testdata")) }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, scripts("testdata"))
+}
 
 // scripts returns how the scripts of a folder are run.
 func scripts(dir string) testscript.Params {

@@ -162,12 +162,17 @@ type user struct {
 	*ward.Client
 	wallet *wallet.Wallet
 	nodes  []*remote.Node
+
+	keep func(chain.TreeHead) // remembers what was seen, for the next run; nil before there is a client
 }
 
-// close closes the connections.
+// close closes the connections, and remembers the newest checkpoint.
 func (u *user) close() {
 	for _, n := range u.nodes {
 		_ = n.Close()
+	}
+	if u.keep != nil {
+		u.keep(u.Seen())
 	}
 }
 
@@ -192,6 +197,15 @@ func (s *session) openAs(c *urfave.Context, k *chain.Consortium, w *wallet.Walle
 	if err != nil {
 		return nil, err
 	}
+	dir, err := walletsDir(c)
+	if err != nil {
+		return nil, err
+	}
+	memory := seenFile(dir, k.Chain)
+	seen, err := memory.read()
+	if err != nil {
+		return nil, err
+	}
 	u := &user{wallet: w}
 	var nodes []ward.Node
 	for _, a := range addresses {
@@ -202,9 +216,14 @@ func (s *session) openAs(c *urfave.Context, k *chain.Consortium, w *wallet.Walle
 		}
 		u.nodes, nodes = append(u.nodes, n), append(nodes, n)
 	}
-	if u.Client, err = ward.New(ward.Options{Consortium: k, Wallet: w, Nodes: nodes, Log: s.logger()}); err != nil {
+	if u.Client, err = ward.New(ward.Options{Consortium: k, Wallet: w, Nodes: nodes, Seen: seen, Log: s.logger()}); err != nil {
 		u.close()
 		return nil, err
+	}
+	u.keep = func(head chain.TreeHead) {
+		if err := memory.keep(head); err != nil {
+			fmt.Fprintf(s.stderr, s.tr("ward: warning: the next run will not know what this one saw: %s")+"\n", err)
+		}
 	}
 	return u, nil
 }

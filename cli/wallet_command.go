@@ -180,8 +180,11 @@ func (s *session) newWallet(ctx context.Context, path, chainID string, name iden
 		return nil, err
 	}
 	defer clear(pass)
-	return w, wallet.Create(path, w, pass)
+	return w, s.sealing().Create(path, w, pass)
 }
+
+// sealing says how new wallets and copies are sealed.
+func (s *session) sealing() wallet.Options { return wallet.Options{WorkFactor: s.work} }
 
 // newHeld makes a wallet that the hospital holds, and the folder of such if it is
 // the first.
@@ -201,7 +204,7 @@ func (s *session) newHeld(ctx context.Context, dir, chainID string, name identit
 		return nil, err
 	}
 	defer clear(pass)
-	folder, err := wallet.CreateFolder(dir, chainID, pass)
+	folder, err := s.sealing().CreateFolder(dir, chainID, pass)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func walletBackup(ctx context.Context, s *session, c *urfave.Context) (any, erro
 	}
 	defer clear(pass)
 	var copied bytes.Buffer
-	if err := w.Backup(&copied, pass); err != nil {
+	if err := s.sealing().Backup(w, &copied, pass); err != nil {
 		return nil, err
 	}
 	if err := s.writeNew(out, copied.Bytes(), 0o600, c.Bool("force")); err != nil {
@@ -105,7 +105,7 @@ func walletRestore(ctx context.Context, s *session, c *urfave.Context) (any, err
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := wallet.Create(path, w, own); err != nil {
+	if err := s.sealing().Create(path, w, own); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return nil, taken
 		}

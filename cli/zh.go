@@ -98,9 +98,9 @@ var inChinese = map[string]string{
 	"is this identity registered, and its key the one in force?":         "该身份是否已登记？其密钥是否现行有效？",
 	"it took too long":                                                   "用时过长",
 
-	"no grant covers these records":                                   "没有授权包括这些病历",
-	"ask the patient for one":                                         "请向患者申请授权",
-	"the node is catching up: try again in a moment, or another node": "该节点正在追赶：请稍后再试，或换一个节点",
+	"no grant covers these records": "没有授权包括这些病历",
+	"ask the patient for one":       "请向患者申请授权",
+	"the node is catching up, or was set back: try again in a moment, then another one with --node": "该节点正在追赶，或被回退：请稍后再试，然后用 --node 换一个节点",
 
 	// Verifying.
 	"the log of the consortium": "联盟的日志",

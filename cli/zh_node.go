@@ -323,4 +323,12 @@ Examples:
 	"tell them": "请通知对方",
 	"see docs/how-to/stores.md for what this kind of store needs": "这类存储的要求见 docs/how-to/stores.md",
 	"%s: written, read and erased":                                "%s：已写入、读取并删除",
+	"change the passphrase of a node that does not run":           "更改未在运行的节点的口令",
+	"the node in %s has another passphrase now":                   "%s 中的节点已换用新口令",
+	"Seals what is secret in the directory under another passphrase. Whoever has an old\ncopy of the directory and the old passphrase can still open the copy: if somebody may\nhave both, hold a key ceremony afterwards, ward consortium refresh.\n\nExamples:\n  ward node stop --dir /var/lib/ward && ward node passphrase --dir /var/lib/ward\n  ward node passphrase --dir ./north --passphrase-file old.pass --new-passphrase-file new.pass": "用另一个口令密封目录中的机密。持有目录旧副本和旧口令的人仍能打开该副本：若有人可能\n两者都有，请随后举行密钥仪式：ward consortium refresh。\n\n示例：\n  ward node stop --dir /var/lib/ward && ward node passphrase --dir /var/lib/ward\n  ward node passphrase --dir ./north --passphrase-file old.pass --new-passphrase-file new.pass",
+	"a name is lower case and short, a url like https://ward.north.example:7100, a peer like ward.north.example:7200": "名称用小写且简短，url 形如 https://ward.north.example:7100，peer 形如 ward.north.example:7200",
+	"`ward node stop --dir %s` ends it":                                              "`ward node stop --dir %s` 可将其停止",
+	"write it like https://ward.north.example:7100":                                  "请写成 https://ward.north.example:7100 的形式",
+	"the node is running":                                                            "节点正在运行",
+	"read the new passphrase from the first line of this file; else it is asked for": "从该文件的第一行读取新口令；否则会询问",
 }
