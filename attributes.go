@@ -78,20 +78,20 @@ func (c *Client) published(ctx context.Context, a *identity.Authority) ([]byte, 
 	return args.Authority, nil
 }
 
-// PublishAuthority begins the next epoch of the attribute authority of the
-// caller's organisation, with this catalogue, on the word of the member, whose
-// node key signs. The first time it makes the master key, which stays in the
-// caller's wallet. From then on grants are sealed to the new epoch: everybody
-// who is to read under them needs a key of it, from IssueAttributeKey.
-func (c *Client) PublishAuthority(ctx context.Context, by crypto.Signer, catalogue abe.Catalogue) (*abe.Authority, error) {
-	a, err := c.publishAuthority(ctx, by, catalogue)
+// NextAuthority prepares the next epoch of the attribute authority of the
+// caller's organisation, with this catalogue. The first time it makes the master
+// key, which stays in the caller's wallet. The epoch begins when the member, whose
+// node key signs, has put identity.AuthorityArgs with it on the chain; see
+// PublishAuthority.
+func (c *Client) NextAuthority(ctx context.Context, catalogue abe.Catalogue) (*abe.Authority, error) {
+	a, err := c.nextAuthority(ctx, catalogue)
 	if err != nil {
-		return nil, fmt.Errorf("publish attribute authority: %w", err)
+		return nil, fmt.Errorf("next epoch of the attribute authority: %w", err)
 	}
 	return a, nil
 }
 
-func (c *Client) publishAuthority(ctx context.Context, by crypto.Signer, catalogue abe.Catalogue) (*abe.Authority, error) {
+func (c *Client) nextAuthority(ctx context.Context, catalogue abe.Catalogue) (*abe.Authority, error) {
 	epoch := uint64(1)
 	known, _, err := ask[identity.Authority](ctx, c, query.AttributeAuthority{Name: c.Name().Org()})
 	switch {
@@ -105,15 +105,18 @@ func (c *Client) publishAuthority(ctx context.Context, by crypto.Signer, catalog
 		return nil, err
 	}
 	defer master.Erase()
-	a, err := master.Authority(epoch, catalogue)
+	return master.Authority(epoch, catalogue)
+}
+
+// PublishAuthority begins an epoch that NextAuthority prepared, on the word of
+// the member. From then on grants are sealed to it: everybody who is to read
+// under them needs a key of it, from IssueAttributeKey.
+func (c *Client) PublishAuthority(ctx context.Context, by crypto.Signer, a *abe.Authority) error {
+	_, err := c.submit(ctx, identity.Contract, identity.MethodAuthority, identity.AuthorityArgs{Authority: a.Bytes()}, nil, by)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("publish attribute authority: %w", err)
 	}
-	_, err = c.submit(ctx, identity.Contract, identity.MethodAuthority, identity.AuthorityArgs{Authority: a.Bytes()}, nil, by)
-	if err != nil {
-		return nil, err
-	}
-	return a, nil
+	return nil
 }
 
 // A sealedAttributeKey carries an attribute key to its holder, written like a

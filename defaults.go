@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ward-health/ward/contract/consent"
@@ -24,37 +26,48 @@ func (c *Client) Defaults(ctx context.Context, org string) (*consent.Defaults, e
 	return d, nil
 }
 
-// SetDefaults replaces the grants that the caller's organisation proposes to its
-// patients, on the word of the member, whose node key signs. It grants nothing.
-// In their policies, attributes that name no authority are the organisation's.
-func (c *Client) SetDefaults(ctx context.Context, by crypto.Signer, defaults []consent.Default) error {
-	if err := c.setDefaults(ctx, by, defaults); err != nil {
-		return fmt.Errorf("set defaults: %w", err)
+// NextDefaults prepares a change of the grants that the caller's organisation
+// proposes to its patients. In their policies, attributes that name no authority
+// are the organisation's. They are proposed once the member, whose node key
+// signs, has put them on the chain; see SetDefaults.
+func (c *Client) NextDefaults(ctx context.Context, defaults []consent.Default) (*consent.DefaultsArgs, error) {
+	args, err := c.nextDefaults(ctx, defaults)
+	if err != nil {
+		return nil, fmt.Errorf("next defaults: %w", err)
 	}
-	return nil
+	return args, nil
 }
 
-func (c *Client) setDefaults(ctx context.Context, by crypto.Signer, defaults []consent.Default) error {
-	args := consent.DefaultsArgs{Defaults: make([]consent.Default, len(defaults))}
+func (c *Client) nextDefaults(ctx context.Context, defaults []consent.Default) (*consent.DefaultsArgs, error) {
+	args := &consent.DefaultsArgs{Defaults: make([]consent.Default, len(defaults))}
 	for i, d := range defaults {
 		p, err := c.ParsePolicy(d.Policy)
 		if err != nil {
-			return fmt.Errorf("%s: %w", d.Name, err)
+			return nil, fmt.Errorf("%s: %w", d.Name, err)
 		}
 		d.Policy = p.String()
 		d.Conditions.Purposes, d.Conditions.Except, d.Conditions.Obligations =
 			inOrder(d.Conditions.Purposes), inOrder(d.Conditions.Except), inOrder(d.Conditions.Obligations)
 		args.Defaults[i] = d
 	}
+	slices.SortFunc(args.Defaults, func(a, b consent.Default) int { return strings.Compare(a.Name, b.Name) })
 	old, err := c.Defaults(ctx, c.Name().Org())
 	switch {
 	case err == nil:
 		args.From = old.Version
 	case !errors.Is(err, ErrNotFound):
-		return err
+		return nil, err
 	}
-	_, err = c.submit(ctx, consent.Contract, consent.MethodDefaults, args, nil, by)
-	return err
+	return args, nil
+}
+
+// SetDefaults puts on the chain what NextDefaults prepared, on the word of the
+// member. It grants nothing.
+func (c *Client) SetDefaults(ctx context.Context, by crypto.Signer, args *consent.DefaultsArgs) error {
+	if _, err := c.submit(ctx, consent.Contract, consent.MethodDefaults, args, nil, by); err != nil {
+		return fmt.Errorf("set defaults: %w", err)
+	}
+	return nil
 }
 
 // ApplyDefaults makes those grants that an organisation proposes which the owner

@@ -55,15 +55,38 @@ func employ(t *testing.T) *team {
 	t.Helper()
 	p := meet(t)
 	w := &team{people: p, office: p.join("office@north"), physician: p.join("dr-kim@north"), nurse: p.join("n-yu@north")}
-	if _, err := w.office.PublishAuthority(p.ctx, p.Key("north"), catalogue(t, staff)); err != nil {
-		t.Fatal(err)
-	}
+	w.publish()
 	p.attest("dr-kim@north", identity.Attribute{Name: "role", Value: "physician"}, identity.Attribute{Name: "dept", Value: "icu"},
 		identity.Attribute{Name: "parking"}) // which the catalogue does not declare
 	p.attest("n-yu@north", identity.Attribute{Name: "role", Value: "nurse"}, identity.Attribute{Name: "dept", Value: "icu"})
 	p.issue(w.office, w.physician)
 	p.issue(w.office, w.nurse)
 	return w
+}
+
+// publish begins the next epoch of the hospital's authority.
+func (w *team) publish() *abe.Authority {
+	w.t.Helper()
+	a, err := w.office.NextAuthority(w.ctx, catalogue(w.t, staff))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.office.PublishAuthority(w.ctx, w.Key("north"), a); err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+// propose replaces the hospital's defaults.
+func (w *team) propose(defaults ...consent.Default) {
+	w.t.Helper()
+	args, err := w.office.NextDefaults(w.ctx, defaults)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.office.SetDefaults(w.ctx, w.Key("north"), args); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 const onWard = "role = physician and dept in (icu, er) and not contractor"
@@ -106,9 +129,9 @@ func TestNextEpochOfAnAuthority(t *testing.T) {
 	w := employ(t)
 	id := w.put("before", []byte("1"))
 	w.toTeam()
-	a, err := w.office.PublishAuthority(w.ctx, w.Key("north"), catalogue(t, staff))
-	if err != nil || a.Ref().Epoch != 2 {
-		t.Fatalf("second epoch: %v, %v", a, err)
+	a := w.publish()
+	if a.Ref().Epoch != 2 {
+		t.Fatalf("second epoch: %v", a.Ref())
 	}
 	old, err := w.patient.AttributeAuthority(w.ctx, "north", 1)
 	if err != nil || old.Ref().Epoch != 1 || old.Ref() == a.Ref() {
@@ -285,12 +308,10 @@ func TestDefaultsOfAHospital(t *testing.T) {
 		t.Fatalf("defaults that nobody set: %v", err)
 	}
 	defaults := []consent.Default{
-		{Name: "nurses", Type: "clinical/lab", Policy: "role = nurse", Conditions: consent.Conditions{Obligations: []consent.Obligation{"NOREUSE", "DELAU"}}},
 		{Name: "physicians", Type: "clinical", Policy: onWard, Lasts: time.Hour.Milliseconds()},
+		{Name: "nurses", Type: "clinical/lab", Policy: "role = nurse", Conditions: consent.Conditions{Obligations: []consent.Obligation{"NOREUSE", "DELAU"}}},
 	}
-	if err := w.office.SetDefaults(w.ctx, w.Key("north"), defaults); err != nil {
-		t.Fatal(err)
-	}
+	w.propose(defaults...)
 	// They grant nothing by themselves.
 	_, err := w.physician.Open(w.ctx, id, treat)
 	w.wants(err, ward.ErrNoGrant)
@@ -315,9 +336,7 @@ func TestDefaultsOfAHospital(t *testing.T) {
 	again(0) // her word stands
 	w.Advance(2 * time.Hour)
 	again(1) // the one for physicians ran out
-	if err := w.office.SetDefaults(w.ctx, w.Key("north"), defaults[:1]); err != nil {
-		t.Fatal(err)
-	}
+	w.propose(defaults[:1]...)
 	if d, err := w.patient.Defaults(w.ctx, "north"); err != nil || d.Version != 2 || len(d.Defaults) != 1 {
 		t.Errorf("second version: %+v, %v", d, err)
 	}

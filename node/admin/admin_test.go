@@ -19,6 +19,7 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/workflow"
@@ -217,6 +218,12 @@ func register(t *testing.T, o *operator, chainID string) {
 	// operator's.
 	if _, err := o.SubmitTo(t.Context(), workflow.Contract, workflow.MethodDefine, nil); !errors.Is(err, workflow.ErrMalformed) {
 		t.Errorf("a definition that is none: %v", err)
+	}
+	if _, err := o.SubmitTo(t.Context(), consent.Contract, consent.MethodDefaults, nil); !errors.Is(err, consent.ErrMalformed) {
+		t.Errorf("defaults that are none: %v", err)
+	}
+	if _, err := o.SubmitTo(t.Context(), consent.Contract, consent.MethodAccept, nil); !errors.Is(err, protocol.ErrMalformed) {
+		t.Errorf("a word on shares: %v", err)
 	}
 	for _, other := range []string{"", "consent", "record", "keys", chain.SystemContract} {
 		if _, err := o.SubmitTo(t.Context(), other, "put", nil); !errors.Is(err, protocol.ErrMalformed) {

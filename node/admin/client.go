@@ -133,8 +133,9 @@ func (c *Client) Submit(ctx context.Context, method string, args []byte) (*chain
 }
 
 // SubmitTo puts a transaction on the chain that is signed with the node key: of
-// contract/identity or contract/workflow, no other is for operators. The error is
-// the contract's code if it refuses.
+// contract/identity or contract/workflow, or what the hospital proposes to its
+// patients (consent.MethodDefaults); no other is for operators. The error is the
+// contract's code if it refuses.
 func (c *Client) SubmitTo(ctx context.Context, contract, method string, args []byte) (*chain.Receipt, error) {
 	r, err := fetch[submitted](ctx, c, http.MethodPost, "/v1/transactions", submitRequest{contract, method, args})
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/workflow"
@@ -286,13 +286,22 @@ func (s *Server) propose(ctx context.Context, in proposeRequest) (*Endorsed, err
 	return out, err
 }
 
-// signable are the contracts that an operator speaks to in the member's name.
-var signable = []string{identity.Contract, workflow.Contract}
+// signable reports whether an operator signs such a transaction in the member's
+// name. What members say of their shares is for the node alone.
+func signable(contract, method string) bool {
+	switch contract {
+	case identity.Contract, workflow.Contract:
+		return true
+	case consent.Contract:
+		return method == consent.MethodDefaults
+	}
+	return false
+}
 
 // submit signs a transaction in the member's name.
 func (s *Server) submit(ctx context.Context, in submitRequest) (*submitted, error) {
-	if !slices.Contains(signable, in.Contract) {
-		return nil, fmt.Errorf("contract %q: %w", in.Contract, protocol.ErrMalformed)
+	if !signable(in.Contract, in.Method) {
+		return nil, fmt.Errorf("contract %q, method %q: %w", in.Contract, in.Method, protocol.ErrMalformed)
 	}
 	key, err := s.opt.Node.Key()
 	if err != nil {
