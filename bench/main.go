@@ -162,7 +162,7 @@ func do(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 	if baseline == nil {
 		return nil
 	}
-	return guard(baseline, r, stdout)
+	return guard(ctx, baseline, r, s, root, stdout, stderr)
 }
 
 // measureAll runs the suites. One that fails does not keep the others from
@@ -195,24 +195,47 @@ func measureAll(ctx context.Context, s *settings, root string, stdout, stderr io
 	return r, errors.Join(failed...)
 }
 
-func guard(b *report.Baseline, r *report.Report, stdout io.Writer) error {
+// guard holds a run against the baseline. What is worse is measured once more,
+// and fails only if it is worse again: a busy machine does not err twice alike.
+func guard(ctx context.Context, b *report.Baseline, r *report.Report, s *settings, root string, stdout, stderr io.Writer) error {
 	verdicts, err := b.Compare(r)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "\n== Ratios beside the baseline ==\n")
-	worse := 0
-	for _, v := range verdicts {
-		fmt.Fprintln(stdout, v)
-		if !v.OK() {
-			worse++
-		}
-	}
 	if len(verdicts) == 0 {
 		return errors.New("the baseline has no ratio of these suites: nothing was guarded")
 	}
-	if worse > 0 {
-		return fmt.Errorf("%d of %d ratios are worse than the baseline allows", worse, len(verdicts))
+	if again := worse(verdicts); len(again) > 0 {
+		second := *s
+		second.suites = slices.DeleteFunc(slices.Clone(s.suites), func(u *suite.Suite) bool {
+			return !slices.ContainsFunc(again, func(v report.Verdict) bool { return v.Suite == u.Name })
+		})
+		fmt.Fprintf(stderr, "bench: %d ratios are worse than the baseline allows; measuring their suites again\n", len(again))
+		r, err := measureAll(ctx, &second, root, io.Discard, stderr)
+		if err != nil {
+			return err
+		}
+		more, err := b.Compare(r)
+		if err != nil {
+			return err
+		}
+		for i, v := range verdicts {
+			j := slices.IndexFunc(more, func(m report.Verdict) bool { return m.Suite == v.Suite && m.Name == v.Name })
+			if !v.OK() && j >= 0 {
+				verdicts[i] = more[j]
+			}
+		}
+	}
+	fmt.Fprintf(stdout, "\n== Ratios beside the baseline ==\n")
+	for _, v := range verdicts {
+		fmt.Fprintln(stdout, v)
+	}
+	if n := len(worse(verdicts)); n > 0 {
+		return fmt.Errorf("%d of %d ratios are worse than the baseline allows", n, len(verdicts))
 	}
 	return nil
+}
+
+func worse(verdicts []report.Verdict) []report.Verdict {
+	return slices.DeleteFunc(slices.Clone(verdicts), report.Verdict.OK)
 }

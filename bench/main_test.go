@@ -102,6 +102,30 @@ func TestGuardInOneRun(t *testing.T) {
 	}
 }
 
+// TestGuardMeasuresAgainWhatIsWorse lets a suite be disturbed once, and then
+// every time.
+func TestGuardMeasuresAgainWhatIsWorse(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "baseline.json")
+	good, bad := fakeSuite("x", 1, nil), fakeSuite("x", 9, nil)
+	if err := do(t.Context(), &settings{suites: []*suite.Suite{good}, saveBaseline: name}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	for disturbed, fails := range map[int]bool{0: false, 1: false, 2: true} {
+		runs, other := 0, 0
+		flaky := &suite.Suite{Name: "x", Title: "x", Run: func(ctx context.Context, r *suite.Run) error {
+			if runs++; runs <= disturbed {
+				return bad.Run(ctx, r)
+			}
+			return good.Run(ctx, r)
+		}}
+		steady := &suite.Suite{Name: "y", Title: "y", Run: func(ctx context.Context, r *suite.Run) error { other++; return nil }}
+		err := do(t.Context(), &settings{suites: []*suite.Suite{flaky, steady}, compare: name}, io.Discard, io.Discard)
+		if (err != nil) != fails || runs != min(disturbed+1, 2) || other != 1 {
+			t.Errorf("disturbed %d times: %v after %d runs, the other suite ran %d times", disturbed, err, runs, other)
+		}
+	}
+}
+
 func TestDocsRefusesQuickRuns(t *testing.T) {
 	dir := t.TempDir()
 	s := &settings{suites: []*suite.Suite{fakeSuite("x", 1, nil)}, out: dir, quick: true}
