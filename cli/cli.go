@@ -41,6 +41,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func (s *session) commands() []*urfave.Command {
 	return []*urfave.Command{s.demo(),
 		s.walletCommand(), s.identityCommand(), s.recordCommand(), s.grantCommand(), s.requestCommand(), s.accessCommand(), s.policyCommand(),
+		s.flowCommand(), s.rxCommand(),
 		s.audit(), s.chain(), s.node(), s.consortium(), s.doctor(), s.configCommand(), s.completion(), s.version()}
 }
 

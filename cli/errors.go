@@ -13,6 +13,7 @@ import (
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/internal/durable"
 	"github.com/ward-health/ward/node/vault"
 	"github.com/ward-health/ward/wallet"
@@ -161,6 +162,24 @@ var known = []struct {
 	{identity.ErrEarly, "", exitDenied, "the recovery still waits", ""},
 	{identity.ErrApprovals, "", exitDenied, "too few hospitals have approved the recovery", ""},
 
+	{workflow.ErrUnknown, "", exitNotFound, "there is no such workflow, definition or proposal", ""},
+	{workflow.ErrOwner, "", exitNotFound, "there is no such patient", ""},
+	{workflow.ErrExpired, "", exitEnded, "its time has run out", "`ward flow step ID tick` puts it on record"},
+	{workflow.ErrState, "", exitDenied, "the workflow is not at this step: it was done already, or is not to be done yet", "`ward flow show` says where it stands"},
+	{workflow.ErrStale, "", exitDenied, "the workflow has moved on", "look at it again: `ward flow show`"},
+	{workflow.ErrParty, "", exitDenied, "this step is for others", "`ward flow graph` says for whom"},
+	{workflow.ErrHolder, "", exitDenied, "only whoever holds it now may do this", "`ward flow show` says who does"},
+	{workflow.ErrLimit, "", exitDenied, "it would exceed the limit of all hospitals together", "`ward flow counters` says how much is counted"},
+	{workflow.ErrClaimed, "", exitDenied, "it was claimed before, and can be once only", ""},
+	{workflow.ErrGrant, "", exitDenied, "no grant opens the document to whom this step needs", "the patient lets him: `ward rx allow`"},
+	{workflow.ErrDenied, "", exitDenied, "you may not do this", ""},
+	{workflow.ErrDocument, "", exitDenied, "a document is missing, or not one that this step takes", ""},
+	{workflow.ErrField, "", exitDenied, "a field is missing, unknown or out of its bounds", "`ward flow show NAME` shows the definition"},
+	{workflow.ErrTransition, "", exitNotFound, "the workflow has no such step", "`ward flow graph` shows them"},
+	{workflow.ErrEarly, "", exitDenied, "no timer is due", ""},
+	{workflow.ErrClosed, "", exitDenied, "the definition starts no workflows any more", ""},
+	{workflow.ErrVersion, "", exitFailure, "it is not the next version, or not the one in force", "`ward flow list --definitions` shows them"},
+
 	{wallet.ErrPassphrase, "passphrase", exitPassphrase, "wrong passphrase", ""},
 	{wallet.ErrCorrupt, "integrity", exitIntegrity, "", "restore the wallet from its copy: `ward wallet restore`"},
 	{wallet.ErrHeld, "held", exitDenied, "the chain still lets the hospital sign for the name", "its person claims it first: `ward identity claim`"},
@@ -201,6 +220,9 @@ func explain(err error) *problem {
 	}
 	code := chain.Code("")
 	errors.As(err, &code)
+	if rule, ok := strings.CutPrefix(string(code), string(workflow.ErrRule)+"/"); ok {
+		return failf(string(code), exitDenied, "the rule %s of the workflow forbids it", rule).withHint("`ward flow show NAME` shows the definition")
+	}
 	for _, k := range known {
 		if !errors.Is(err, k.err) {
 			continue
