@@ -19,7 +19,9 @@ type KeyRequests struct {
 // Kind implements Question.
 func (KeyRequests) Kind() string { return "key-requests" }
 
-func (q KeyRequests) check() error { return errors.Join(checkName(q.Owner), checkPage(q.After, q.Limit)) }
+func (q KeyRequests) check() error {
+	return errors.Join(checkName(q.Owner), checkPage(q.After, q.Limit))
+}
 
 func (q KeyRequests) run(s state) (any, error) {
 	p := newPage[keys.KeyRequest](q.Limit)
