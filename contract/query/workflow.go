@@ -64,7 +64,7 @@ type (
 		_            struct{} `cbor:",toarray"`
 		Definition   string
 		Org          string // "" for all
-		Since, Until int64  // days, Unix milliseconds; of the steps
+		Since, Until int64  // days, Unix milliseconds; of the steps; at most 366 days
 	}
 	// WorkflowCounter asks how much a counter has counted at the time of the
 	// answer's block. The answer is a workflow.Tally.
@@ -152,11 +152,14 @@ func (q WorkflowDefinitions) check() error {
 
 func (q WorkflowProposal) check() error { return checkID(q.Name) }
 
+// maxPeriod is the longest time that a WorkflowSummary is about: 366 days.
+const maxPeriod = 366 * 24 * 60 * 60 * 1000
+
 func (q WorkflowSummary) check() error {
 	if err := checkID(q.Definition); err != nil {
 		return err
 	}
-	if len(q.Org) > 64 || q.Since < 0 || q.Until < q.Since {
+	if len(q.Org) > 64 || q.Since < 0 || q.Until < q.Since || q.Until-q.Since > maxPeriod {
 		return fmt.Errorf("%w: organisation of %d bytes, days from %d to %d", ErrQuestion, len(q.Org), q.Since, q.Until)
 	}
 	return nil

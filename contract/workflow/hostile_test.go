@@ -121,17 +121,17 @@ func TestExpressionThatFailsRefusesTheStep(t *testing.T) {
 		"-(-9223372036854775807 - fields.n) > 0":                 {"n": workflow.Int(1)},
 		"(-9223372036854775807 - fields.n) / (0 - fields.n) > 0": {"n": workflow.Int(1)},
 	} {
-		w := newWorld(t)
-		w.enact(with(rule))
-		_, code := w.begin(physician, "hostile", patient, "begin", f)
-		w.want(code, workflow.ErrRule)
+		if _, err := rehearse(t, with(rule)).Start(physician, patient, "begin", f.list()); err != workflow.ErrRule {
+			t.Errorf("%s: %v", rule, err)
+		}
 	}
-	w := newWorld(t)
-	w.enact(with("fields.b || 1 / fields.n == 1")) // as in CEL: what is not needed may fail
-	_, code := w.begin(physician, "hostile", patient, "begin", fields{"b": workflow.Bool(true)})
-	w.want(code, "")
-	_, code = w.begin(physician, "hostile", patient, "begin", nil)
-	w.want(code, workflow.ErrRule)
+	r := rehearse(t, with("fields.b || 1 / fields.n == 1")) // as in CEL: what is not needed may fail
+	if _, err := r.Start(physician, patient, "begin", fields{"b": workflow.Bool(true)}.list()); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Start(physician, patient, "begin", nil); err != workflow.ErrRule {
+		t.Error(err)
+	}
 }
 
 // largest returns a definition that has as much in it as fits, of what is
@@ -202,17 +202,33 @@ transitions:
 
 // An instance that goes round for ever comes to its end.
 func TestInstanceTakesABoundedNumberOfSteps(t *testing.T) {
-	w := newWorld(t)
-	w.enact([]byte(cyclic))
-	id, code := w.begin(physician, "cycle", patient, "begin", nil)
-	w.want(code, "")
-	for n := 1; n < workflow.MaxSteps; n++ {
-		w.want(w.take(physician, id, []string{"back", "turn"}[n%2], nil), "")
+	r := rehearse(t, []byte(cyclic))
+	id, err := r.Start(physician, patient, "begin", nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	w.want(w.take(physician, id, "back", nil), workflow.ErrFull)
-	w.want(w.take(physician, id, "turn", nil), workflow.ErrState)
-	w.want(w.take(physician, id, "end", nil), "")
-	w.at(id, "done", "")
+	for n := 1; n < workflow.MaxSteps; n++ {
+		if err := r.Step(physician, id, []string{"back", "turn"}[n%2], nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]error{"back": workflow.ErrFull, "turn": workflow.ErrState} {
+		if err := r.Step(physician, id, name, nil); err != want {
+			t.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+	if err := r.Step(physician, id, "end", nil); err != nil || r.Instance(id).State != "done" {
+		t.Error(err)
+	}
+}
+
+func rehearse(t testing.TB, yaml []byte) *workflow.Rehearsal {
+	t.Helper()
+	def, err := workflow.Compile(yaml)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return def.Rehearse(cast, time.UnixMilli(1_760_000_000_000))
 }
 
 // Counters and claims of one instance are bounded, and so is what one counter
