@@ -188,8 +188,16 @@ func (b *book) Close() error {
 
 // load reads the head and cuts off what a crash left beyond it.
 func (b *book) load(founding *chain.Consortium) error {
+	if !b.opt.readOnly {
+		if err := b.db.putBack(); err != nil {
+			return err
+		}
+	}
 	txn := b.db.view()
 	defer txn.Discard()
+	if half, err := txn.halfWritten(); half || err != nil {
+		return errors.Join(err, &DamageError{Path: b.db.dir, Reason: "it was being written when the replica stopped; open the replica once"})
+	}
 	raw, err := txn.get(metaKey('h'))
 	if err != nil {
 		return err

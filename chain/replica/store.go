@@ -17,7 +17,7 @@ import (
 
 // Keys in Badger begin with one of these. Part of the format: only add at the end.
 const (
-	keyMeta    = 'm' // "mh": head and applied index; "mc": newest certified checkpoint
+	keyMeta    = 'm' // "mh": head and applied index; "mc": newest certified checkpoint; "mu": see large.go
 	keyState   = 's' // contract state
 	keyHashes  = 'h' // tree hashes, chunkHashes at a time
 	keyLeaves  = 'l' // first leaf of a block -> height
@@ -25,16 +25,15 @@ const (
 	keyPurge   = 'p' // leaf whose sidecar is being erased
 	keyConfig  = 'c' // Raft index -> Raft configuration
 	keyChange  = 'k' // leaf of a change of the consortium -> its arguments
+	keyUndo    = 'u' // what a key held before a batch that takes several transactions
 )
 
-// What Badger takes in one transaction follows from the size of its memtables:
-// 15 % of it, and one write for each 96 bytes of that. A block writes 6 MiB of
-// state at most, counted as ledger does, and then its tree hashes and changes.
-//
-// Badger has two or three memtables at a time, all of their memory taken at once,
-// a fifth more than their size: they are most of what a replica holds in memory.
+// Badger has two or three memtables at a time, with all of their memory taken at
+// once and a third more than their size: they are most of what a replica holds in
+// memory. What it takes in one transaction follows from them: 15 %, and one write
+// for each 96 bytes of that. A block may write more; see large.go.
 const (
-	memTable = 52 << 20
+	memTable = 24 << 20
 	maxValue = 1 << 20
 )
 
@@ -237,40 +236,5 @@ func (b *batch) set(key, value []byte) {
 
 // room returns how much one batch may hold, in bytes and in writes.
 func (s *kv) room() (bytes, writes int) {
-	return int(s.db.MaxBatchSize()), int(s.db.MaxBatchCount())
-}
-
-// commit writes the batch in one transaction. When it returns, the batch is on
-// stable storage.
-func (s *kv) commit(b *batch) error {
-	if s.medium.commit != nil {
-		if err := s.medium.commit(); err != nil {
-			return fmt.Errorf("write state: %w", err)
-		}
-	}
-	txn := s.db.NewTransaction(true)
-	defer txn.Discard()
-	size := 0
-	for _, w := range b.writes {
-		size += len(w.Value) + 4
-	}
-	values := make([]byte, 0, size)
-	for _, w := range b.writes {
-		var err error
-		if w.Value == nil {
-			err = txn.Delete(w.Key)
-		} else {
-			from := len(values)
-			values = append(values, w.Value...)
-			values = binary.BigEndian.AppendUint32(values, checksum(w.Key, w.Value))
-			err = txn.Set(w.Key, values[from:len(values):len(values)])
-		}
-		if err != nil {
-			return fmt.Errorf("write state: %w", err)
-		}
-	}
-	if err := txn.Commit(); err != nil {
-		return fmt.Errorf("write state: %w", err)
-	}
-	return nil
+	return int(s.db.MaxBatchSize()), int(s.db.MaxBatchCount()) - 1
 }
