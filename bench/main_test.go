@@ -102,6 +102,18 @@ func TestGuardInOneRun(t *testing.T) {
 	}
 }
 
+// TestGuardOfNothingFails compares a suite that has no guarded ratio.
+func TestGuardOfNothingFails(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "baseline.json")
+	if err := do(t.Context(), &settings{suites: []*suite.Suite{fakeSuite("x", 1, nil)}, saveBaseline: name}, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	bare := &suite.Suite{Name: "y", Title: "y", Run: func(context.Context, *suite.Run) error { return nil }}
+	if err := do(t.Context(), &settings{suites: []*suite.Suite{bare}, compare: name}, io.Discard, io.Discard); err == nil {
+		t.Error("a guard that looked at nothing passed")
+	}
+}
+
 // TestGuardMeasuresAgainWhatIsWorse lets a suite be disturbed once, and then
 // every time.
 func TestGuardMeasuresAgainWhatIsWorse(t *testing.T) {

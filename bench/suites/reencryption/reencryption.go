@@ -22,7 +22,7 @@ func Suite() *suite.Suite {
 		Text: "Operations of sharing the 32-byte key of a record, of which three of four members answer unless something else is said. The systems do not give the same, so read the ratios with this: " +
 			"Umbral (secp256k1, no pairings) and recrypt (a pairing-friendly curve of 256 bits) run here as WebAssembly, which is several times slower than their native code. " +
 			"Umbral's grants know no types of records and its owner must hold a key pair; recrypt has one proxy, which proves nothing and which with a reader can open everything of the owner's. " +
-			"Calypso has no grants: a policy on its chain decides, and its members can open everything. " +
+			"Calypso has no grants: a policy on its chain decides, and its members can open everything; it hides the key in a point, which is found by trial, so the time of its encryption spreads. " +
 			"With tkn20 alone whoever holds a fitting key opens, unasked and unlogged, and the authority opens everything; its grant is a key with three attributes. " +
 			"Hybrid encryption is HPKE to the owner, and by the owner to each reader again for each record; what was given cannot be taken back. " +
 			"Ward's envelope is publicly verified, opens at each level of its type, and carries its index of 200 bytes sealed beside it (not counted in the size); its grant includes the shares sealed to the members.",
