@@ -107,4 +107,9 @@ func TestDefaultsAreRefused(t *testing.T) {
 	}
 	w.refused(w.propose("north", 1, list...), consent.ErrMalformed)
 	w.must(w.propose("north", 1, list[1:]...))
+	former := careTeam()
+	former.Policy = "west:role = physician"
+	w.must(w.propose("south", 0, former))
+	w.resize(3)
+	w.refused(w.propose("south", 1, former), consent.ErrRecipient) // west published one, and has left
 }

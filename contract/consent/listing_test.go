@@ -59,6 +59,7 @@ func TestAReaderFindsTheGrantsItMayUse(t *testing.T) {
 	if got := ask(query.Grants{Owner: patient, Reader: reader}); !slices.Equal(got, []consent.GrantID{named}) {
 		t.Errorf("a contractor finds %v", got)
 	}
+	w.grant(patient, "", "clinical", terms{to: w.policy("not south:emergency")})
 	w.attest(reader, "role", "role=physician") // cannot be said whole
 	if got := ask(query.Grants{Authority: "south", Reader: reader}); got != nil {
 		t.Errorf("who is not understood finds %v", got)

@@ -209,6 +209,11 @@ func TestWhatCannotBeSaidWholeSatisfiesNothing(t *testing.T) {
 	if !certified().Satisfies(k, p, 0) {
 		t.Error("nothing satisfies it")
 	}
+	k.Members[0].Name = "east"
+	k.Members = slices.DeleteFunc(k.Members, func(m chain.Member) bool { return m.Name == "south" })
+	if certified().Satisfies(k, p, 0) {
+		t.Error("a former member's staff satisfies it")
+	}
 }
 
 // TestAPolicyIsSatisfiedByWhoseKeyWouldOpen compares the contract's word with a
