@@ -292,7 +292,14 @@ func consortiumRemove(ctx context.Context, s *session, c *urfave.Context) (any, 
 	}
 	return s.changeMembers(ctx, c, func(k *chain.Consortium) (bool, error) {
 		if k.Member(name) == nil {
-			return false, nil
+			var all []string
+			for _, m := range k.Members {
+				all = append(all, m.Name)
+			}
+			if near := nearest(name, all); near != "" {
+				return false, usagef("there is no hospital %q in the consortium", name).withHint("did you mean %s?", near)
+			}
+			return false, nil // it may have been taken out already
 		}
 		k.Members = slices.DeleteFunc(k.Members, func(m chain.Member) bool { return m.Name == name })
 		s.say("%s leaves", name)

@@ -133,6 +133,7 @@ var known = []struct {
 	{consent.ErrErased, "", exitNotFound, "the record was erased", ""},
 	{consent.ErrType, "", exitDenied, "the grant does not cover records of this type", "ask the patient for a grant on the type"},
 	{consent.ErrPurpose, "", exitDenied, "the grant does not allow this purpose", ""},
+	{consent.ErrHolder, "", exitDenied, "the grant is for whoever holds the workflow, and somebody else does", "`ward flow show` says who does"},
 	{consent.ErrOwner, "", exitDenied, "the grant is another patient's", ""},
 	{consent.ErrEpoch, "", exitDenied, "the grant is not for records of this time", "ask the patient for a new one"},
 	{consent.ErrDated, "", exitDenied, "the grant does not cover records of this date", ""},
@@ -146,12 +147,12 @@ var known = []struct {
 	{record.ErrUnknown, "", exitNotFound, "there is no such record", ""},
 	{record.ErrErased, "", exitNotFound, "the record was erased", ""},
 	{record.ErrOwner, "", exitNotFound, "there is no such patient", ""},
-	{record.ErrDenied, "", exitDenied, "you may not do this", ""},
+	{record.ErrDenied, "", exitDenied, "you may not do this", "to write for another takes the attribute author, to read another's a grant"},
 	{record.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
 
 	{identity.ErrUnknown, "", exitNotFound, "nobody is registered under this name", ""},
 	{identity.ErrDenied, "", exitDenied, "you may not do this", ""},
-	{identity.ErrTaken, "", exitFailure, "the name or the key is in use", ""},
+	{identity.ErrTaken, "", exitFailure, "the name or the key is in use", "`ward identity attest NAME` changes what the hospital says of a name"},
 	{identity.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
 
 	{consent.ErrTaken, "", exitFailure, "there is such a request already", "`ward request list` shows it"},

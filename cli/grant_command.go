@@ -185,6 +185,9 @@ func grantCreate(ctx context.Context, s *session, c *urfave.Context) (any, error
 		return nil, err
 	}
 	defer u.close()
+	if err := hasHospital(u.Consortium(), t.To); err != nil {
+		return nil, err
+	}
 	return s.grant(ctx, u, t, c.Bool("dry-run"))
 }
 

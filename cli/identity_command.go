@@ -176,15 +176,16 @@ func identityAdd(ctx context.Context, s *session, c *urfave.Context) (any, error
 			return nil, fmt.Errorf("register %s: %w", new.Name, err)
 		}
 	} else {
-		u, err := s.open(ctx, c)
+		u, err := s.openRegistrar(ctx, c)
 		if err != nil {
 			return nil, err
 		}
 		defer u.close()
 		if err := u.Enrol(ctx, args); err != nil {
-			return nil, err
+			return nil, byRegistrar(err)
 		}
 	}
+	s.doubt(has)
 	s.say("%s is registered", new.Name)
 	return map[string]any{"name": new.Name, "key": new.Key, "custodial": args.Controller, "attributes": attributeTexts(has)}, nil
 }
@@ -206,15 +207,16 @@ func identityAttest(ctx context.Context, s *session, c *urfave.Context) (any, er
 			return nil, fmt.Errorf("attest %s: %w", name, err)
 		}
 	} else {
-		u, err := s.open(ctx, c)
+		u, err := s.openRegistrar(ctx, c)
 		if err != nil {
 			return nil, err
 		}
 		defer u.close()
 		if err := u.Attest(ctx, name, has...); err != nil {
-			return nil, err
+			return nil, byRegistrar(err)
 		}
 	}
+	s.doubt(has)
 	s.say("%s has these attributes now: %s", name, strings.Join(attributeTexts(has), ", "))
 	return map[string]any{"name": name, "attributes": attributeTexts(has)}, nil
 }

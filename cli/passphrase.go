@@ -101,7 +101,7 @@ func (s *session) otherPassphrase(ctx context.Context, file string) ([]byte, err
 	if file == "" {
 		return s.newFrom(ctx, passphraseSource{})
 	}
-	return s.newFrom(ctx, passphraseSource{"passphrase-file", file})
+	return s.newFrom(ctx, passphraseSource{"new-passphrase-file", file})
 }
 
 func (s *session) newFrom(ctx context.Context, from passphraseSource) (p []byte, err error) {
@@ -137,7 +137,7 @@ func (p passphraseSource) read(ctx context.Context, stderr io.Writer) ([]byte, e
 	var b []byte
 	var err error
 	switch p.flag {
-	case "passphrase-file":
+	case "passphrase-file", "backup-passphrase-file", "new-passphrase-file":
 		b, err = durable.ReadSecretUpTo(p.value, maxPassphrase)
 		if errors.Is(err, durable.ErrExposed) {
 			return nil, failf("exposed", exitFailure, "others may read or replace the passphrase file %s", p.value).withHint("chmod 600 %s", p.value)

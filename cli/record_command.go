@@ -184,6 +184,9 @@ func recordPut(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 	if r.Owner == "" {
 		r.Owner = u.Name()
 	}
+	if err := hasHospital(u.Consortium(), r.Owner); err != nil {
+		return nil, err
+	}
 	bar := s.bar("encrypting and storing", in.size)
 	in.progress = bar
 	id, err := u.Put(ctx, r, in.reader())

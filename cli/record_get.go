@@ -163,13 +163,32 @@ func reason(c *urfave.Context) (string, error) {
 	return words, nil
 }
 
-// free returns an error if what is to be written is there already: better before
-// the access than after it.
+// free returns an error if what is to be written is there already, or cannot be
+// written: better before the access, which counts and stays on the chain, than
+// after it.
 func (r *reading) free() error {
-	if r.force || r.out == "" || r.out == "-" || isFolder(r.out) || !taken(r.out) {
+	if r.out == "" || r.out == "-" {
 		return nil
 	}
-	return exists(r.out)
+	dir := r.out
+	if !isFolder(r.out) {
+		if dir = filepath.Dir(r.out); !r.force && taken(r.out) {
+			return exists(r.out)
+		}
+	}
+	if info, err := os.Lstat(r.out); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // a device, a pipe or a link: what it leads to is known when it is opened
+	}
+	for up := filepath.Dir(dir); ; dir, up = up, filepath.Dir(up) { // to the first that is there
+		if _, err := os.Stat(dir); err == nil || up == dir {
+			break
+		}
+	}
+	f, err := durable.Create(dir, 0o600)
+	if err != nil {
+		return failf("output", exitFailure, "nothing can be written to %s: %s", dir, rootCause(err).Error())
+	}
+	return f.Discard()
 }
 
 func isFolder(path string) bool {

@@ -71,6 +71,9 @@ func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 		}
 		l.add(recordOf(e, opened), string(e.ID), e.Dated.UTC().Format(time.DateOnly), string(e.Type), string(e.Author), title)
 	}
+	if len(l.all) == 0 && q.Owner == u.Name() {
+		s.next(s.tr("those that others let you read: `ward grant list --received`, then `ward record list --owner NAME`"))
+	}
 	return l.end(nil, s.tr("no records"))
 }
 

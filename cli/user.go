@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -249,6 +250,9 @@ func addresses(k *chain.Consortium, own string, given []string) ([]address, erro
 			}
 			return nil, p.withHint("its hospitals are %s", strings.Join(all, ", "))
 		}
+		if u, err := neturl.Parse(url); url != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+			return nil, usagef("%s does not take %q", "node", g).withHint("write NAME, or NAME=https://ward.north.example:7100")
+		}
 		out = append(out, address{member, url})
 	}
 	if len(given) > 0 {
@@ -263,6 +267,13 @@ func addresses(k *chain.Consortium, own string, given []string) ([]address, erro
 		}
 	}
 	return out, nil
+}
+
+// hasHospital returns an error for a name of a hospital that the consortium does
+// not have.
+func hasHospital(k *chain.Consortium, name identity.Name) error {
+	_, err := addresses(k, "", []string{name.Org()})
+	return err
 }
 
 // next says on stderr what a person could do now. It is no result.

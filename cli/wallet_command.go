@@ -126,7 +126,7 @@ func walletNew(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, err := addresses(k, "", []string{name.Org()}); err != nil {
+	if err := hasHospital(k, name); err != nil {
 		return nil, err
 	}
 	dir, err := walletsDir(c)
@@ -165,7 +165,7 @@ func walletNew(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 	case data.Card == "":
 		s.next(s.tr("the hospital registers the name with a card: `ward wallet show %s --card FILE`", name))
 	default:
-		s.next(s.tr("give the card to the hospital: `ward identity add CARD`"))
+		s.next(s.tr("give the card to the hospital: `ward identity add CARD --dir NODE`"))
 	}
 	return data, nil
 }

@@ -17,7 +17,7 @@ import (
 // backupPassphrase returns the passphrase of a copy.
 func (s *session) backupPassphrase(ctx context.Context, c *urfave.Context, question string, twice bool) ([]byte, error) {
 	if file := c.String("backup-passphrase-file"); file != "" {
-		return passphraseSource{"passphrase-file", file}.read(ctx, s.stderr)
+		return passphraseSource{"backup-passphrase-file", file}.read(ctx, s.stderr)
 	}
 	p, err := s.askSecret(ctx, question)
 	if err != nil || !twice {

@@ -58,7 +58,6 @@ var inChineseForIdentities = map[string]string{
 	"give a card, or the name of a wallet that is here":           "请给出卡片，或本机钱包的名称",
 	"give a copy that `ward wallet backup` wrote, or - for stdin": "请给出 `ward wallet backup` 写出的副本，或 - 表示标准输入",
 	"give a name whose key is lost a new one":                     "为丢失密钥的名称换上新密钥",
-	"give the card to the hospital: `ward identity add CARD`":     "把卡片交给医院：`ward identity add 卡片`",
 	"held by":             "持有者",
 	"held for its person": "为本人代管",
 	"hospitals cannot open later records of %s without a key that only your wallet has": "没有只存于您钱包中的密钥，医院无法打开 %s 今后的病历",
