@@ -77,7 +77,7 @@ func TestAMemberPublishesItsAuthority(t *testing.T) {
 			continue
 		}
 		if err != nil || a.Name != c.member || a.Epoch != c.want || len(a.Raw) > 0 != c.raw {
-			t.Errorf("%s in epoch %d: %+v, %v", c.member, c.epoch, a, err)
+			t.Errorf("%s in epoch %d: of %s in %d, %d bytes, %v", c.member, c.epoch, a.Name, a.Epoch, len(a.Raw), err)
 		}
 	}
 	old := must(identity.LookupAuthority(w.space(), "north", 1))
