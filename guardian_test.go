@@ -223,6 +223,10 @@ func TestDelegateIsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wants(mum.EndGuardian(p.ctx, mumName, ward.RevokeOptions{}), identity.ErrGuardian)
+	if err := p.patient.Delegate(p.ctx, mumName, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	p.reads(mum, id, "x")
 	n := 0
 	for r, err := range p.patient.KeyRequests(p.ctx, patientName) {
 		if err != nil || r.By != mumName {
@@ -230,7 +234,7 @@ func TestDelegateIsEnded(t *testing.T) {
 		}
 		n++
 	}
-	if n != 2 { // the wallet had forgotten
+	if n != 3 { // the wallet had forgotten, each time
 		t.Errorf("%d requests for keys", n)
 	}
 }
@@ -269,6 +273,10 @@ func TestCustodyOnOffAndOnAgain(t *testing.T) {
 		p.reads(p.reader, ids[len(ids)-1], s.name)
 		if _, err := p.get(mum, ids[len(ids)-1]); (err == nil) != s.opens || !s.opens && !errors.Is(err, keys.ErrCustody) {
 			t.Errorf("%s: to a guardian: %v", s.name, err)
+		}
+		// Not even with a key that his wallet has from before.
+		if _, err := p.get(mum, ids[0]); (err == nil) != s.opens || !s.opens && !errors.Is(err, keys.ErrCustody) {
+			t.Errorf("%s: what was before, to a guardian: %v", s.name, err)
 		}
 	}
 	for i, s := range steps {

@@ -63,6 +63,13 @@ func TestWardsGiveNoInboxKeys(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	k := keyFor(t, kid, "lab", false)
+	elsewhere, err := Generate("other.example", patient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := elsewhere.RememberWard(k); !errors.Is(err, ErrKey) {
+		t.Errorf("a key of another chain: %v", err)
+	}
 	k.Erase()
 	if err := w.RememberWard(k); err == nil {
 		t.Error("an erased key was kept")
