@@ -50,6 +50,10 @@ type Query struct {
 	Since, Until time.Time
 	Author       identity.Name
 	All          bool // superseded and erased ones too
+	// Grant, if there is one, leaves only what this grant of the owner covers.
+	// Nodes show that to whom it is to; a whole type they show only if a grant
+	// covers everything in it, sealed types below it included.
+	Grant consent.GrantID
 }
 
 // Find yields what the chain shows of an owner's records, oldest first. It ends
@@ -71,7 +75,7 @@ func (c *Client) Find(ctx context.Context, q Query) iter.Seq2[*Entry, error] {
 
 func (c *Client) records(ctx context.Context, q Query) iter.Seq2[*record.Record, error] {
 	return pages(ctx, c, func(last *record.Record) query.Question {
-		part := query.Records{Owner: q.Owner, Type: q.Type, Since: millis(q.Since), Until: millis(q.Until), Author: q.Author, Erased: q.All}
+		part := query.Records{Owner: q.Owner, Type: q.Type, Since: millis(q.Since), Until: millis(q.Until), Author: q.Author, Erased: q.All, Grant: q.Grant}
 		if last != nil {
 			part.After = last.Index
 		}

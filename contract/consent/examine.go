@@ -108,6 +108,23 @@ func (c *Case) first(of part) error {
 	return nil
 }
 
+// Covers reports whether the grant extends to a record: its owner's, of its
+// version and epoch, of a type that it covers and does not except, dated in its
+// range. That the record was not erased is another matter, and so is whether the
+// grant is in force.
+func (g *Grant) Covers(r *record.Record) bool {
+	c := &Case{Grant: g, Records: []*record.Record{r}}
+	for _, rule := range clauses {
+		if rule.part != ofRecords || rule.name == ClauseErased || rule.of != nil && !rule.of(g) {
+			continue
+		}
+		if code, _ := rule.judge(c); code != "" {
+			return false
+		}
+	}
+	return true
+}
+
 // rule is a clause with the grants that have it, nil standing for all, and its
 // judgement: a code and the record that it is about, or nothing.
 type rule struct {

@@ -163,6 +163,11 @@ func (q Records) check() error {
 	if _, err := pre.ParseType(string(q.Type)); err != nil {
 		return fmt.Errorf("%w: %w", ErrQuestion, err)
 	}
+	if q.Grant != "" {
+		if err := checkID(string(q.Grant)); err != nil {
+			return err
+		}
+	}
 	return errors.Join(checkName(q.Owner), optional(q.Author), checkPage(q.After, q.Limit))
 }
 

@@ -55,7 +55,9 @@ type (
 		_  struct{} `cbor:",toarray"`
 		ID record.ID
 	}
-	// Records asks for those of an owner. The answer is []record.Record.
+	// Records asks for those of an owner. With Grant, which is one of hers, it asks
+	// for those of them that the grant covers, whether or not it is in force. The
+	// answer is []record.Record.
 	Records struct {
 		_            struct{} `cbor:",toarray"`
 		Owner        identity.Name
@@ -65,6 +67,7 @@ type (
 		Erased       bool
 		After        uint64
 		Limit        int
+		Grant        consent.GrantID
 	}
 	// Grant asks for one grant. The answer is a GrantState.
 	Grant struct {

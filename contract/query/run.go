@@ -64,7 +64,18 @@ func (q Record) run(s state) (any, error) {
 func (q Records) run(s state) (any, error) {
 	p := newPage[record.Record](q.Limit)
 	f := record.Filter{Type: q.Type, Since: q.Since, Until: q.Until, Author: q.Author, Erased: q.Erased}
-	err := record.Each(s.of(record.Contract), q.Owner, q.After, f, p.add)
+	add := p.add
+	if q.Grant != "" {
+		g, err := consent.Lookup(s.of(consent.Contract), q.Grant)
+		if err != nil {
+			return nil, err
+		}
+		if g.Owner != q.Owner {
+			return nil, consent.ErrUnknown
+		}
+		add = func(r *record.Record) bool { return !g.Covers(r) || p.add(r) }
+	}
+	err := record.Each(s.of(record.Contract), q.Owner, q.After, f, add)
 	return p.list(err)
 }
 

@@ -132,6 +132,9 @@ func (s *Server) mayList(c *call, q query.Records) (check, error) {
 	if part, err := c.partOf(q.Owner, q.Author); err != nil || part || c.has(identity.Emergency) {
 		return allowed, err
 	}
+	if q.Grant != "" {
+		return s.mayListUnder(c, q)
+	}
 	granted, err := s.granted(c.ctx, c, q.Owner)
 	if err != nil {
 		return nil, err
@@ -142,6 +145,35 @@ func (s *Server) mayList(c *call, q query.Records) (check, error) {
 	// What is below a sealed component is listed, but a grant from above does
 	// not reach it.
 	return each(record.ErrDenied, func(r *record.Record) (bool, error) { return covers(granted, r.Type), nil }), nil
+}
+
+// mayListUnder decides on a listing of what a grant covers: it is for whom the
+// grant is to, as long as it is in force in this member's own view.
+func (s *Server) mayListUnder(c *call, q query.Records) (check, error) {
+	question, err := query.Encode(query.Grant{ID: q.Grant})
+	if err != nil {
+		return nil, protocol.ErrMalformed
+	}
+	value, code, _, err := s.b.Attest(c.ctx, question)
+	if err != nil {
+		return nil, err
+	}
+	if code != "" {
+		return nil, record.ErrDenied
+	}
+	var g query.GrantState
+	if err := chain.Unmarshal(value, &g); err != nil {
+		return nil, err
+	}
+	if g.Grant.Owner != q.Owner || !c.isTo(&g.Grant) || !inForce(&g) {
+		return nil, record.ErrDenied
+	}
+	return each(record.ErrDenied, func(r *record.Record) (bool, error) { return g.Grant.Covers(r), nil }), nil
+}
+
+// inForce reports whether a grant opens what it covers.
+func inForce(g *query.GrantState) bool {
+	return g.Status == consent.StatusActive || g.Status == consent.StatusStale
 }
 
 func when(ok bool, otherwise error) (check, error) {
@@ -266,7 +298,7 @@ func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]p
 		}
 		for i := range list {
 			g := &list[i]
-			if c.isTo(&g.Grant) && (g.Status == consent.StatusActive || g.Status == consent.StatusStale) {
+			if c.isTo(&g.Grant) && inForce(g) {
 				types = append(types, g.Grant.Type)
 			}
 			after = g.Grant.Index

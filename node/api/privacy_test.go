@@ -107,6 +107,11 @@ func TestWhoMayAskWhat(t *testing.T) {
 		{"the records of a type beside", query.Records{Owner: owner, Type: "clinical/note"}, []string{owner, nurse, medic}},
 		{"the records of a type of which there are none", query.Records{Owner: owner, Type: "clinical/imaging"}, []string{owner, medic}},
 		{"the records that somebody wrote", query.Records{Owner: owner, Author: author}, []string{owner, author, medic}},
+		{"what a grant covers", query.Records{Owner: owner, Grant: "g-1"}, []string{owner, grantee, medic}},
+		{"what a grant to a policy covers", query.Records{Owner: owner, Grant: "g-3"}, []string{owner, nurse, medic}},
+		{"what a grant covered that was revoked", query.Records{Owner: owner, Grant: "g-2"}, []string{owner, medic}},
+		{"what a grant covers that there is not", query.Records{Owner: owner, Grant: "g-9"}, []string{owner, medic}},
+		{"another patient's records under a grant that is not hers", query.Records{Owner: other, Grant: "g-1"}, []string{other, medic}},
 		{"another patient's records", query.Records{Owner: other, Type: "clinical/exam"}, []string{other, medic}},
 
 		{"a grant", query.Grant{ID: "g-1"}, []string{owner, grantee}},
@@ -157,6 +162,15 @@ func TestGrantFromAboveDoesNotListSealedTypes(t *testing.T) {
 	})
 	if _, err := h.as(t, grantee).Ask(t.Context(), question); !errors.Is(err, record.ErrDenied) {
 		t.Fatalf("%v, want ErrDenied", err)
+	}
+	// What the grant covers is listed without it.
+	answer, err := h.as(t, grantee).Ask(t.Context(), encode(t, query.Records{Owner: owner, Grant: "g-1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []record.Record
+	if err := chain.Unmarshal(answer.Value, &list); err != nil || len(list) != 1 || list[0].ID != "r-1" {
+		t.Errorf("under the grant: %+v, %v", list, err)
 	}
 }
 

@@ -21,7 +21,14 @@ func (w *World) answer(q query.Question) ([]byte, chain.Code, error) {
 	case query.Record:
 		return first(w.Records, record.ErrUnknown, func(r record.Record) bool { return r.ID == q.ID })
 	case query.Records:
+		g := slices.IndexFunc(w.Grants, func(g query.GrantState) bool { return g.Grant.ID == q.Grant && g.Grant.Owner == q.Owner })
+		if q.Grant != "" && g < 0 {
+			return nil, consent.ErrUnknown, nil
+		}
 		return all(w.Records, func(r record.Record) bool {
+			if g >= 0 && !w.Grants[g].Grant.Covers(&r) {
+				return false
+			}
 			return r.Owner == q.Owner && (q.Author == "" || r.Author == q.Author) && below(string(q.Type), string(r.Type)) && r.Index > q.After
 		})
 	case query.Grant:
