@@ -28,6 +28,12 @@ func TestNoFragmentBeforeTheAccessIsCertified(t *testing.T) {
 		author, owner, reader := w.person("dr.chen@east", "author"), w.person("p-1@north"), w.person("dr.lee@south")
 		id := w.put(author, owner.Name(), "lab", "glucose 5.4")
 		g := w.grant(owner, reader.Name(), "lab")
+		// The grant is active before the last member accepts it, and what that
+		// one says would be a transaction beside ours.
+		w.until("every member has accepted the grant", func() bool {
+			state, err := owner.ShowGrant(w.ctx, g)
+			return err == nil && len(state.Grant.Accepted) == w.Len()
+		})
 		key, err := pre.GenerateTransportKey()
 		if err != nil {
 			t.Fatal(err)
