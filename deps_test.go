@@ -80,12 +80,13 @@ var mayImport = map[string][]string{
 	"node/admin":       {"./", "./chain", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/workflow", "./dkg", "./node", "./node/api", "./node/protocol", "./node/vault", "golang.org/x/sys/unix"},
 	"node/vault":       {"./internal/durable", "./internal/wire", "filippo.io/age", "golang.org/x/crypto/chacha20poly1305"},
 
-	"fhir/auditevent":  {module, "./contract/identity"},
-	"cli":              {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/query", "./contract/record", "./contract/keys", "./contract/workflow", "./contract/workflow/library", "./fhir", "./prescription", "./examples/records", "./fhir/auditevent", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
-	"cli/sniff":        {"./pre"},
-	"cli/ward":         {"./cli"},
-	"examples/records": {},
-	"examples/emr":     {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module},
+	"fhir/auditevent":       {module, "./contract/identity"},
+	"cli":                   {"./chain", "./chain/audit", "./chain/ledger", "./cli/sniff", "./contract", "./contract/consent", "./contract/identity", "./contract/query", "./contract/record", "./contract/keys", "./contract/workflow", "./contract/workflow/library", "./fhir", "./prescription", "./examples/records", "./fhir/auditevent", "./internal/durable", "./node", "./node/admin", "./node/api", "./node/devnet", "./node/protocol", "./node/remote", "./node/vault", "./store", "./store/storeurl", "./pre", "./wallet", module, "github.com/BurntSushi/toml", "github.com/jedib0t/go-pretty/v6/", "github.com/schollz/progressbar/v3", "github.com/urfave/cli/v2", "golang.org/x/sys/unix", "golang.org/x/term"},
+	"cli/sniff":             {"./pre"},
+	"cli/ward":              {"./cli"},
+	"examples/records":      {},
+	"examples/emr":          {"./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/record", "./examples/records", "./node/devnet", "./node/remote", "./pre", "./wallet", module},
+	"examples/prescription": {"./chain", "./contract/consent", "./contract/identity", "./contract/workflow", "./contract/workflow/library", "./fhir", "./node/devnet", "./prescription", "./wallet", module},
 
 	// A second implementation of pre/SPEC.md, in tests only. It must share
 	// nothing with the first, the curve library it takes included.

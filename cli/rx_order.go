@@ -19,6 +19,11 @@ import (
 func orders(c *urfave.Context, patient identity.Name, path string) ([]prescription.Order, error) {
 	var all []prescription.Order
 	if path != "" {
+		for _, flag := range []string{"drug", "code", "dosage", "quantity", "unit", "schedule"} {
+			if c.String(flag) != "" {
+				return nil, usagef("flag %s does not go with a file", "--"+flag)
+			}
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, err
@@ -45,11 +50,6 @@ func orders(c *urfave.Context, patient identity.Name, path string) ([]prescripti
 // setOrder changes an order as the command line says.
 func setOrder(c *urfave.Context, o *prescription.Order, made bool) error {
 	if !made {
-		for _, flag := range []string{"drug", "code", "dosage", "quantity", "unit", "schedule"} {
-			if c.String(flag) != "" {
-				return usagef("flag %s does not go with a file", "--"+flag)
-			}
-		}
 		if n := c.Uint("days"); n > 0 {
 			o.Days = int(min(n, 1<<20))
 		}

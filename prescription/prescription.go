@@ -167,12 +167,19 @@ func Amend(ctx context.Context, physician *ward.Client, id workflow.ID, o Order)
 		number("quantity", o.Quantity), code("substitution", substitution(o.Substitution)))
 }
 
-// Allow lets somebody read the prescription for as long as he holds it: the
-// pharmacist who is to review it. The caller is the patient, or acts for her.
+// Allow lets somebody read the prescription for as long as he holds it, and until
+// it expires: the pharmacist who is to review it. The caller is the patient, or
+// acts for her.
 func Allow(ctx context.Context, patient *ward.Client, id workflow.ID, to identity.Name) (consent.GrantID, error) {
-	grant, err := patient.Grant(ctx, ward.Terms{
-		To: to, Type: Type(id), WhileHeld: string(id), Purposes: []consent.Purpose{consent.Treatment},
-	})
+	i, err := patient.Flow(ctx, id)
+	if err != nil {
+		return "", fmt.Errorf("let %s read a prescription: %w", to, err)
+	}
+	terms := ward.Terms{To: to, Type: Type(id), WhileHeld: string(id), Purposes: []consent.Purpose{consent.Treatment}}
+	if v, ok := workflow.Get(i.Variables, "expires"); ok && len(v.Ints) == 1 && v.Ints[0] != 0 {
+		terms.NotAfter = time.UnixMilli(v.Ints[0])
+	}
+	grant, err := patient.Grant(ctx, terms)
 	if err != nil {
 		return "", fmt.Errorf("let %s read prescription %s: %w", to, id, err)
 	}
