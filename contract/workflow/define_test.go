@@ -92,6 +92,7 @@ func TestCompetingProposalsForOneVersion(t *testing.T) {
 	w.want(w.do("south", workflow.MethodDefine, workflow.DefineArgs{YAML: two}), "")
 	w.want(w.do("east", workflow.MethodEndorse, versionOf(t, two)), "")
 	w.enact(one)
+	w.want(w.do("east", workflow.MethodEndorse, versionOf(t, two)), workflow.ErrVersion)
 	w.want(w.do("west", workflow.MethodEndorse, versionOf(t, two)), workflow.ErrVersion)
 	w.want(w.do("west", workflow.MethodWithdraw, versionOf(t, two)), workflow.ErrDenied)
 	w.want(w.do("south", workflow.MethodWithdraw, versionOf(t, two)), "")

@@ -134,6 +134,70 @@ func TestExpressionThatFailsRefusesTheStep(t *testing.T) {
 	}
 }
 
+func TestLimitsOnTheTreeAreTheReason(t *testing.T) {
+	for yaml, reason := range map[string]string{
+		strings.Repeat("[", 40_000):                       "nested deeper",
+		strings.Repeat("- ", 12) + "x":                    "nested deeper",
+		"a: [" + strings.Repeat("1,", 10_000) + "]":       "more than 10000 entries",
+		string(small("x", 1, "# \u202e")):                 "control character",
+		string(small("x", 1, "title: \"\\u202e\"")):       "one line",
+		string(small("x", 1, "title: \"a\\u000ab\"")):     "one line",
+		string(small("x", 1, "fields: {"+many(65)+"}")):   "limit 64",
+		strings.Repeat(" ", workflow.MaxDefinition) + "x": "limit 40960",
+	} {
+		if _, err := workflow.Compile([]byte(yaml)); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%.40q: %v, want %s", yaml, err, reason)
+		}
+	}
+}
+
+func many(n int) (s string) {
+	for i := range n {
+		s += fmt.Sprintf("f%d: {type: int}, ", i)
+	}
+	return s
+}
+
+// What expressions make of fields is checked as fields are.
+func TestKeysAndAdditionsAreChecked(t *testing.T) {
+	with := func(more string) *workflow.Rehearsal {
+		return rehearse(t, []byte(strings.Replace(string(small("x", 1, "counters: {c: {limit: 9, window: 7d}}\nuniques: {u: {}}\nfields: {k: {type: code}}")), "by: [anyone]}", "by: [anyone], fields: {k: optional}, "+more+"}", 1)))
+	}
+	for more, want := range map[string]error{
+		"count: {c: {add: '0 - 1'}}": workflow.ErrRule, "count: {c: {add: '10'}}": workflow.ErrLimit, "count: {c: {add: '9'}}": nil,
+		"count: {c: {key: \"'a b'\", add: '1'}}": workflow.ErrRule, "claim: {u: \"'a b'\"}": workflow.ErrRule, "claim: {u: \"['a', 'b c']\"}": workflow.ErrRule,
+		"claim: {u: owner}": nil, "count: {c: {key: owner, add: '1'}}": nil, "claim: {u: \"['a', 'a']\"}": workflow.ErrClaimed,
+	} {
+		id, err := with(more).Start(physician, patient, "begin", nil)
+		if (want != nil || id == "") && err != want || want == nil && err != nil {
+			t.Errorf("%s: %v, want %v", more, err, want)
+		}
+	}
+	if _, err := with("claim: {u: fields.k}").Start(physician, patient, "begin", fields{"k": workflow.Text("Mr Wang")}.list()); err != workflow.ErrField {
+		t.Errorf("free text in a code: %v", err)
+	}
+}
+
+func TestInstanceHasFewCharges(t *testing.T) {
+	r := rehearse(t, []byte(strings.NewReplacer("by: [owner]}", "by: [owner]}\n  add: {from: [open], to: open, by: [anyone], fields: {k: required}, count: {c: {key: fields.k, add: '1'}}}").Replace(
+		string(small("x", 1, "counters: {c: {limit: 9}}\nfields: {k: {type: code}}")))))
+	id, err := r.Start(physician, patient, "begin", nil)
+	for n := range workflow.MaxCharges {
+		if err == nil {
+			err = r.Step(physician, id, "add", fields{"k": workflow.Text(fmt.Sprint(n))}.list())
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Step(physician, id, "add", fields{"k": workflow.Text("one-more")}.list()); err != workflow.ErrFull {
+		t.Error(err)
+	}
+	if err := r.Step(physician, id, "add", fields{"k": workflow.Text("0")}.list()); err != nil {
+		t.Error(err)
+	}
+}
+
 // largest returns a definition that has as much in it as fits, of what is
 // dearest to compile.
 func largest() []byte {
@@ -169,6 +233,14 @@ func TestLargestDefinitionCompiles(t *testing.T) {
 	}
 	if d := time.Since(start); d > 10*time.Second {
 		t.Errorf("%d bytes took %v", len(yaml), d)
+	}
+	rules := ""
+	for n := range 16 {
+		rules += fmt.Sprintf("r%d: \"%s1 == 1\", ", n, strings.Repeat(" ", 1010))
+	}
+	long := strings.NewReplacer("by: [anyone]}", "by: [anyone], rules: {"+rules+"}}", "by: [owner]}", "by: [owner], rules: {"+rules+"}}").Replace(string(small("x", 1, "")))
+	if _, err := workflow.Compile([]byte(long)); err == nil || !strings.Contains(err.Error(), "bytes of expressions") {
+		t.Errorf("long expressions: %v", err)
 	}
 	more := strings.Replace(string(yaml), " e: {from", " e: {rules: {r: 'true'}, from", 1)
 	if _, err := workflow.Compile([]byte(more)); err == nil || !strings.Contains(err.Error(), "more than 256 expressions") {

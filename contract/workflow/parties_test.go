@@ -92,11 +92,27 @@ func TestGrantOpensTheDocumentToWhomItSays(t *testing.T) {
 		}
 	}
 	w.want(w.take(pharmacist, id, "review", nil), workflow.ErrGrant)
+	both := workflow.Document{Name: "prescription", Grant: w.grant(patient, pharmacist, own, id), Record: w.put(patient, physician, own)}
+	w.want(w.take(pharmacist, id, "review", nil, both), workflow.ErrDocument) // review puts nothing
 	w.at(id, "issued", "")
 	pending := w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Accepted = nil })
 	w.want(review(pending), "")
 	w.wait(2 * day)
 	w.want(review(w.grant(patient, "", "medication/prescription", id, func(g *consent.Grant) { g.Policy = "north:role = pharmacist" })), "")
+}
+
+// A grant opens what was written under the key and the epoch that it is for.
+func TestGrantIsOfTheRecordsKeyAndEpoch(t *testing.T) {
+	for name, edit := range map[string]func(*record.Record){"epoch": func(r *record.Record) { r.Epoch = 1 }, "key": func(r *record.Record) { r.Version = 1 }} {
+		w := prescribing(t)
+		id, _ := w.issue(physician, patient, nil)
+		r := &record.Record{ID: w.instance(id).Documents[0].Record, Owner: patient, Author: physician, Type: pre.Type(ownType(id))}
+		edit(r)
+		w.putAs(r)
+		if code := w.take(pharmacist, id, "review", nil, w.shown(id, pharmacist)); code != workflow.ErrGrant {
+			t.Errorf("%s: %q", name, code)
+		}
+	}
 }
 
 func TestWorldOfHolds(t *testing.T) {
@@ -168,6 +184,7 @@ func TestStartIsChecked(t *testing.T) {
 		"field missing":     {string(physician), func(a *workflow.StartArgs) { a.Fields = a.Fields[1:] }, workflow.ErrField},
 		"fields out of row": {string(physician), func(a *workflow.StartArgs) { a.Fields[0], a.Fields[1] = a.Fields[1], a.Fields[0] }, workflow.ErrField},
 		"field unknown":     {string(physician), func(a *workflow.StartArgs) { a.Fields[0].Name = "dose" }, workflow.ErrField},
+		"field once more":   {string(physician), func(a *workflow.StartArgs) { a.Fields = append(a.Fields[:1:1], a.Fields...) }, workflow.ErrField},
 		"field twice":       {string(physician), func(a *workflow.StartArgs) { a.Fields[1] = a.Fields[0] }, workflow.ErrField},
 		"ok":                {string(physician), func(*workflow.StartArgs) {}, ""},
 	} {
