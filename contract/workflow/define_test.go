@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger/ledgertest"
 	"github.com/ward-health/ward/contract/workflow"
 )
 
@@ -276,4 +278,37 @@ func ExampleCompile() {
 	// Output:
 	// 7 30
 	// line 7, column 30: there is no state "shut"
+}
+
+// The word of a member that has left counts no more.
+func TestEndorsementOfAMemberThatLeftDoesNotCount(t *testing.T) {
+	w := newWorld(t)
+	yaml := small("errand", 1, "")
+	w.want(w.do("west", workflow.MethodDefine, workflow.DefineArgs{YAML: yaml}), "")
+	founding, err := w.c.Founding.FoundingHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := *w.c.Consortium
+	next.Epoch, next.Founding, next.CheckpointThreshold = next.Epoch+1, founding, 2
+	next.KeyThreshold = min(next.KeyThreshold, 2)
+	next.Members = slices.DeleteFunc(slices.Clone(next.Members), func(m chain.Member) bool { return m.Name == "west" })
+	var consents []chain.Endorsement
+	for _, m := range next.Members {
+		consents = append(consents, ledgertest.Endorsement(t, &next, m.Name, m.Name))
+	}
+	args, err := chain.NextConsortium(&next, consents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.must(w.c.Run(w.c.Tx("north", chain.SystemContract, chain.ConsortiumMethod, args))[0])
+	w.want(w.do("south", workflow.MethodEndorse, versionOf(t, yaml)), "")
+	if w.version("errand") != 0 {
+		t.Error("in force by the word of one member")
+	}
+	w.want(w.do("west", workflow.MethodEndorse, versionOf(t, yaml)), workflow.ErrDenied)
+	w.want(w.do("east", workflow.MethodEndorse, versionOf(t, yaml)), "")
+	if w.version("errand") != 1 {
+		t.Error("not in force by the word of two")
+	}
 }
