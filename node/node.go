@@ -279,3 +279,13 @@ func (n *Node) Export(ctx context.Context, w io.Writer) error {
 
 // LocalBlobs implements api.Backend.
 func (n *Node) LocalBlobs() store.Store { return n.local }
+
+// Referenced implements api.Backend.
+func (n *Node) Referenced(ctx context.Context, ref store.Ref) (bool, error) {
+	c, err := n.core()
+	if err != nil {
+		return false, err
+	}
+	live, err := c.blobs.live(ctx, ref)
+	return live, c.translate(err)
+}

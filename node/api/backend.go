@@ -42,6 +42,9 @@ type Backend interface {
 	Endorse(ctx context.Context, next *chain.Consortium) (chain.Endorsement, error)
 	// LocalBlobs is what this member stores itself; Blobs also asks the others.
 	LocalBlobs() store.Store
+	// Referenced reports whether a record that is not erased refers to a blob, as
+	// far as this member has the chain.
+	Referenced(ctx context.Context, ref store.Ref) (bool, error)
 
 	// Live returns nil while the process does its work, Ready while clients can
 	// use it; otherwise why not.

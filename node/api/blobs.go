@@ -105,12 +105,22 @@ func (s *Server) putBlob(c *call, to store.Store) error {
 	if c.r.ContentLength > s.opt.Limits.Blob {
 		return protocol.ErrTooLarge
 	}
-	body := http.MaxBytesReader(c.w, c.r.Body, s.opt.Limits.Blob)
-	ref, err := to.Put(c.ctx, &pacedBody{c.pace(), body})
+	body := &counted{r: http.MaxBytesReader(c.w, c.r.Body, s.opt.Limits.Blob)}
+	var ref store.Ref
+	var err error
+	if c.who.Member == nil { // a member copies what others put, and has the disks of its own
+		began := max(0, c.r.ContentLength)
+		if err := s.begin(c.ctx, c.who.key(), began); err != nil {
+			return err
+		}
+		defer func() { s.settle(c.who.key(), began, ref, body.n) }()
+	}
+	ref, err = to.Put(c.ctx, &pacedBody{c.pace(), body})
 	if large := new(http.MaxBytesError); errors.As(err, &large) {
 		return protocol.ErrTooLarge
 	}
 	if err != nil {
+		ref = store.Ref{}
 		return err
 	}
 	s.meter.stored.Add(float64(max(0, c.r.ContentLength)))

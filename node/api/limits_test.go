@@ -17,6 +17,7 @@ import (
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/node/api"
 	"github.com/ward-health/ward/node/api/apitest"
 	"github.com/ward-health/ward/node/protocol"
@@ -368,4 +369,59 @@ func TestConnectionsAreLimited(t *testing.T) {
 	}
 	_ = a.Close()
 	<-ok
+}
+
+// TestNobodyFillsTheDiskWithWhatIsNobodys: an identity may put only so many
+// blobs, and bytes, before records refer to some of them. Members are not held
+// to it, nor is one identity for another.
+func TestNobodyFillsTheDiskWithWhatIsNobodys(t *testing.T) {
+	for what, limits := range map[string]api.Limits{
+		"blobs": {Unused: 3},
+		"bytes": {UnusedBytes: 30},
+	} {
+		h := open(t, api.Options{Limits: limits})
+		h.Register(lee)
+		h.Register(stranger)
+		n := h.as(t, lee)
+		var refs []store.Ref
+		put := func(text string) error {
+			ref, err := n.Blobs().Put(t.Context(), strings.NewReader(text))
+			if err == nil {
+				refs = append(refs, ref)
+			}
+			return err
+		}
+		for _, text := range []string{"0123456789", "0123456789", "1123456789", "2123456789"} { // one twice
+			if err := put(text); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+		if err := put("3123456789"); !errors.Is(err, ward.ErrBusy) {
+			t.Errorf("%s: more than the limit: %v", what, err)
+		}
+		for _, who := range []string{stranger, west} {
+			if _, err := h.as(t, who).Blobs().Put(t.Context(), strings.NewReader("another's")); err != nil {
+				t.Errorf("%s: %s: %v", what, who, err)
+			}
+		}
+		h.Set(func(w *apitest.World) {
+			w.Records = append(w.Records, record.Record{ID: "r-1", Payload: refs[0].Bytes()})
+		})
+		if err := h.Mem.Delete(t.Context(), refs[2]); err != nil { // collected
+			t.Fatal(err)
+		}
+		if err := put("3123456789"); !errors.Is(err, ward.ErrBusy) {
+			t.Errorf("%s: looked up again at once: %v", what, err)
+		}
+		h.clock.add(time.Second)
+		for _, text := range []string{"3123456789", "4123456789"} {
+			if err := put(text); err != nil {
+				t.Errorf("%s: after a record refers to one and one was collected: %v", what, err)
+			}
+		}
+		h.clock.add(time.Second)
+		if err := put("5123456789"); !errors.Is(err, ward.ErrBusy) {
+			t.Errorf("%s: at the limit again: %v", what, err)
+		}
+	}
 }

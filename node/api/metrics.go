@@ -15,7 +15,9 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	refused  *prometheus.CounterVec
 	stored   prometheus.Counter
-	streams  prometheus.Gauge
+
+	emergencies prometheus.Counter
+	streams     prometheus.Gauge
 }
 
 func newMetrics(r *prometheus.Registry, b Backend) (*metrics, error) {
@@ -36,13 +38,16 @@ func newMetrics(r *prometheus.Registry, b Backend) (*metrics, error) {
 		stored: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ward_blob_received_bytes_total", Help: "Bytes of blobs that were put.",
 		}),
+		emergencies: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ward_emergency_looks_total", Help: "Records and listings shown to emergency clinicians who have no part in them.",
+		}),
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ward_event_streams", Help: "Event streams that are open.",
 		}),
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.requests, m.seconds, m.inFlight, m.refused, m.stored, m.streams, newStatusCollector(b),
+		m.requests, m.seconds, m.inFlight, m.refused, m.stored, m.emergencies, m.streams, newStatusCollector(b),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	} {
 		errs = append(errs, r.Register(c))

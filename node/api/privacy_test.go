@@ -3,7 +3,9 @@ package api_test
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ward-health/ward"
@@ -144,6 +146,26 @@ func TestWhoMayAskWhat(t *testing.T) {
 				t.Errorf("%s asks for %s: %v, allowed: %v", who, c.what, err, may)
 			}
 		}
+	}
+}
+
+// TestEmergencyListingsLeaveATrace: they come before any access that is on the
+// chain.
+func TestEmergencyListingsLeaveATrace(t *testing.T) {
+	var log bytes.Buffer
+	h := open(t, api.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	world(h)
+	for _, who := range []string{medic, owner, mother, grantee} {
+		if _, err := h.as(t, who).Ask(t.Context(), encode(t, query.Records{Owner: owner, Type: "clinical/exam"})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.as(t, who).Ask(t.Context(), encode(t, query.Record{ID: "r-1"})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, h, "ward_emergency_looks_total 2")
+	if n := strings.Count(log.String(), "listed for an emergency clinician"); n != 1 || strings.Contains(log.String(), medic) || strings.Contains(log.String(), owner) {
+		t.Errorf("the log says it %d times, or a name:\n%s", n, &log)
 	}
 }
 

@@ -53,6 +53,12 @@ type Limits struct {
 	Streams int
 	// Blob is the largest blob in bytes that is taken. Default 64 GiB.
 	Blob int64
+	// Unused and UnusedBytes are how many blobs, and of how many bytes together,
+	// one identity may have put here that no record refers to. A put begins
+	// while it has less, so it may end with a few blobs more. Defaults 1024 and
+	// as much as the largest blob.
+	Unused      int
+	UnusedBytes int64
 	// Header is how long the header of a request may take to arrive, Body how
 	// long a small body may, Answer how long an answer may be in the making.
 	// Defaults 10, 30 and 75 seconds.
@@ -82,6 +88,8 @@ func (l *Limits) fill() {
 	or(&l.Anonymous, Rate{100, 400})
 	or(&l.Streams, 16)
 	or(&l.Blob, 64<<30)
+	or(&l.Unused, 1024)
+	or(&l.UnusedBytes, l.Blob)
 	or(&l.Header, 10*time.Second)
 	or(&l.Body, 30*time.Second)
 	or(&l.Answer, 75*time.Second)
@@ -106,6 +114,7 @@ type Server struct {
 	mux    *http.ServeMux
 	doc    huma.API
 	limits limits
+	unused unused
 	seen   replays
 	feed   feed
 	meter  *metrics

@@ -6,6 +6,7 @@
 package apitest
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
@@ -27,6 +28,7 @@ import (
 	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/node/api"
 	"github.com/ward-health/ward/store"
 	"github.com/ward-health/ward/store/mem"
@@ -81,6 +83,8 @@ type World struct {
 	Grants     []query.GrantState
 	Requests   []consent.Request
 	Accesses   []consent.Access
+	Instances  []workflow.Instance
+	Took       map[workflow.ID][]identity.Name // who took steps of an instance, besides its starter
 }
 
 // A Node is a member's node in memory. It implements api.Backend.
@@ -441,6 +445,18 @@ func (n *Node) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 
 // LocalBlobs implements api.Backend.
 func (n *Node) LocalBlobs() store.Store { return n.Mem }
+
+// Referenced implements api.Backend.
+func (n *Node) Referenced(_ context.Context, ref store.Ref) (bool, error) {
+	if err := n.failure("Referenced"); err != nil {
+		return false, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.ContainsFunc(n.world.Records, func(r record.Record) bool {
+		return r.Erased == 0 && bytes.Equal(r.Payload, ref.Bytes())
+	}), nil
+}
 
 // Live implements api.Backend.
 func (n *Node) Live() error { return n.failure("Live") }
