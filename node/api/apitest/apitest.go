@@ -107,7 +107,7 @@ var _ api.Backend = (*Node)(nil)
 func New(tb testing.TB, name string, clock func() time.Time) *Node {
 	tb.Helper()
 	contracts := make(map[string]ledger.Contract)
-	for _, c := range []string{identity.Contract, record.Contract, consent.Contract, keys.Contract} {
+	for _, c := range []string{identity.Contract, record.Contract, consent.Contract, keys.Contract, workflow.Contract} {
 		contracts[c] = scripted{}
 	}
 	n := &Node{

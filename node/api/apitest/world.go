@@ -38,7 +38,7 @@ func (w *World) answer(q query.Question) ([]byte, chain.Code, error) {
 		return all(w.Grants, func(g query.GrantState) bool {
 			asked := g.Grant.Owner == q.Owner || q.Recipient != "" && g.Grant.Recipient == q.Recipient ||
 				q.Authority != "" && strings.HasPrefix(g.Grant.Policy, q.Authority+":")
-			if !asked || g.Grant.Index <= q.After {
+			if !asked || g.Grant.Index <= q.After || q.Reader != "" && g.Grant.Recipient != q.Reader && g.Grant.Policy == "" {
 				return false
 			}
 			n++
@@ -51,6 +51,9 @@ func (w *World) answer(q query.Question) ([]byte, chain.Code, error) {
 			return (q.Owner == "" || a.Owner == q.Owner) && (q.Reader == "" || a.Reader == q.Reader) &&
 				(q.Record == "" || slices.Contains(a.Records, q.Record)) && (!q.Open || a.Review == consent.Open)
 		})
+	}
+	if value, code, is, err := w.answerFlow(q); is {
+		return value, code, err
 	}
 	b, err := chain.Marshal(query.AuthorityState{})
 	return b, "", err
