@@ -87,14 +87,17 @@ type EndGuardianArgs struct {
 	Guardian Name
 }
 
-// ProposalArgs say which proposal is meant: the arguments of approve-guardian
-// and finish-guardian.
+// ProposalArgs say which proposal is meant, in everything that its member said:
+// the arguments of approve-guardian and finish-guardian. A word counts for no
+// other, such as one that leaves the ward less time to object.
 type ProposalArgs struct {
 	_        struct{} `cbor:",toarray"`
 	Name     Name     // of the ward
+	Member   string   // that opened it
 	Guardian Name
 	Kind     Guardianship
 	Until    int64
+	Wait     int64
 }
 
 // CustodyOffArgs end the signer's self-custody. Her epoch rises by one, so that
@@ -232,7 +235,7 @@ func (i *Identity) propose(a *GuardianArgs, member string, call *ledger.Call) {
 // member proposed that has left is nothing any more.
 func (i *Identity) proposal(a *ProposalArgs, call *ledger.Call) (int, error) {
 	at := slices.IndexFunc(i.Proposals, func(p Proposal) bool {
-		return p.Guardian == a.Guardian && p.Kind == a.Kind && p.Until == a.Until &&
+		return p.Member == a.Member && p.Guardian == a.Guardian && p.Kind == a.Kind && p.Until == a.Until && p.Ready-p.Opened == a.Wait &&
 			!lapsed(p.Ready, call.Time) && call.Consortium.Member(p.Member) != nil
 	})
 	if at < 0 {

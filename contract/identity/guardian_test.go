@@ -48,8 +48,11 @@ func incapable() identity.GuardianArgs {
 	return identity.GuardianArgs{Name: alice, Guardian: mum, Kind: identity.Incapacity, Wait: identity.MinRecoveryWait}
 }
 
-func proposed(a identity.GuardianArgs) identity.ProposalArgs {
-	return identity.ProposalArgs{Name: a.Name, Guardian: a.Guardian, Kind: a.Kind, Until: a.Until}
+// proposed is what the member of the ward's organisation proposed.
+func proposed(a identity.GuardianArgs) identity.ProposalArgs { return proposedBy(a.Name.Org(), a) }
+
+func proposedBy(member string, a identity.GuardianArgs) identity.ProposalArgs {
+	return identity.ProposalArgs{Name: a.Name, Member: member, Guardian: a.Guardian, Kind: a.Kind, Until: a.Until, Wait: a.Wait}
 }
 
 func TestGuardianOfAMinorActsUntilSheIsOfAge(t *testing.T) {
@@ -174,6 +177,7 @@ func TestQuorumNamesAGuardian(t *testing.T) {
 	w := family(t)
 	a := incapable()
 	w.must("north", "guardian", a)
+	w.must("north", "approve-guardian", proposed(a)) // by proposing it did, and its word stands
 	w.must("east", "approve-guardian", proposed(a))
 	w.must("east", "approve-guardian", proposed(a)) // counts once
 	w.wait(minWait - time.Millisecond)
@@ -222,7 +226,7 @@ func TestWardObjectsToAGuardian(t *testing.T) {
 }
 
 // Attack: the hospital collects words for one guardian, and changes him, the
-// kind or the end before the last.
+// kind, the end or the wait before the last.
 func TestWordIsForTheGuardianThatWasMeant(t *testing.T) {
 	w := family(t)
 	shown := incapable()
@@ -232,6 +236,7 @@ func TestWordIsForTheGuardianThatWasMeant(t *testing.T) {
 		func(a *identity.GuardianArgs) { a.Guardian = bob },
 		func(a *identity.GuardianArgs) { a.Kind = identity.Death },
 		func(a *identity.GuardianArgs) { a.Until = w.in(year) },
+		func(a *identity.GuardianArgs) { a.Wait++ },
 	} {
 		a := shown
 		change(&a)
@@ -371,22 +376,22 @@ func TestGuardiansAfterTheirHospitalHasLeft(t *testing.T) {
 	a.Wait = identity.MinRecoveryWait
 	w.must("east", "guardian", a)
 	w.must("west", "guardian", a) // the same, by another
-	w.must("north", "approve-guardian", proposed(a))
-	w.must("east", "approve-guardian", proposed(a)) // it did already, and its own stays
-	w.must("west", "approve-guardian", proposed(a)) // its own falls
+	w.must("north", "approve-guardian", proposedBy("east", a))
+	w.must("east", "approve-guardian", proposedBy("east", a)) // it did already, and its own stays
+	w.must("west", "approve-guardian", proposedBy("east", a)) // its own falls
 	if p := w.lookup("p-9@x5").Proposals; len(p) != 2 || p[0].Member != "east" || p[1].Member != "x5" {
 		t.Errorf("proposals %+v", p)
 	}
 	w.wait(minWait)
-	w.must("south", "finish-guardian", proposed(a))
+	w.must("south", "finish-guardian", proposedBy("east", a))
 	if !w.acts("p-9@x5", mum) {
 		t.Error("the quorum's guardian does not act")
 	}
 }
 
-// A member has one word on who becomes guardian: with a proposal of its own it
-// takes back the one that it gave to another's. What has lapsed is not kept.
-func TestAMemberHasOneWordOnAGuardian(t *testing.T) {
+// orphan is a world in which p-9@x5 has no hospital any more: any member may
+// propose a guardian for her.
+func orphan(t *testing.T) (*world, identity.GuardianArgs) {
 	k := ledgertest.Consortium(t, 5)
 	w := newWorldOf(t, k)
 	w.must("x5", "register", controlled("p-9@x5"))
@@ -395,14 +400,46 @@ func TestAMemberHasOneWordOnAGuardian(t *testing.T) {
 	next := *k
 	next.Members = k.Members[:4]
 	w.succeed(&next)
-	a := identity.GuardianArgs{Name: "p-9@x5", Guardian: mum, Kind: identity.Incapacity, Wait: identity.MinRecoveryWait}
+	return w, identity.GuardianArgs{Name: "p-9@x5", Guardian: mum, Kind: identity.Incapacity, Wait: identity.MinRecoveryWait}
+}
+
+// Attack: a member proposes what another did, with a wait that is shorter, to
+// have the words for its own, or with one that is longer, to stall it.
+func TestNobodyCatchesTheWordsForAnothersProposal(t *testing.T) {
+	w, shown := orphan(t)
+	shown.Wait = 2 * identity.MinRecoveryWait
+	w.must("west", "guardian", shown)
+	copied := shown
+	copied.Wait = identity.MinRecoveryWait
+	w.must("east", "guardian", copied)
+	slow := shown
+	slow.Wait = identity.MaxRecoveryWait
+	w.must("north", "guardian", slow)
+	w.must("south", "approve-guardian", proposedBy("west", shown))
+	w.must("north", "approve-guardian", proposedBy("west", shown))
+	w.refuse(identity.ErrGuardian, "south", "approve-guardian", proposedBy("west", copied))
+	w.refuse(identity.ErrGuardian, "south", "approve-guardian", proposedBy("east", shown))
+	w.wait(minWait)
+	w.refuse(identity.ErrApprovals, "east", "finish-guardian", proposedBy("east", copied))
+	w.refuse(identity.ErrEarly, "west", "finish-guardian", proposedBy("west", shown))
+	w.wait(minWait)
+	w.must("west", "finish-guardian", proposedBy("west", shown))
+	if g := w.lookup(shown.Name).Guardians; len(g) != 1 || g[0].By != "west" {
+		t.Errorf("guardians %+v", g)
+	}
+}
+
+// A member has one word on who becomes guardian: with a proposal of its own it
+// takes back the one that it gave to another's. What has lapsed is not kept.
+func TestAMemberHasOneWordOnAGuardian(t *testing.T) {
+	w, a := orphan(t)
 	w.must("east", "guardian", a)
-	w.must("west", "approve-guardian", proposed(a))
-	w.must("north", "approve-guardian", proposed(a))
+	w.must("west", "approve-guardian", proposedBy("east", a))
+	w.must("north", "approve-guardian", proposedBy("east", a))
 	b := a
 	b.Guardian = bob
 	w.must("west", "guardian", b)
-	w.must("north", "approve-guardian", proposed(b))
+	w.must("north", "approve-guardian", proposedBy("west", b))
 	if p := w.lookup("p-9@x5").Proposals; len(p) != 2 || !slices.Equal(p[0].Approvals, []string{"east"}) || !slices.Equal(p[1].Approvals, []string{"north", "west"}) {
 		t.Errorf("proposals %+v", p)
 	}

@@ -106,7 +106,7 @@ func (p *player) move() move {
 			m.signer = rapid.SampledFrom(ledgertest.Members(4)).Draw(p.rt, "member")
 			if len(id.Proposals) > 0 {
 				o := rapid.SampledFrom(id.Proposals).Draw(p.rt, "proposal")
-				m.args = identity.ProposalArgs{Name: name, Guardian: o.Guardian, Kind: o.Kind, Until: o.Until}
+				m.args = identity.ProposalArgs{Name: name, Member: o.Member, Guardian: o.Guardian, Kind: o.Kind, Until: o.Until, Wait: o.Ready - o.Opened}
 				return m
 			}
 		case "approve", "finish", "recover":
@@ -144,8 +144,7 @@ func (p *player) move() move {
 	case "end-guardian":
 		m.args = identity.EndGuardianArgs{Name: name, Guardian: rapid.SampledFrom(names).Draw(p.rt, "guardian")}
 	case "approve-guardian", "finish-guardian":
-		a := p.guardian(name)
-		m.args = identity.ProposalArgs{Name: name, Guardian: a.Guardian, Kind: a.Kind, Until: a.Until}
+		m.args = proposed(p.guardian(name))
 	case "recover":
 		m.args = identity.RecoverArgs{Name: name, Key: ledgertest.Public(key), Possession: proof, Wait: identity.MinRecoveryWait}
 	case "veto":
@@ -300,11 +299,11 @@ func mayGuard(old *identity.Identity, g identity.Guardian, keys map[string]strin
 				return true
 			}
 		case identity.ProposalArgs:
-			if m.method != "finish-guardian" || a.Guardian != g.Name || a.Kind != g.Kind || a.Until != g.Until {
+			if m.method != "finish-guardian" || a.Member != g.By || a.Guardian != g.Name || a.Kind != g.Kind || a.Until != g.Until {
 				continue
 			}
 			for _, p := range old.Proposals {
-				if p.Guardian != g.Name || p.Kind != g.Kind || p.Until != g.Until || results[i].Time < p.Ready {
+				if p.Member != g.By || p.Guardian != g.Name || p.Kind != g.Kind || p.Until != g.Until || results[i].Time < p.Ready {
 					continue
 				}
 				members := slices.Clone(p.Approvals)
