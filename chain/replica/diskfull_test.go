@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -150,4 +151,54 @@ func TestFullDisksOfAllMembers(t *testing.T) {
 			d.close()
 		}
 	})
+}
+
+// The power of all members fails right after an acknowledgement, before any of them
+// has written the block: all come back at an earlier one, and execute the log again.
+func TestPowerFailureRightAfterAnAcknowledgement(t *testing.T) {
+	for seed := range uint64(4) {
+		synctest.Test(t, func(t *testing.T) {
+			disks := map[string]*simDisk{}
+			c := newCluster(t, 3, func(o *Options) {
+				if disks[o.Member] == nil {
+					disks[o.Member] = newSimDisk()
+				}
+				o.medium = disks[o.Member].medium()
+			})
+			c.startAll()
+			c.load(5)
+			c.sameHead()
+			time.Sleep(3 * time.Second)
+			rc := mustSubmit(t, c.nodes["h0"], put(t, "alice", "k", []byte("x"), nil), nil)
+			r := rand.New(rand.NewPCG(seed, 1))
+			for name, node := range c.nodes {
+				c.net.unplug(name)
+				if err := disks[name].fail(); err != nil {
+					t.Fatal(err)
+				}
+				node.crash()
+				if err := disks[name].restore(r); err != nil {
+					t.Fatal(err)
+				}
+				delete(c.nodes, name)
+			}
+			c.startAll()
+			for name, node := range c.nodes {
+				err := node.Read(within(t, time.Minute), func(v *View) error {
+					if v.Header().Size <= rc.Index {
+						t.Errorf("%s answers without what was acknowledged", name)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			c.sameHead()
+			c.stopAll()
+			for _, d := range disks {
+				d.close()
+			}
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,20 +140,25 @@ func TestSubmitRefuses(t *testing.T) {
 // stranger is answered nothing; a nearly full disk makes a member read-only.
 func TestHaltedAndReadOnlyMembersStoreNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, nil)
+		var free atomic.Int64
+		free.Store(1000)
+		c := newCluster(t, 3, func(o *Options) {
+			if o.Member == "h2" {
+				o.MinFree, o.free = 100, func(string) (int64, error) { return free.Load(), nil }
+			}
+		})
 		c.startAll()
 		c.load(3)
 		r := c.nodes["h2"]
 		if _, err := r.handle(context.Background(), "h9", rpcStatus, nil); err == nil {
 			t.Error("answered a stranger")
 		}
-		free := int64(10)
-		r.opt.MinFree, r.opt.free = 100, func(string) (int64, error) { return free, nil }
+		free.Store(10)
 		r.checkDisk()
 		if err := r.raftLog.check(nil); !errors.Is(err, ErrReadOnly) || !r.Status().ReadOnly {
 			t.Errorf("nearly full disk: %v", err)
 		}
-		free = 1000
+		free.Store(1000)
 		if r.checkDisk(); r.raftLog.check(nil) != nil {
 			t.Error("still read-only when there is room")
 		}

@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,11 @@ import (
 type withholder struct {
 	*raftTransport
 	victim raft.ServerID
-	on     *bool // changed before and after all messages only
+	on     *atomic.Bool
 }
 
 func (w *withholder) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if id != w.victim || !*w.on {
+	if id != w.victim || !w.on.Load() {
 		return w.raftTransport.AppendEntries(id, target, args, resp)
 	}
 	empty := *args
@@ -43,7 +44,7 @@ func (w *withholder) AppendEntriesPipeline(id raft.ServerID, target raft.ServerA
 // answer from the certified past in which it is kept.
 func TestAttackLeaderKeepsAMemberInThePast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		lying := false
+		var lying atomic.Bool
 		var old uint64
 		c := newCluster(t, 4, func(o *Options) {
 			if o.Member != "h3" {
@@ -54,7 +55,7 @@ func TestAttackLeaderKeepsAMemberInThePast(t *testing.T) {
 			}
 			o.wrapHandler = func(honest rpcHandler) rpcHandler {
 				return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
-					if from != "h0" || !lying {
+					if from != "h0" || !lying.Load() {
 						return honest(ctx, from, kind, body)
 					}
 					switch kind {
@@ -82,7 +83,7 @@ func TestAttackLeaderKeepsAMemberInThePast(t *testing.T) {
 		c.sameHead()
 		time.Sleep(2 * time.Second)
 		old = c.nodes["h0"].book.Head().Header.Height
-		lying = true
+		lying.Store(true)
 		mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", []byte("revoked"), nil), nil)
 		if name, _ := c.nodes["h0"].leader(); name != "h3" || c.nodes["h0"].book.Head().Header.Height != old {
 			t.Fatalf("h0 follows %q and is at block %d", name, c.nodes["h0"].book.Head().Header.Height)
@@ -109,7 +110,7 @@ func TestAttackLeaderKeepsAMemberInThePast(t *testing.T) {
 		if got, err := read("h0"); err == nil {
 			t.Errorf("the member kept in the past answers %q without h1", got)
 		}
-		lying = false
+		lying.Store(false)
 		c.start("h1")
 		for begin := time.Now(); c.nodes["h0"].book.Head().Header.Height <= old; time.Sleep(time.Second) {
 			if time.Since(begin) > time.Minute {

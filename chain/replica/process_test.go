@@ -215,6 +215,7 @@ func eventually(t testing.TB, d time.Duration, what string, ok func() bool) {
 // TestKillRealProcesses kills members with SIGKILL again and again, sometimes all
 // at once. Nothing that was acknowledged is lost, and what is on disk verifies.
 func TestKillRealProcesses(t *testing.T) {
+	t.Parallel()
 	rounds := 3
 	if testing.Short() {
 		rounds = 1
@@ -362,6 +363,7 @@ func reopen(t *testing.T, dir string, k *chain.Consortium, tune func(*Options)) 
 // TestFullDisk fills the disk of one member. It stops writing before the disk is
 // full and goes on when there is room again; the others go on all the time.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
@@ -412,6 +414,7 @@ var flipStores = []struct{ name, files string }{
 // the member then serves is what the others have. The memtable is that of a member
 // that was killed, everything else that of one that was stopped.
 func TestNoBitFlipIsSilent(t *testing.T) {
+	t.Parallel()
 	flips := 2
 	if testing.Short() {
 		flips = 1
