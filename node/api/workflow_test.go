@@ -43,6 +43,8 @@ func flowWorld(h *house) {
 			ID: "g-9", Index: 30, Owner: owner, Recipient: invited, Type: "rx/w-1", Conditions: consent.Conditions{Instance: "w-1"},
 		}}, query.GrantState{Status: consent.StatusRevoked, Grant: consent.Grant{
 			ID: "g-10", Index: 31, Owner: owner, Recipient: stranger, Type: "rx/w-1", Conditions: consent.Conditions{Instance: "w-1"},
+		}}, query.GrantState{Status: consent.StatusActive, Grant: consent.Grant{ // of another instance
+			ID: "g-11", Index: 32, Owner: owner, Recipient: grantee, Type: "rx/w-9", Conditions: consent.Conditions{Instance: "w-9"},
 		}})
 	})
 }
