@@ -15,9 +15,9 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node/protocol"
-	"github.com/ward-health/ward/pre"
 )
 
 // access says who may take a route.
@@ -58,7 +58,7 @@ type call struct {
 
 	// What grants the caller has, by owner, while a stream of events goes on;
 	// nil for other requests, which look once.
-	granted map[identity.Name][]pre.Type
+	granted map[identity.Name][]*consent.Grant
 	// For whom the caller acts, and for whom not, likewise.
 	wards map[identity.Name]bool
 }

@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node/protocol"
-	"github.com/ward-health/ward/pre"
 )
 
 const (
@@ -136,7 +136,7 @@ type stream struct {
 
 // advance writes the events of some of the transactions that the tree has.
 func (st *stream) advance(size uint64) error {
-	st.granted, st.wards = make(map[identity.Name][]pre.Type), make(map[identity.Name]bool) // as of now
+	st.granted, st.wards = make(map[identity.Name][]*consent.Grant), make(map[identity.Name]bool) // as of now
 	for end := min(size, st.next+atOnce); st.next < end && len(st.granted) < lookUps && len(st.wards) < lookUpsOfNames; st.next++ {
 		l, err := st.s.feed.leaf(st.ctx, st.next)
 		if err != nil {

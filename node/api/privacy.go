@@ -13,7 +13,6 @@ import (
 	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/node/protocol"
-	"github.com/ward-health/ward/pre"
 )
 
 // What a caller may see. Members see everything: each has the chain. An
@@ -146,12 +145,12 @@ func (s *Server) mayList(c *call, q query.Records) (check, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !covers(granted, q.Type) {
+	if !slices.ContainsFunc(granted, func(g *consent.Grant) bool { return g.Type.Covers(q.Type) }) {
 		return nil, record.ErrDenied
 	}
 	// What is below a sealed component is listed, but a grant from above does
-	// not reach it.
-	return each(record.ErrDenied, func(r *record.Record) (bool, error) { return covers(granted, r.Type), nil }), nil
+	// not reach it; nor what it excepts, or what is of another date or epoch.
+	return each(record.ErrDenied, func(r *record.Record) (bool, error) { return cover(granted, r), nil }), nil
 }
 
 // mayListUnder decides on a listing of what a grant covers: it is for whom the
@@ -253,7 +252,7 @@ func (s *Server) seesRecord(c *call, r *record.Record) (bool, error) {
 		return true, nil
 	}
 	granted, err := s.granted(c.ctx, c, r.Owner)
-	return covers(granted, r.Type), err
+	return cover(granted, r), err
 }
 
 // isTo reports whether a grant is to the caller, by name or through a policy that
@@ -280,20 +279,21 @@ func (c *call) seesAccess(a *consent.Access) (bool, error) {
 	return c.partOf(a.Owner, a.Reader)
 }
 
-func covers(granted []pre.Type, t pre.Type) bool {
-	return slices.ContainsFunc(granted, func(g pre.Type) bool { return g.Covers(t) })
+// cover reports whether one of the grants extends to a record.
+func cover(grants []*consent.Grant, r *record.Record) bool {
+	return slices.ContainsFunc(grants, func(g *consent.Grant) bool { return g.Covers(r) })
 }
 
-// granted returns the types of an owner's grants to the caller that are in
-// force, in this member's own view: it decides for this member only.
-func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]pre.Type, error) {
+// granted returns an owner's grants to the caller that are in force, in this
+// member's own view: it decides for this member only.
+func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]*consent.Grant, error) {
 	if c.who.Identity == nil {
 		return nil, nil
 	}
-	if types, ok := c.granted[owner]; ok {
-		return types, nil
+	if grants, ok := c.granted[owner]; ok {
+		return grants, nil
 	}
-	var types []pre.Type
+	var grants []*consent.Grant
 	for after := uint64(0); ; {
 		question, err := query.Encode(query.Grants{Owner: owner, After: after, Limit: grantsAtOnce})
 		if err != nil {
@@ -310,15 +310,16 @@ func (s *Server) granted(ctx context.Context, c *call, owner identity.Name) ([]p
 		for i := range list {
 			g := &list[i]
 			if c.isTo(&g.Grant) && inForce(g) {
-				types = append(types, g.Grant.Type)
+				g.Grant.Raw = nil // what is kept for a stream is many owners'
+				grants = append(grants, &g.Grant)
 			}
 			after = g.Grant.Index
 		}
 		if len(list) < grantsAtOnce {
 			if c.granted != nil {
-				c.granted[owner] = types
+				c.granted[owner] = grants
 			}
-			return types, nil
+			return grants, nil
 		}
 	}
 }

@@ -196,6 +196,38 @@ func TestGrantFromAboveDoesNotListSealedTypes(t *testing.T) {
 	}
 }
 
+// TestWhatAGrantLeavesOutIsNotShown: of an owner's records a reader is shown
+// those that her grant covers, not whatever is of its type. That there is a
+// record on a subtree that the owner excepted is what she excepted it for.
+func TestWhatAGrantLeavesOutIsNotShown(t *testing.T) {
+	for what, left := range map[string]record.Record{
+		"excepted":         {Type: "clinical/exam/hiv/load"},
+		"too old":          {Type: "clinical/exam/lab", Dated: -1},
+		"of another epoch": {Type: "clinical/exam/lab", Epoch: 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := open(t, api.Options{})
+			world(h)
+			left.ID, left.Index, left.Owner, left.Author = "r-4", 9, owner, author
+			h.Set(func(w *apitest.World) {
+				w.Grants[0].Grant.Conditions.Except = []pre.Type{"clinical/exam/hiv"}
+				w.Records = append(w.Records, left)
+			})
+			as := h.as(t, grantee)
+			for _, q := range []query.Question{query.Record{ID: "r-4"}, query.Records{Owner: owner, Type: "clinical/exam"}} {
+				if _, err := as.Ask(t.Context(), encode(t, q)); !errors.Is(err, record.ErrDenied) {
+					t.Errorf("%s: %v, want ErrDenied", q.Kind(), err)
+				}
+			}
+			for _, q := range []query.Question{query.Record{ID: "r-1"}, query.Records{Owner: owner, Grant: "g-1"}} {
+				if _, err := as.Ask(t.Context(), encode(t, q)); err != nil {
+					t.Errorf("%s: %v", q.Kind(), err)
+				}
+			}
+		})
+	}
+}
+
 // leaves puts one transaction of each kind on the chain and returns the leaf
 // index of each, with who may see it besides the member.
 func leaves(t *testing.T, h *house) map[string]struct {
