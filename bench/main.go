@@ -23,6 +23,7 @@ import (
 	"github.com/ward-health/ward/bench/measure"
 	"github.com/ward-health/ward/bench/report"
 	"github.com/ward-health/ward/bench/suite"
+	"github.com/ward-health/ward/bench/suites/chain"
 )
 
 const usage = `Usage: go run . SUITE... [FLAGS]
@@ -35,6 +36,14 @@ or "all". "docs" writes docs/benchmarks.md from the report of a full run.
 `
 
 func main() {
+	// A suite that needs a process of its own starts this program again.
+	if asked, err := chain.Member(os.Args[1:]); asked {
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: member: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

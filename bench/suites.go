@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/ward-health/ward/bench/suite"
 	"github.com/ward-health/ward/bench/suites/abe"
+	"github.com/ward-health/ward/bench/suites/chain"
 	"github.com/ward-health/ward/bench/suites/dkg"
 	"github.com/ward-health/ward/bench/suites/reencryption"
 	"github.com/ward-health/ward/bench/suites/sharing"
@@ -15,5 +16,6 @@ func suites() []*suite.Suite {
 		reencryption.Suite(),
 		dkg.Suite(),
 		abe.Suite(),
+		chain.Suite(),
 	}
 }

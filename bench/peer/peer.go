@@ -25,6 +25,8 @@ var server []byte
 type Params struct {
 	T       int `json:"t,omitempty"`
 	Members int `json:"members,omitempty"`
+	Clients int `json:"clients,omitempty"` // at once
+	Batch   int `json:"batch,omitempty"`   // entries in a request
 }
 
 // Peer is a process that does operations when asked. It is not safe for
@@ -51,6 +53,14 @@ type reply struct {
 	CPU     float64 `json:"cpu"`
 	Wall    float64 `json:"wall"`
 	Size    int     `json:"size"`
+	P50     float64 `json:"p50"`
+	P99     float64 `json:"p99"`
+}
+
+// Load is what some clients at once had of a peer.
+type Load struct {
+	measure.Spent
+	P50, P99 float64 // seconds that a request took
 }
 
 // StartNode starts a process of Node.js that serves the package, which
@@ -81,6 +91,42 @@ func StartNode(ctx context.Context, root, pkg string) (*Peer, error) {
 	p.dir = dir
 	return p, nil
 }
+
+// StartProgram starts a program that tools/peers.sh has built below root, with
+// a temporary directory, which is its only argument, for its data. It serves as
+// the packages of Node.js do. The error says what is missing.
+func StartProgram(ctx context.Context, root, name string) (*Peer, error) {
+	program, err := Program(root, name)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "ward-bench-")
+	if err != nil {
+		return nil, err
+	}
+	p, err := start(exec.CommandContext(ctx, program, dir))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	p.dir = dir
+	return p, nil
+}
+
+// Program returns the path of a program that tools/peers.sh has built below
+// root, or that is installed. The error says how to get it.
+func Program(root, name string) (string, error) {
+	path := filepath.Join(root, ".tools", "peers", "bin", name)
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	return "", fmt.Errorf("%s is not installed: run tools/peers.sh %s", name, name)
+}
+
+// Start starts a command that serves as peers do, and waits for its first line.
+func Start(command *exec.Cmd) (*Peer, error) { return start(command) }
 
 // start starts the command and waits for its first line.
 func start(command *exec.Cmd) (*Peer, error) {
@@ -142,6 +188,12 @@ func (p *Peer) Run(op string, params Params) func(n int) (measure.Spent, error) 
 		r, err := p.ask(op, n, params)
 		return measure.Spent{CPU: seconds(r.CPU), Wall: seconds(r.Wall), Work: r.Work}, err
 	}
+}
+
+// Load puts n entries, or as near to that as requests allow, on a peer.
+func (p *Peer) Load(op string, n int, params Params) (Load, error) {
+	r, err := p.ask(op, n, params)
+	return Load{measure.Spent{CPU: seconds(r.CPU), Wall: seconds(r.Wall), Work: r.Work}, r.P50, r.P99}, err
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

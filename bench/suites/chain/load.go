@@ -1,0 +1,60 @@
+package chain
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ward-health/ward/bench/measure"
+	"github.com/ward-health/ward/bench/peer"
+)
+
+// shape is how entries arrive.
+type shape struct {
+	clients, batch int
+	entries        int // of one sample in a full run
+}
+
+// shapes are those of the bars that Ward sets itself.
+var shapes = []shape{{64, 1, 8_000}, {8, 100, 24_000}, {4, 1000, 40_000}}
+
+// target is a system that takes entries. load puts n of them there, or as near
+// to that as batches allow, and returns when all are durable.
+type target interface {
+	load(n, clients, batch int) (peer.Load, error)
+}
+
+// drive calls op until n entries are done: each of the clients again and again,
+// with the numbers from ≤ i < to of the entries.
+func drive(n, clients, batch int, op func(from, to int) error) (peer.Load, error) {
+	calls := max(1, n/batch)
+	took := make([]time.Duration, calls)
+	errs := make([]error, clients)
+	var next atomic.Int64
+	var all sync.WaitGroup
+	runtime.GC() // what preparing has left
+	begun := measure.Now()
+	for c := range clients {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < calls; i = int(next.Add(1)) - 1 {
+				start := time.Now()
+				if errs[c] = op(i*batch, (i+1)*batch); errs[c] != nil {
+					return
+				}
+				took[i] = time.Since(start)
+			}
+		})
+	}
+	all.Wait()
+	l := peer.Load{Spent: begun.Spent(calls * batch)}
+	slices.Sort(took)
+	l.P50, l.P99 = took[calls/2].Seconds(), took[calls*99/100].Seconds()
+	for _, err := range errs {
+		if err != nil {
+			return peer.Load{}, err
+		}
+	}
+	return l, nil
+}

@@ -1,0 +1,6 @@
+package chain
+
+const (
+	nameRqlite = "rqlite"
+	nameComet  = "CometBFT"
+)
