@@ -172,9 +172,11 @@ func Repeat(ctx context.Context, patient *ward.Client, id workflow.ID) error {
 	return step(ctx, patient, id, "repeat", nil)
 }
 
-// Cancel ends a prescription of which nothing was dispensed. The caller is the
+// Cancel ends a prescription before a pharmacy has claimed it, or again once none
+// holds it: what was handed out in part before stays counted. The caller is the
 // physician who issued it or the patient; of what was dispensed and not handed
-// over, the pharmacy, which takes it back.
+// over, the pharmacy, which takes it back. If nothing was handed out before, its
+// limits are given back with it.
 func Cancel(ctx context.Context, c *ward.Client, id workflow.ID, reason string) error {
 	i, err := c.FlowState(ctx, id)
 	if err != nil {
@@ -182,7 +184,13 @@ func Cancel(ctx context.Context, c *ward.Client, id workflow.ID, reason string) 
 	}
 	transition := "cancel"
 	if i.State == "dispensed" {
+		if i, err = c.Flow(ctx, id); err != nil { // the pharmacy sees what was entered
+			return fmt.Errorf("cancel prescription: %w", err)
+		}
 		transition = "recall"
+		if v, ok := workflow.Get(i.Variables, "handed"); ok && len(v.Ints) == 1 && v.Ints[0] != 0 {
+			transition = "take-back"
+		}
 	}
 	return c.StepFlow(ctx, workflow.StepArgs{ID: id, After: i.Steps, Transition: transition, Fields: []workflow.Field{code("reason", reason)}})
 }

@@ -22,6 +22,7 @@ type model struct {
 	holder    identity.Name
 	steps     uint32
 	remaining int64
+	handed    bool // something
 	repeats   int64
 	expires   int64
 	review    int64 // when the reviewer loses it
@@ -29,11 +30,11 @@ type model struct {
 
 var (
 	live     = []string{"issued", "in-review", "returned", "approved", "offered", "claimed", "dispensed-partly"}
-	froms    = map[string][]string{"review": {"issued"}, "release": {"in-review"}, "approve": {"in-review"}, "return": {"in-review"}, "reject": {"in-review"}, "offer": {"approved"}, "transfer": {"offered", "claimed", "dispensed-partly"}, "claim": {"offered"}, "decline": {"offered", "claimed", "dispensed-partly"}, "dispense-part": {"claimed", "dispensed-partly"}, "dispense": {"claimed", "dispensed-partly"}, "deliver": {"dispensed", "in-transit"}, "receive": {"dispensed", "in-transit"}, "repeat": {"delivered"}, "complete": {"delivered"}, "cancel": live[:5], "recall": {"dispensed"}, "expire": live}
-	tos      = map[string]string{"review": "in-review", "release": "issued", "approve": "approved", "return": "returned", "reject": "rejected", "offer": "offered", "transfer": "offered", "claim": "claimed", "decline": "approved", "dispense-part": "dispensed-partly", "dispense": "dispensed", "deliver": "delivered", "receive": "delivered", "repeat": "approved", "complete": "completed", "cancel": "cancelled", "recall": "cancelled", "expire": "expired"}
+	froms    = map[string][]string{"review": {"issued"}, "release": {"in-review"}, "approve": {"in-review"}, "return": {"in-review"}, "reject": {"in-review"}, "offer": {"approved"}, "transfer": {"offered", "claimed", "dispensed-partly"}, "claim": {"offered"}, "decline": {"offered", "claimed", "dispensed-partly"}, "dispense-part": {"claimed", "dispensed-partly"}, "dispense": {"claimed", "dispensed-partly"}, "deliver": {"dispensed", "in-transit"}, "receive": {"dispensed", "in-transit"}, "repeat": {"delivered"}, "complete": {"delivered"}, "cancel": live[:5], "recall": {"dispensed"}, "take-back": {"dispensed"}, "expire": live}
+	tos      = map[string]string{"review": "in-review", "release": "issued", "approve": "approved", "return": "returned", "reject": "rejected", "offer": "offered", "transfer": "offered", "claim": "claimed", "decline": "approved", "dispense-part": "dispensed-partly", "dispense": "dispensed", "deliver": "delivered", "receive": "delivered", "repeat": "approved", "complete": "completed", "cancel": "cancelled", "recall": "cancelled", "take-back": "cancelled", "expire": "expired"}
 	pharmas  = []identity.Name{pharmacy, rival}
 	actors   = []identity.Name{patient, other, physician, colleague, pharmacist, stranger, pharmacy, rival, courier, regulator}
-	takeable = []string{"review", "release", "approve", "return", "reject", "offer", "transfer", "claim", "decline", "dispense-part", "dispense", "deliver", "receive", "repeat", "complete", "cancel", "recall", "expire", "fly"}
+	takeable = []string{"review", "release", "approve", "return", "reject", "offer", "transfer", "claim", "decline", "dispense-part", "dispense", "deliver", "receive", "repeat", "complete", "cancel", "recall", "take-back", "expire", "fly"}
 )
 
 // settle takes the timers.
@@ -76,7 +77,7 @@ func (m *model) may(t string, who identity.Name) chain.Code {
 		return is(patient)
 	case "claim":
 		return is(pharmas...)
-	case "decline", "dispense-part", "dispense", "recall":
+	case "decline", "dispense-part", "dispense", "recall", "take-back":
 		return holds(pharmas...)
 	case "deliver":
 		if who != m.holder {
@@ -117,14 +118,18 @@ func (m *model) take(t string, who identity.Name, after uint32, quantity, now in
 		if quantity >= m.remaining {
 			return "workflow/rule/too-much"
 		}
-		m.remaining -= quantity
+		m.remaining, m.handed = m.remaining-quantity, true
 	case "dispense":
 		m.remaining = 0
 	case "repeat":
 		if m.repeats == 0 {
 			return "workflow/rule/no-repeats"
 		}
-		m.repeats, m.remaining = m.repeats-1, 10_000
+		m.repeats, m.remaining, m.handed = m.repeats-1, 10_000, true
+	case "recall":
+		if m.handed {
+			return "workflow/rule/handed-out"
+		}
 	}
 	switch t {
 	case "review", "claim":
@@ -271,7 +276,7 @@ func (w *twin) entries(t *rapid.T, id workflow.ID, name string, who identity.Nam
 	switch name {
 	case "review":
 		return nil, []workflow.Document{w.shown(id, who)}
-	case "return", "reject", "cancel", "decline", "recall":
+	case "return", "reject", "cancel", "decline", "recall", "take-back":
 		return fields{"reason": workflow.Text("other")}.list(), nil
 	case "dispense-part":
 		return fields{"quantity": workflow.Int(quantity), "substituted": workflow.Text("generic")}.list(), nil

@@ -152,3 +152,37 @@ func TestPackIsDispensedOnce(t *testing.T) {
 	twice := fields{"substituted": workflow.Text("no"), "packs": workflow.Text("81000002", "81000002")}
 	w.want(w.take(pharmacy, w.claimed(other, nil), "dispense", twice), workflow.ErrClaimed)
 }
+
+// What was handed out in part stays counted, whatever becomes of the rest.
+func TestCancellingTheRestDoesNotGiveBackTheLimit(t *testing.T) {
+	narcotic := fields{"schedule": workflow.Text("narcotic"), "repeats": workflow.Int(0), "days": workflow.Int(3), "quantity": workflow.Int(30_000)}
+	part := fields{"quantity": workflow.Int(29_000), "substituted": workflow.Text("no")}
+	reason := fields{"reason": workflow.Text("patient")}
+	for name, end := range map[string]func(w *world, id workflow.ID){
+		"cancel": func(w *world, id workflow.ID) {
+			w.want(w.take(patient, id, "transfer", nil), "")
+			w.want(w.take(patient, id, "cancel", reason), "")
+		},
+		"decline and cancel": func(w *world, id workflow.ID) {
+			w.want(w.take(pharmacy, id, "decline", reason), "")
+			w.want(w.take(physician, id, "cancel", reason), "")
+		},
+		"recall": func(w *world, id workflow.ID) {
+			w.want(w.take(patient, id, "transfer", nil), "")
+			w.want(w.take(rival, id, "claim", nil), "")
+			w.want(w.take(rival, id, "dispense", dispensed), "")
+			w.want(w.take(rival, id, "recall", reason), "workflow/rule/handed-out")
+			w.want(w.take(rival, id, "take-back", reason), "")
+			w.at(id, "cancelled", "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := prescribing(t)
+			id := w.claimed(patient, narcotic)
+			w.want(w.take(pharmacy, id, "dispense-part", part), "")
+			end(w, id)
+			second := w.claimed(patient, narcotic)
+			w.want(w.take(pharmacy, second, "dispense-part", part), workflow.ErrLimit)
+		})
+	}
+}
