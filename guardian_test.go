@@ -264,6 +264,7 @@ func TestCustodyOnOffAndOnAgain(t *testing.T) {
 		{"left again", func() error { return p.patient.LeaveCustody(p.ctx) }, true},
 	}
 	var ids []record.ID
+	var first uint64 // access, with its reason sealed to the patient as she was before
 	for _, s := range steps {
 		if err := s.do(); err != nil {
 			t.Fatalf("%s: %v", s.name, err)
@@ -271,12 +272,18 @@ func TestCustodyOnOffAndOnAgain(t *testing.T) {
 		ids = append(ids, p.put(s.name, []byte(s.name)))
 		p.grant()
 		p.reads(p.reader, ids[len(ids)-1], s.name)
+		if first == 0 {
+			first = p.lastAccess()
+		}
 		if _, err := p.get(mum, ids[len(ids)-1]); (err == nil) != s.opens || !s.opens && !errors.Is(err, keys.ErrCustody) {
 			t.Errorf("%s: to a guardian: %v", s.name, err)
 		}
 		// Not even with a key that his wallet has from before.
 		if _, err := p.get(mum, ids[0]); (err == nil) != s.opens || !s.opens && !errors.Is(err, keys.ErrCustody) {
 			t.Errorf("%s: what was before, to a guardian: %v", s.name, err)
+		}
+		if _, err := mum.Reason(p.ctx, first); (err == nil) != s.opens || !s.opens && !errors.Is(err, keys.ErrCustody) {
+			t.Errorf("%s: a reason of before, to a guardian: %v", s.name, err)
 		}
 	}
 	for i, s := range steps {
