@@ -36,9 +36,9 @@ func TestMemoryNeverGoesBack(t *testing.T) {
 		if err := m.keep(older); err != nil {
 			t.Error(err)
 		}
-	}
-	if h, err := m.read(); err != nil || h != headAt(20) {
-		t.Errorf("it remembers %v, %v", h, err)
+		if h, err := m.read(); err != nil || h != headAt(20) {
+			t.Errorf("after %v it remembers %v, %v", older, h, err)
+		}
 	}
 	fork := headAt(20)
 	fork.Root[0] = 1
