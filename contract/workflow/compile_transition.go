@@ -287,8 +287,12 @@ func (b *builder) timers(s *State) {
 	}
 }
 
-// timersEnd checks that timers alone do not lead round in a circle: an instance
-// that nobody has looked at for years would have taken any number of them.
+// maxTimers is how many timers follow each other with nobody taking a step. An
+// instance that nobody has looked at for years takes them in one transaction,
+// whose events have room in a result: chain.MaxResult.
+const maxTimers = 16
+
+// timersEnd checks that timers alone do not lead round in a circle, nor on and on.
 func (b *builder) timersEnd() {
 	next := make(map[string][]string)
 	for i := range b.d.States {
@@ -302,4 +306,27 @@ func (b *builder) timersEnd() {
 			b.fail(b.at["state/"+name], "timers alone lead from the state %q back to it", name)
 		}
 	}
+	if len(b.errs) > 0 {
+		return
+	}
+	longest := make(map[string]int)
+	for i := range b.d.States {
+		if name := b.d.States[i].Name; inARow(next, longest, name) > maxTimers {
+			b.fail(b.at["state/"+name], "more than %d timers follow each other from the state %q on", maxTimers, name)
+		}
+	}
+}
+
+// inARow returns how many timers can follow each other from a state on, without
+// circles, and remembers it in longest.
+func inARow(next map[string][]string, longest map[string]int, state string) int {
+	n, ok := longest[state]
+	if ok {
+		return n
+	}
+	for _, to := range next[state] {
+		n = max(n, 1+inARow(next, longest, to))
+	}
+	longest[state] = n
+	return n
 }

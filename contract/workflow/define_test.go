@@ -9,6 +9,7 @@ import (
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger/ledgertest"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/workflow"
 )
 
@@ -310,5 +311,37 @@ func TestEndorsementOfAMemberThatLeftDoesNotCount(t *testing.T) {
 	w.want(w.do("east", workflow.MethodEndorse, versionOf(t, yaml)), "")
 	if w.version("errand") != 1 {
 		t.Error("not in force by the word of two")
+	}
+}
+
+// inARow returns a definition in which n timers follow each other, with names as
+// long as they can be.
+func inARow(n int) []byte {
+	long := func(s string, i int) string { return fmt.Sprintf("%s%s-%02d", s, strings.Repeat("x", 29-len(s)), i) }
+	var states, transitions strings.Builder
+	for i := range n {
+		fmt.Fprintf(&states, " %s: {timers: [{after: 1d, take: %s}]}\n", long("s", i), long("t", i))
+		fmt.Fprintf(&transitions, " %s: {from: [%s], to: %s, by: [timer], event: %s}\n", long("t", i), long("s", i), long("s", i+1), long("e", i))
+	}
+	return fmt.Appendf(nil, "workflow: ward/v1\nname: %s\nversion: 1\nstates:\n%s %s: {final: true}\ntransitions:\n begin: {from: [start], to: %s, by: [anyone], holder: owner}\n%s",
+		long("d", 0), states.String(), long("s", n), long("s", 0), transitions.String())
+}
+
+// An instance that nobody looked at for long can still be moved: what one
+// transaction says has a limit.
+func TestManyTimersDoNotStallAnInstance(t *testing.T) {
+	if _, err := workflow.Compile(inARow(17)); err == nil || !strings.Contains(err.Error(), "more than 16 timers") {
+		t.Errorf("17 timers in a row: %v", err)
+	}
+	w := newWorld(t)
+	owner := identity.Name(strings.Repeat("p", 48) + "@north")
+	w.register(owner, "")
+	def := w.enact(inARow(16))
+	id, code := w.begin(physician, def.Name, owner, "begin", nil)
+	w.want(code, "")
+	w.wait(100 * day)
+	w.want(w.do(string(physician), workflow.MethodTick, workflow.TickArgs{ID: id}), "")
+	if i := w.instance(id); !def.State(i.State).Final || i.Steps != 17 {
+		t.Errorf("%+v", i)
 	}
 }
