@@ -7,6 +7,7 @@ import (
 	"github.com/ward-health/ward/bench/suites/dkg"
 	"github.com/ward-health/ward/bench/suites/reencryption"
 	"github.com/ward-health/ward/bench/suites/sharing"
+	"github.com/ward-health/ward/bench/suites/store"
 )
 
 // suites returns all suites, in the order in which they run and are reported.
@@ -17,5 +18,6 @@ func suites() []*suite.Suite {
 		dkg.Suite(),
 		abe.Suite(),
 		chain.Suite(),
+		store.Suite(),
 	}
 }
