@@ -68,6 +68,10 @@ func TestOneWhoDeclinesLeavesNoKeyHalfMade(t *testing.T) {
 				t.Fatal(p, err)
 			}
 			for i := range 3 + number {
+				// A member that has not executed the block yet knows of no such ceremony.
+				if err := w.Wait(w.ctx, func() bool { q, err := w.Node(i).Proposal(w.ctx); return err == nil && q.Hash == p.Hash }); err != nil {
+					t.Fatalf("member %d does not see ceremony %d: %v", i, number+1, err)
+				}
 				if err := w.Node(i).AcceptCeremony(w.ctx, p.Hash); err != nil {
 					t.Fatal(err)
 				}
