@@ -83,36 +83,55 @@ func (c *Client) ApplyDefaults(ctx context.Context, org string) ([]consent.Grant
 }
 
 func (c *Client) applyDefaults(ctx context.Context, org string) ([]consent.GrantID, error) {
+	missing, err := c.missingDefaults(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	var made []consent.GrantID
+	for i := range missing {
+		id, err := c.Grant(ctx, c.proposal(&missing[i]))
+		if id != "" {
+			made = append(made, id)
+		}
+		if err != nil {
+			return made, fmt.Errorf("%s: %w", missing[i].Name, err)
+		}
+	}
+	return made, nil
+}
+
+// MissingDefaults returns the terms of the grants that ApplyDefaults would make
+// now, in its order.
+func (c *Client) MissingDefaults(ctx context.Context, org string) ([]Terms, error) {
+	missing, err := c.missingDefaults(ctx, org)
+	if err != nil {
+		return nil, fmt.Errorf("missing defaults: %w", err)
+	}
+	terms := make([]Terms, len(missing))
+	for i := range missing {
+		terms[i] = c.proposal(&missing[i])
+	}
+	return terms, nil
+}
+
+// missingDefaults returns those proposals of an organisation that the owner has
+// not made, or which ran out.
+func (c *Client) missingDefaults(ctx context.Context, org string) ([]consent.Default, error) {
 	proposed, err := c.Defaults(ctx, org)
 	if err != nil {
 		return nil, err
 	}
 	now := c.clock().UnixMilli()
-	standing := make([]bool, len(proposed.Defaults))
+	missing := slices.Clone(proposed.Defaults)
 	for g, err := range c.Grants(ctx, c.owner, "") {
 		if err != nil {
 			return nil, err
 		}
-		for i := range proposed.Defaults {
-			if !over(g, now) && proposed.Defaults[i].Made(&g.Grant) {
-				standing[i] = true
-			}
+		if !over(g, now) {
+			missing = slices.DeleteFunc(missing, func(d consent.Default) bool { return d.Made(&g.Grant) })
 		}
 	}
-	var made []consent.GrantID
-	for i := range proposed.Defaults {
-		if standing[i] {
-			continue
-		}
-		id, err := c.Grant(ctx, c.proposal(&proposed.Defaults[i]))
-		if id != "" {
-			made = append(made, id)
-		}
-		if err != nil {
-			return made, fmt.Errorf("%s: %w", proposed.Defaults[i].Name, err)
-		}
-	}
-	return made, nil
+	return missing, nil
 }
 
 // over reports whether a grant ran out: by the time of the last block, or by the

@@ -164,3 +164,27 @@ func (c *Client) GrantsFor(ctx context.Context, owner, reader identity.Name) ite
 		return q
 	})
 }
+
+// GrantsTo yields the grants to a reader: those by name, and then those to
+// policies that its attributes satisfy now; each oldest first. It ends after the
+// first error.
+func (c *Client) GrantsTo(ctx context.Context, reader identity.Name) iter.Seq2[*query.GrantState, error] {
+	return func(yield func(*query.GrantState, error) bool) {
+		for g, err := range c.Grants(ctx, "", reader) {
+			if !yield(g, err) || err != nil {
+				return
+			}
+		}
+		for g, err := range pages(ctx, c, func(last *query.GrantState) query.Question {
+			q := query.Grants{Authority: reader.Org(), Reader: reader}
+			if last != nil {
+				q.After = last.Grant.Index
+			}
+			return q
+		}) {
+			if !yield(g, err) {
+				return
+			}
+		}
+	}
+}

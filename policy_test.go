@@ -106,6 +106,18 @@ func TestCareTeamReadsByAttributes(t *testing.T) {
 	if _, err := w.physician.Get(w.ctx, id, treat, &out); err != nil || !bytes.Equal(out.Bytes(), payload) {
 		t.Fatalf("the physician reads %q: %v", out.Bytes(), err)
 	}
+	for reader, want := range map[*ward.Client]int{w.physician: 1, w.nurse: 0} {
+		n := 0
+		for _, err := range reader.GrantsTo(w.ctx, reader.Name()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != want {
+			t.Errorf("%s has %d grants, want %d", reader.Name(), n, want)
+		}
+	}
 	_, err := w.nurse.Get(w.ctx, id, treat, &out)
 	w.wants(err, ward.ErrNoGrant)
 	_, err = w.reader.Get(w.ctx, id, treat, &out) // of another hospital
@@ -315,6 +327,10 @@ func TestDefaultsOfAHospital(t *testing.T) {
 	// They grant nothing by themselves.
 	_, err := w.physician.Open(w.ctx, id, treat)
 	w.wants(err, ward.ErrNoGrant)
+	missing, err := w.patient.MissingDefaults(w.ctx, "north")
+	if err != nil || len(missing) != 2 || missing[1].Policy == "" || missing[1].NotAfter.IsZero() {
+		t.Fatalf("missing: %+v, %v", missing, err)
+	}
 	made, err := w.patient.ApplyDefaults(w.ctx, "north")
 	if err != nil || len(made) != 2 {
 		t.Fatalf("applied: %v, %v", made, err)

@@ -25,7 +25,7 @@ func (s *session) accessCommand() *urfave.Command {
 Examples:
   ward access list --reasons
   ward access list --open --as privacy@north`),
-				Flags: s.userFlags(s.listFlag(),
+				Flags: s.ownerFlags(s.listFlag(),
 					&urfave.StringFlag{Name: "owner", EnvVars: []string{"WARD_OWNER"}, Usage: s.tr("to whose records; else yours")},
 					&urfave.StringFlag{Name: "reader", EnvVars: []string{"WARD_READER"}, Usage: s.tr("by whom")},
 					&urfave.StringFlag{Name: "record", EnvVars: []string{"WARD_RECORD"}, Usage: s.tr("to which record")},
@@ -119,7 +119,7 @@ func accessList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 	}
 	defer u.close()
 	if given == 0 && !sel.Open {
-		sel.Owner = u.Name()
+		sel.Owner = u.Owner()
 	}
 	for a, err := range u.Accesses(ctx, sel) {
 		if err != nil {
@@ -129,7 +129,7 @@ func accessList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 		row := []string{fmt.Sprint(a.Index), clockTime(d.Time), string(a.Reader), string(a.Owner), string(a.Purpose), fmt.Sprint(len(a.Records)), s.reviewText(d.Review)}
 		if c.Bool("reasons") {
 			why := ""
-			if a.Owner == u.Name() {
+			if a.Owner == u.Owner() {
 				if why, err = u.Reason(ctx, a.Index); err != nil {
 					return l.end(err, "")
 				}

@@ -23,7 +23,7 @@ func (s *session) auditList() *urfave.Command {
 Examples:
   ward audit list
   ward audit list --owner p-7f3a@north --as auditor@north --ndjson`),
-		Flags:  s.userFlags(s.listFlag(), s.historyOwnerFlag()),
+		Flags:  s.ownerFlags(s.listFlag(), s.historyOwnerFlag()),
 		Action: s.act(0, auditList),
 	}
 }
@@ -81,7 +81,7 @@ func (s *session) historyOf(ctx context.Context, c *urfave.Context) (*user, iden
 	}
 	u, err := s.open(ctx, c)
 	if err == nil && owner == "" {
-		owner = u.Name()
+		owner = u.Owner()
 	}
 	return u, owner, err
 }

@@ -27,7 +27,7 @@ Examples:
   ward audit export -o chain.export && ward audit verify chain.export
   ward audit export --format csv --owner p-7f3a@north -o trail.csv
   ward audit export --format fhir --owner p-7f3a@north -o trail.json`),
-		Flags: s.userFlags(s.outputFlag(""), s.forceFlag(), s.historyOwnerFlag(),
+		Flags: s.ownerFlags(s.outputFlag(""), s.forceFlag(), s.historyOwnerFlag(),
 			&urfave.StringFlag{Name: "format", EnvVars: []string{"WARD_FORMAT"}, Value: "chain", Usage: s.tr("chain, csv, ndjson or fhir")}),
 		Action: s.act(0, auditExport),
 	}

@@ -8,10 +8,12 @@ import (
 	"strings"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/audit"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/internal/durable"
@@ -139,6 +141,9 @@ var known = []struct {
 	{consent.ErrDated, "", exitDenied, "the grant does not cover records of this date", ""},
 	{consent.ErrEarly, "", exitDenied, "the grant does not hold yet", ""},
 	{consent.ErrApproval, "", exitDenied, "a co-signer is missing, or one does not count", ""},
+	{consent.ErrPolicy, "", exitDenied, "your attributes do not satisfy the policy of the grant", "`ward policy explain` says which of its clauses decides"},
+	{consent.ErrObligation, "", exitDenied, "the access does not take on what the grant obliges to", "--accept takes it on"},
+	{consent.ErrTooMany, "", exitFailure, "the patient has as many grants as there can be", "revoke one, or renew one instead"},
 	{consent.ErrCustody, "", exitDenied, "the patient holds the key: only a grant opens these records", ""},
 	{consent.ErrDenied, "", exitDenied, "you may not do this", ""},
 	{consent.ErrReviewed, "", exitFailure, "the access was reviewed already, or needs no review", ""},
@@ -155,9 +160,18 @@ var known = []struct {
 	{identity.ErrTaken, "", exitFailure, "the name or the key is in use", "`ward identity attest NAME` changes what the hospital says of a name"},
 	{identity.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
 
+	{identity.ErrNoAuthority, "", exitNotFound, "the hospital has published no attribute authority", "it does by `ward policy publish`"},
+	{identity.ErrGuardian, "", exitNotFound, "there is no such guardian, and none is proposed", "`ward identity guardians` lists them"},
+	{identity.ErrFull, "", exitFailure, "there are as many guardians as there can be", "end one of them: `ward identity guardian NAME --end`"},
+	{identity.ErrUntil, "", exitUsage, "the guardian's time would be up already", ""},
+	{identity.ErrCustody, "", exitDenied, "the name does not hold such a key itself", "`ward identity show` says who opens its records"},
+	{keys.ErrCustody, "", exitDenied, "the patient holds the key: only a grant opens these records", ""},
+	{ward.ErrGuardian, "guardian", exitDenied, "only the patient herself can do this", ""},
+	{ward.ErrNoMasterKey, "no-master-key", exitNotReady, "this wallet runs no attribute authority", "`ward policy publish` makes its master key"},
+
 	{consent.ErrTaken, "", exitFailure, "there is such a request already", "`ward request list` shows it"},
 	{consent.ErrRecipient, "", exitNotFound, "nobody is registered under the name of the reader", ""},
-	{identity.ErrController, "", exitDenied, "the name is not held as this needs", "`ward identity show` says who holds it"},
+	{identity.ErrController, "", exitDenied, "the name is not held as this needs", "`ward identity show` says who holds it; for who holds it himself, --wait proposes a guardian"},
 	{identity.ErrPossession, "", exitDenied, "the card's proof does not hold", "make the card again: `ward wallet show --card FILE`"},
 	{identity.ErrRecovery, "", exitNotFound, "there is no such recovery", ""},
 	{identity.ErrEarly, "", exitDenied, "the recovery still waits", ""},
@@ -219,6 +233,9 @@ func explain(err error) *problem {
 	if broken := (*chain.BrokenError)(nil); errors.As(err, &broken) {
 		return &problem{code: "integrity", exit: exitIntegrity, words: plain(err)}
 	}
+	if p := speaking(err); p != nil {
+		return p
+	}
 	code := chain.Code("")
 	errors.As(err, &code)
 	if rule, ok := strings.CutPrefix(string(code), string(workflow.ErrRule)+"/"); ok {
@@ -241,6 +258,21 @@ func explain(err error) *problem {
 		return &problem{code: string(code), exit: exitFailure, words: plain(err)}
 	}
 	return &problem{code: "failure", exit: exitFailure, words: plain(err)}
+}
+
+// speaking turns errors that carry what a person should know into problems; nil
+// for others.
+func speaking(err error) *problem {
+	if missing := (*ward.ObligationsError)(nil); errors.As(err, &missing) {
+		return notTakenOn(missing)
+	}
+	if missing := (*ward.AttributeKeyError)(nil); errors.As(err, &missing) {
+		return missingKey(missing)
+	}
+	if wrong := (*abe.SyntaxError)(nil); errors.As(err, &wrong) {
+		return usagef("%s, column %d: %s", wrong.What, wrong.Column, wrong.Problem)
+	}
+	return nil
 }
 
 // plain is an error's own text, which is not translated.

@@ -2,14 +2,15 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"errors"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/pre"
 )
 
@@ -24,19 +25,30 @@ func (s *session) grantCommand() *urfave.Command {
 come. Returns when enough hospitals hold their shares of it. --dry-run changes
 nothing and shows who could read what.
 
+A grant is to a name, or to a policy: to whoever has the attributes, as the hospitals
+certify them, when he reads. Attributes that name no hospital are those of the
+patient's own. --defaults makes the grants that HOSPITAL, or else the patient's own,
+proposes and that are not there yet; ward policy defaults shows them.
+
 Examples:
   ward grant create --to dr.lee@east --type clinical/exam --until 30d --dry-run
   ward grant create --to dr.lee@east --type clinical/exam --until 30d --purpose TREAT
-  ward grant create --to silva@west --type clinical --purpose HRESCH --max-uses 1 --co-signers 2=ethics`),
-				Flags:  s.userFlags(append(s.termFlags(), &urfave.StringFlag{Name: "to", EnvVars: []string{"WARD_TO"}, Usage: s.tr("who may read")}, s.dryRunFlag())...),
-				Action: s.act(0, grantCreate),
+  ward grant create --to silva@west --type clinical --purpose HRESCH --max-uses 1 --co-signers 2=ethics
+  ward grant create --policy 'role = physician and dept in (icu, er)' --type clinical --except clinical/psychiatry
+  ward grant create --defaults north`),
+				ArgsUsage: s.tr("[HOSPITAL]"),
+				Flags: s.ownerFlags(append(s.termFlags(),
+					&urfave.StringFlag{Name: "to", EnvVars: []string{"WARD_TO"}, Usage: s.tr("who may read")},
+					&urfave.StringFlag{Name: "policy", EnvVars: []string{"WARD_POLICY"}, Usage: s.tr("whoever has these attributes may read, such as: role = physician and dept in (icu, er) and not contractor")},
+					&urfave.BoolFlag{Name: "defaults", EnvVars: []string{"WARD_DEFAULTS"}, Usage: s.tr("make the grants that the hospital proposes")}, s.dryRunFlag())...),
+				Action: s.act(1, grantCreate),
 			},
 			{
 				Name: "list", Usage: s.tr("list the grants you gave, or those to you"),
 				Description: s.tr(`Examples:
   ward grant list
   ward grant list --received --ndjson`),
-				Flags: s.userFlags(s.listFlag(),
+				Flags: s.ownerFlags(s.listFlag(),
 					&urfave.BoolFlag{Name: "received", EnvVars: []string{"WARD_RECEIVED"}, Usage: s.tr("those to you")},
 					&urfave.BoolFlag{Name: "all", EnvVars: []string{"WARD_ALL"}, Usage: s.tr("those that have ended, too")}),
 				Action: s.act(0, grantList),
@@ -45,7 +57,7 @@ Examples:
 				Name: "show", Usage: s.tr("show a grant and how many hospitals can serve it"), ArgsUsage: s.tr("ID"),
 				Description: s.tr(`Examples:
   ward grant show g-…`),
-				Flags:  s.userFlags(),
+				Flags:  s.ownerFlags(),
 				Action: s.act(1, grantShow),
 			},
 			{
@@ -56,7 +68,7 @@ cannot be called back.
 Examples:
   ward grant revoke g-…
   ward grant revoke g-… --rotate`),
-				Flags: s.userFlags(
+				Flags: s.ownerFlags(
 					&urfave.BoolFlag{Name: "rotate", EnvVars: []string{"WARD_ROTATE"}, Usage: s.tr("put later records out of the reach of all grants made so far, too")}),
 				Action: s.act(1, grantRevoke),
 			},
@@ -66,7 +78,7 @@ Examples:
 
 Examples:
   ward grant renew g-… --until 90d`),
-				Flags:  s.userFlags(append(s.termFlags(), s.dryRunFlag())...),
+				Flags:  s.ownerFlags(append(s.termFlags(), s.dryRunFlag())...),
 				Action: s.act(1, grantRenew),
 			},
 		},
@@ -77,105 +89,24 @@ func (s *session) dryRunFlag() urfave.Flag {
 	return &urfave.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, EnvVars: []string{"WARD_DRY_RUN"}, Usage: s.tr("change nothing: show who could read what")}
 }
 
-// termFlags are the conditions of a grant.
-func (s *session) termFlags() []urfave.Flag {
-	return []urfave.Flag{
-		&urfave.StringFlag{Name: "type", Aliases: []string{"t"}, EnvVars: []string{"WARD_TYPE"}, Usage: s.tr("of which type, and everything below it, such as clinical/exam")},
-		&urfave.StringSliceFlag{Name: "purpose", EnvVars: []string{"WARD_PURPOSE"}, Usage: s.tr("for which purpose only: a code of HL7 v3 PurposeOfUse; may be given several times. Else for any but BTG")},
-		&urfave.StringFlag{Name: "until", EnvVars: []string{"WARD_UNTIL"}, Usage: s.tr("when it ends: a day such as 2026-12-31, or 30d")},
-		&urfave.StringFlag{Name: "from", EnvVars: []string{"WARD_FROM"}, Usage: s.tr("when it begins, if not at once")},
-		&urfave.StringFlag{Name: "since", EnvVars: []string{"WARD_SINCE"}, Usage: s.tr("only records dated on this day or later; 90d means 90 days ago")},
-		&urfave.StringFlag{Name: "through", EnvVars: []string{"WARD_THROUGH"}, Usage: s.tr("only records dated on this day or earlier")},
-		&urfave.UintFlag{Name: "max-uses", EnvVars: []string{"WARD_MAX_USES"}, Usage: s.tr("how many accesses; else any number"), DefaultText: "-"},
-		&urfave.StringFlag{Name: "co-signers", EnvVars: []string{"WARD_CO_SIGNERS"}, Usage: s.tr("how many others sign every access, as NUMBER, NUMBER=ATTRIBUTE or NUMBER=ATTRIBUTE=VALUE")},
-		&urfave.BoolFlag{Name: "emergency", EnvVars: []string{"WARD_EMERGENCY"}, Usage: s.tr("for emergencies only: another clinician signs, and every use is reviewed")},
-		&urfave.BoolFlag{Name: "everything", EnvVars: []string{"WARD_EVERYTHING"}, Usage: s.tr("all types, sealed ones excepted; instead of --type")},
-		&urfave.BoolFlag{Name: "expose", EnvVars: []string{"WARD_EXPOSE"}, Usage: s.tr("accept that hospitals together can open what you grant to one whose key they hold")},
-	}
-}
-
-// setTerms changes terms as the command line says.
-func setTerms(c *urfave.Context, t *ward.Terms, now time.Time) error {
-	var err error
-	set := func(flag string, to *time.Time, read func() (time.Time, error)) {
-		if err == nil && c.String(flag) != "" {
-			*to, err = read()
-		}
-	}
-	set("until", &t.NotAfter, func() (time.Time, error) { return moment("until", c.String("until"), now, true) })
-	set("from", &t.NotBefore, func() (time.Time, error) { return moment("from", c.String("from"), now, false) })
-	set("since", &t.Since, func() (time.Time, error) { return onDay("since", c.String("since"), now) })
-	set("through", &t.Until, func() (time.Time, error) { return onDay("through", c.String("through"), now) })
-	if err != nil {
-		return err
-	}
-	if c.Bool("everything") {
-		if c.String("type") != "" {
-			return usagef("flags %s and %s do not go together", "--type", "--everything")
-		}
-		t.Type, t.Everything = "", true
-	} else if v := c.String("type"); v != "" {
-		if t.Type, err = parseType("type", v); err != nil {
-			return err
-		}
-		t.Everything = false
-	}
-	if codes := c.StringSlice("purpose"); len(codes) > 0 {
-		t.Purposes = nil
-		for _, v := range codes {
-			p, err := parsePurpose("purpose", v)
-			if err != nil {
-				return err
-			}
-			t.Purposes = append(t.Purposes, p)
-		}
-	}
-	if c.IsSet("max-uses") {
-		n := c.Uint("max-uses")
-		if n == 0 || n > 1<<31 {
-			return usagef("flag %s: %q is no number of accesses", "--max-uses", fmt.Sprint(n))
-		}
-		t.MaxUses = uint32(n)
-	}
-	if v := c.String("co-signers"); v != "" {
-		number, attribute, _ := strings.Cut(v, "=")
-		n, ok := count(number)
-		if !ok || n < 1 || n > consent.MaxCoSigners {
-			return usagef("flag %s: %q is no number of co-signers", "--co-signers", v).withHint("write 2 or 2=physician")
-		}
-		t.CoSigners, t.CoSignerAttribute = n, attribute
-	}
-	t.Emergency = t.Emergency || c.Bool("emergency")
-	t.Expose = t.Expose || c.Bool("expose")
-	switch {
-	case t.Type == "" && !t.Everything:
-		return usagef("flag %s needs a value", "--type").withHint("types look like clinical/exam/lab; --everything means all")
-	case !t.NotAfter.IsZero() && !t.NotAfter.After(now):
-		return usagef("the grant would have ended already")
-	case !t.NotAfter.IsZero() && !t.NotAfter.After(t.NotBefore):
-		return usagef("the grant would end before it begins")
-	case !t.Until.IsZero() && t.Until.Before(t.Since):
-		return usagef("no record is dated in that range")
-	case t.Emergency && (len(t.Purposes) > 1 || len(t.Purposes) == 1 && t.Purposes[0] != consent.BreakGlass):
-		return usagef("a grant for emergencies has the purpose BTG only")
-	}
-	return nil
-}
-
-func count(s string) (int, bool) {
-	n := 0
-	_, err := fmt.Sscanf(s, "%d", &n)
-	return n, err == nil && fmt.Sprint(n) == s
-}
-
 func grantCreate(ctx context.Context, s *session, c *urfave.Context) (any, error) {
-	var t ward.Terms
-	if c.String("to") == "" {
-		return nil, usagef("flag %s needs a value", "--to").withHint("names look like dr.lee@east: lower case, then @ and the hospital")
+	if c.Bool("defaults") {
+		return grantDefaults(ctx, s, c)
 	}
-	var err error
-	if t.To, err = parseName(c.String("to")); err != nil {
-		return nil, err
+	t := ward.Terms{Policy: c.String("policy")}
+	switch to := c.String("to"); {
+	case c.NArg() > 0:
+		return nil, usagef("unexpected argument %q", c.Args().First())
+	case to != "" && t.Policy != "":
+		return nil, usagef("flags %s and %s do not go together", "--to", "--policy")
+	case t.Policy != "":
+	case to == "":
+		return nil, usagef("flag %s needs a value", "--to").withHint("names look like dr.lee@east: lower case, then @ and the hospital")
+	default:
+		var err error
+		if t.To, err = parseName(to); err != nil {
+			return nil, err
+		}
 	}
 	if err := setTerms(c, &t, time.Now()); err != nil {
 		return nil, err
@@ -185,7 +116,12 @@ func grantCreate(ctx context.Context, s *session, c *urfave.Context) (any, error
 		return nil, err
 	}
 	defer u.close()
-	if err := hasHospital(u.Consortium(), t.To); err != nil {
+	if t.Policy != "" {
+		err = u.CheckPolicy(ctx, t.Policy)
+	} else {
+		err = hasHospital(u.Consortium(), t.To)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s.grant(ctx, u, t, c.Bool("dry-run"))
@@ -193,7 +129,7 @@ func grantCreate(ctx context.Context, s *session, c *urfave.Context) (any, error
 
 // grant makes a grant, or shows what it would mean.
 func (s *session) grant(ctx context.Context, u *user, t ward.Terms, dry bool) (any, error) {
-	if t.To == u.Name() {
+	if t.To == u.Owner() {
 		return nil, usagef("you can read your own records")
 	}
 	if dry {
@@ -210,19 +146,95 @@ func (s *session) grant(ctx context.Context, u *user, t ward.Terms, dry bool) (a
 	if err != nil {
 		return map[string]any{"id": id}, err
 	}
-	data := s.grantData(g)
-	if s.quiet {
-		s.say("%s", string(id))
-	} else {
-		s.say("grant %s: %s may read %s", id, t.To, s.typeText(t.Type))
-		s.say("%d of %d hospitals hold their shares; %d open a record together", len(g.Holders), int(g.Grant.Members), threshold(g))
-	}
+	s.granted(g)
 	if t.NotAfter.IsZero() {
 		s.next(s.tr("it has no end; end it when you like: `ward grant revoke %s`", id))
 	} else {
 		s.next(s.tr("end it earlier: `ward grant revoke %s`", id))
 	}
-	return data, nil
+	return s.grantData(g), nil
+}
+
+// granted says that there is a grant now.
+func (s *session) granted(g *query.GrantState) {
+	if s.quiet {
+		s.say("%s", string(g.Grant.ID))
+		return
+	}
+	s.say("grant %s: %s may read %s", g.Grant.ID, s.whoText(g.Grant.Recipient, g.Grant.Policy), s.typeText(g.Grant.Type))
+	s.say("%d of %d hospitals hold their shares; %d open a record together", len(g.Holders), int(g.Grant.Members), threshold(g))
+}
+
+// grantDefaults makes the grants that a hospital proposes, as far as they are not
+// there yet.
+func grantDefaults(ctx context.Context, s *session, c *urfave.Context) (any, error) {
+	for _, f := range s.termFlags() {
+		if name := f.Names()[0]; s.onLine(name) {
+			return nil, usagef("flags %s and %s do not go together", "--defaults", "--"+name)
+		}
+	}
+	for _, name := range []string{"to", "policy"} {
+		if s.onLine(name) {
+			return nil, usagef("flags %s and %s do not go together", "--defaults", "--"+name)
+		}
+	}
+	u, err := s.open(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer u.close()
+	org := u.Owner().Org()
+	if c.NArg() > 0 {
+		org = c.Args().First()
+	}
+	if err := isHospital(u.Consortium(), org); err != nil {
+		return nil, err
+	}
+	all := []any{}
+	if c.Bool("dry-run") {
+		missing, err := u.MissingDefaults(ctx, org)
+		if err != nil {
+			return nil, noDefaults(err, org)
+		}
+		for _, t := range missing {
+			data, err := s.dryRun(ctx, u, t)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, data)
+		}
+		s.say("%d grants would be made", len(all))
+		return map[string]any{"entries": all}, nil
+	}
+	made, failed := u.ApplyDefaults(ctx, org)
+	for _, id := range made {
+		g, err := u.ShowGrant(ctx, id)
+		if err != nil {
+			return map[string]any{"entries": all}, err
+		}
+		s.granted(g)
+		all = append(all, s.grantData(g))
+	}
+	if failed == nil && len(made) == 0 {
+		s.say("all grants that %s proposes were made before", org)
+	}
+	return map[string]any{"entries": all}, noDefaults(failed, org)
+}
+
+// noDefaults says that a hospital proposes nothing, if that is the error.
+func noDefaults(err error, org string) error {
+	if errors.Is(err, consent.ErrUnknown) {
+		return failf(string(consent.ErrUnknown), exitNotFound, "%s proposes no grants", org)
+	}
+	return err
+}
+
+// whoText is whom a grant is to.
+func (s *session) whoText(to identity.Name, policy string) string {
+	if policy != "" {
+		return s.tr("whoever satisfies %s", policy)
+	}
+	return string(to)
 }
 
 func (s *session) typeText(t pre.Type) string {

@@ -7,7 +7,6 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward/contract/consent"
-	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/query"
 )
 
@@ -18,22 +17,22 @@ func grantList(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 		return nil, err
 	}
 	defer u.close()
-	owner, recipient := u.Name(), identity.Name("")
+	grants := u.Grants(ctx, u.Owner(), "")
 	if c.Bool("received") {
-		owner, recipient = "", u.Name()
+		grants = u.GrantsTo(ctx, u.Name())
 	}
-	for g, err := range u.Grants(ctx, owner, recipient) {
+	for g, err := range grants {
 		if err != nil {
 			return l.end(err, "")
 		}
 		if ended(g) && !c.Bool("all") {
 			continue
 		}
-		who := g.Grant.Recipient
+		who := s.whoText(g.Grant.Recipient, g.Grant.Policy)
 		if c.Bool("received") {
-			who = g.Grant.Owner
+			who = string(g.Grant.Owner)
 		}
-		l.add(s.grantData(g), string(g.Grant.ID), string(who), s.typeText(g.Grant.Type), s.status(g), strings.Join(s.conditions(termsOf(g)), "; "))
+		l.add(s.grantData(g), string(g.Grant.ID), who, s.typeText(g.Grant.Type), s.status(g), strings.Join(s.conditions(termsOf(g)), "; "))
 	}
 	return l.end(nil, s.tr("no grants"))
 }

@@ -17,7 +17,7 @@ func (s *session) identityCommand() *urfave.Command {
 	return &urfave.Command{
 		Name:  "identity",
 		Usage: s.tr("who is who on the chain"),
-		Subcommands: []*urfave.Command{
+		Subcommands: append([]*urfave.Command{
 			{
 				Name: "add", Usage: s.tr("register a name of the hospital"), ArgsUsage: s.tr("CARD|NAME"),
 				Description: s.tr(`CARD is the file that ward wallet wrote, - for stdin; NAME is one whose wallet is
@@ -68,12 +68,17 @@ Examples:
 				Name: "rotate", Usage: s.tr("replace your keys"),
 				Description: s.tr(`Replaces the key that signs. With --epoch it leaves that, and puts later records out
 of the reach of all keys and grants made so far. With --custody it makes a key that
-hospitals need besides theirs, so that they cannot open later records together.
+hospitals need besides theirs, so that they cannot open later records together. With
+--custody-off that ends: enough hospitals together, and emergencies, open what is
+written from then on; what was written before opens with your wallet only, and is
+lost with it; grants are to be made again.
 
 Examples:
   ward identity rotate
-  ward identity rotate --epoch`),
-				Flags: s.userFlags(
+  ward identity rotate --epoch
+  ward identity rotate --custody-off --yes`),
+				Flags: s.userFlags(s.yesFlag(),
+					&urfave.BoolFlag{Name: "custody-off", EnvVars: []string{"WARD_CUSTODY_OFF"}, Usage: s.tr("leave the key to the hospitals again; asks first")},
 					&urfave.BoolFlag{Name: "epoch", EnvVars: []string{"WARD_EPOCH"}, Usage: s.tr("begin a new epoch instead")},
 					&urfave.BoolFlag{Name: "custody", EnvVars: []string{"WARD_CUSTODY"}, Usage: s.tr("take the key into your own custody instead, or replace it")}),
 				Action: s.act(0, identityRotate),
@@ -96,7 +101,7 @@ Examples:
 					&urfave.BoolFlag{Name: "veto", Usage: s.tr("object: the key is not lost"), EnvVars: []string{"WARD_VETO"}}),
 				Action: s.act(1, identityRecover),
 			},
-		},
+		}, s.guardianCommands()...),
 	}
 }
 
@@ -116,18 +121,20 @@ func (s *session) attributeUntilFlag() urfave.Flag {
 // does: what stands on the command line counts before what does not.
 func (s *session) hospital(c *urfave.Context) *admin.Client {
 	dir := c.String("dir")
-	typed := func(name string) bool {
-		for _, g := range s.line.flags[len(s.line.path)] {
-			if g.name == name && !g.filled {
-				return true
-			}
-		}
-		return false
-	}
-	if dir == "" || !typed("dir") && (typed("as") || c.String("as") != "") {
+	if dir == "" || !s.onLine("dir") && (s.onLine("as") || c.String("as") != "") {
 		return nil
 	}
 	return admin.NewClient(dir)
+}
+
+// onLine reports whether the command line itself has a flag of the command.
+func (s *session) onLine(name string) bool {
+	for _, g := range s.line.flags[len(s.line.path)] {
+		if g.name == name && !g.filled {
+			return true
+		}
+	}
+	return false
 }
 
 // submit has the hospital's node put a transaction on the chain.
@@ -293,8 +300,9 @@ func identityClaim(ctx context.Context, s *session, c *urfave.Context) (any, err
 }
 
 func identityRotate(ctx context.Context, s *session, c *urfave.Context) (any, error) {
-	if c.Bool("epoch") && c.Bool("custody") {
-		return nil, usagef("flags %s and %s do not go together", "--epoch", "--custody")
+	what, err := oneOf(c, "epoch", "custody", "custody-off")
+	if err != nil {
+		return nil, err
 	}
 	u, err := s.open(ctx, c)
 	if err != nil {
@@ -302,14 +310,16 @@ func identityRotate(ctx context.Context, s *session, c *urfave.Context) (any, er
 	}
 	defer u.close()
 	data := map[string]any{"name": u.Name()}
-	switch {
-	case c.Bool("epoch"):
+	switch what {
+	case "epoch":
 		if err := u.RaiseEpoch(ctx); err != nil {
 			return nil, err
 		}
 		s.say("later records of %s are out of the reach of all grants made so far", u.Name())
 		return data, nil
-	case c.Bool("custody"):
+	case "custody-off":
+		return data, s.leaveCustody(ctx, u)
+	case "custody":
 		version, err := u.TakeCustody(ctx)
 		if err != nil {
 			return nil, err
@@ -325,6 +335,28 @@ func identityRotate(ctx context.Context, s *session, c *urfave.Context) (any, er
 	}
 	s.next(s.tr("make a new copy: `ward wallet backup %s -o FILE`", u.Name()))
 	return data, nil
+}
+
+// leaveCustody says what it costs to end self-custody, asks, and does it.
+func (s *session) leaveCustody(ctx context.Context, u *user) error {
+	for _, cost := range []string{
+		s.tr("enough hospitals together can open what is written for you from now on, and emergencies do"),
+		s.tr("what was written before opens with this wallet only: no hospital, emergency or recovery brings it back"),
+		s.tr("your grants reach nothing of what is written from now on: make them again"),
+	} {
+		if !s.quiet && !s.json {
+			fmt.Fprintf(s.stderr, "  %s\n", cost)
+		}
+	}
+	if err := s.confirm(ctx, "Leave the key to the hospitals?"); err != nil {
+		return err
+	}
+	if err := u.LeaveCustody(ctx); err != nil {
+		return err
+	}
+	s.say("enough hospitals together can open later records of %s", u.Name())
+	s.next(s.tr("keep copies of the wallet: `ward wallet backup %s -o FILE`", u.Name()))
+	return nil
 }
 
 func identityRecover(ctx context.Context, s *session, c *urfave.Context) (any, error) {

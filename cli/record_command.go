@@ -45,14 +45,17 @@ Examples:
 				Description: s.tr(`Reading another's record is put on the chain first, with the purpose; the owner can
 read the reason. A file appears whole or not at all. Several records go to a folder
 and are one access. If co-signers are needed: --draft writes what they sign, they
-run ward access approve, and --from with --approval goes on.
+run ward access approve, and --from with --approval goes on. What a grant obliges its
+reader to is shown and asked at a terminal; elsewhere --accept takes it on.
 
 Examples:
   ward record get r-… -o report.pdf --purpose TREAT --reason "follow-up"
   ward record get r-… -o - | less
+  ward record get r-… --accept DELAU,NORDSCLCD -o report.pdf
   ward record get r-… --emergency --draft night.draft --reason "unconscious"
   ward record get --from night.draft --approval okafor.approval -o charts/ --reason "unconscious"`),
-				Flags: s.userFlags(s.outputFlag(""), s.forceFlag(),
+				Flags: s.ownerFlags(s.outputFlag(""), s.forceFlag(),
+					&urfave.StringSliceFlag{Name: "accept", EnvVars: []string{"WARD_ACCEPT"}, Usage: s.tr("what you take on: all codes of the grant's obligations, with commas between them")},
 					&urfave.StringFlag{Name: "purpose", EnvVars: []string{"WARD_PURPOSE"}, Value: string(consent.Treatment), Usage: s.tr("why: a code of HL7 v3 PurposeOfUse")},
 					&urfave.StringFlag{Name: "reason", EnvVars: []string{"WARD_REASON"}, Usage: s.tr("why, in words that only the owner reads; other users of the machine see them while it runs")},
 					&urfave.StringFlag{Name: "reason-file", EnvVars: []string{"WARD_REASON_FILE"}, Usage: s.tr("read why from this file, - for stdin")},
@@ -70,7 +73,7 @@ Examples:
 Examples:
   ward record list --titles
   ward record list --owner p-7f3a@north --type clinical/exam --since 90d --ndjson`),
-				Flags: s.userFlags(s.listFlag(),
+				Flags: s.ownerFlags(s.listFlag(),
 					&urfave.StringFlag{Name: "owner", EnvVars: []string{"WARD_OWNER"}, Usage: s.tr("whose records; else yours")},
 					&urfave.StringFlag{Name: "type", Aliases: []string{"t"}, EnvVars: []string{"WARD_TYPE"}, Usage: s.tr("only this type and what is below it")},
 					&urfave.StringFlag{Name: "author", EnvVars: []string{"WARD_AUTHOR"}, Usage: s.tr("only what this name wrote")},
@@ -87,7 +90,7 @@ opening it is an access, which ward record get logs.
 
 Examples:
   ward record show r-…`),
-				Flags:  s.userFlags(),
+				Flags:  s.ownerFlags(),
 				Action: s.act(1, recordShow),
 			},
 			{
@@ -232,7 +235,7 @@ func recordShow(ctx context.Context, s *session, c *urfave.Context) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	opened := e.Owner == u.Name() && !e.Erased
+	opened := (e.Owner == u.Name() || e.Owner == u.Owner()) && !e.Erased
 	if opened {
 		o, err := u.Open(ctx, id, ward.Purpose{})
 		if err != nil {

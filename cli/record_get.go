@@ -51,10 +51,11 @@ func recordGet(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 	if path := c.String("draft"); path != "" {
 		return s.draftAccess(ctx, u, r, path)
 	}
-	opened, err := r.open(ctx, u)
+	opened, err := s.openRecords(ctx, u, r)
 	if len(opened) == 0 {
 		return nil, err
 	}
+	taken := s.tookOn(r.purpose.Obligations)
 	data := []recordData{}
 	v := &saver{s: s, out: r.out, force: r.force, used: map[string]bool{}}
 	for _, o := range opened {
@@ -67,7 +68,7 @@ func recordGet(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 			if ctx.Err() == nil && len(data) > 0 {
 				failed = &problem{code: "partial", exit: exitPartial, words: message{"%d of %d records were saved, then", []any{len(data), len(r.ids)}}, cause: failed}
 			}
-			return map[string]any{"records": data}, failed
+			return readData{data, taken}, failed
 		}
 		d.Path = path
 		data = append(data, d)
@@ -78,7 +79,7 @@ func recordGet(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 	if err != nil && len(data) > 0 {
 		err = &problem{code: "partial", exit: exitPartial, words: message{"%d of %d records were saved, then", []any{len(data), len(r.ids)}}, cause: err}
 	}
-	return map[string]any{"records": data}, err
+	return readData{data, taken}, err
 }
 
 // reading checks a command line before anything is opened or logged.
@@ -103,6 +104,9 @@ func (s *session) reading(c *urfave.Context) (*reading, error) {
 		return nil, err
 	}
 	if r.purpose.Reason, err = reason(c); err != nil {
+		return nil, err
+	}
+	if r.purpose.Obligations, err = parseObligations("accept", c.StringSlice("accept")); err != nil {
 		return nil, err
 	}
 	if from := c.String("from"); from != "" {
@@ -227,7 +231,8 @@ func (r *reading) open(ctx context.Context, u *user) ([]*ward.Opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Owner == u.Name() {
+		if e.Owner == u.Name() || e.Owner == u.Owner() {
+			r.purpose.Obligations = nil // of grants only
 			var all []*ward.Opened
 			for _, id := range r.ids {
 				o, err := u.Open(ctx, id, r.purpose)
@@ -279,6 +284,7 @@ func (s *session) draftAccess(ctx context.Context, u *user, r *reading, path str
 		return nil, err
 	}
 	s.say("to be signed: %s; keep %s for yourself", path+publicSuffix, path)
+	s.showObligations(s.tr("the reader takes on:"), d.Obligations)
 	s.next(s.tr("a co-signer approves it: `ward access approve %s -o FILE`", path+publicSuffix))
 	return map[string]any{"draft": path, "public": path + publicSuffix}, nil
 }
@@ -335,6 +341,11 @@ func plausible(d *ward.Draft) bool {
 		_, err := record.ParseID(string(id))
 		bad = errors.Join(bad, err)
 	}
+	for _, o := range d.Obligations {
+		if !o.Valid() {
+			return false
+		}
+	}
 	return bad == nil && d.Purpose.Valid()
 }
 
@@ -373,6 +384,7 @@ func accessApprove(ctx context.Context, s *session, c *urfave.Context) (any, err
 	for _, id := range d.Records {
 		fmt.Fprintf(s.stderr, "  %s\n", id)
 	}
+	s.showObligations(s.tr("the reader takes on:"), d.Obligations)
 	if err := s.confirm(ctx, "Sign it as %s?", u.Name()); err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
-	"github.com/ward-health/ward/pre"
 )
 
 func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error) {
@@ -43,10 +43,10 @@ func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 	}
 	defer u.close()
 	if q.Owner == "" {
-		q.Owner = u.Name()
+		q.Owner = u.Owner()
 	}
 	titles := c.Bool("titles")
-	if titles && q.Owner != u.Name() {
+	if titles && q.Owner != u.Name() && q.Owner != u.Owner() {
 		return nil, usagef("only your own titles can be opened in a list").withHint("`ward record get` opens another's record, and logs it")
 	}
 	for e, err := range find(ctx, u, q) {
@@ -77,8 +77,8 @@ func recordList(ctx context.Context, s *session, c *urfave.Context) (any, error)
 	return l.end(nil, s.tr("no records"))
 }
 
-// find yields an owner's records as the user may see them: all, or those of the
-// types that live grants to the user cover.
+// find yields an owner's records as the user may see them: all, or those that
+// grants in force to the user cover.
 func find(ctx context.Context, u *user, q ward.Query) iter.Seq2[*ward.Entry, error] {
 	return func(yield func(*ward.Entry, error) bool) {
 		for e, err := range u.Find(ctx, q) {
@@ -95,23 +95,22 @@ func find(ctx context.Context, u *user, q ward.Query) iter.Seq2[*ward.Entry, err
 
 // findGranted is find under grants; denied is the error without one.
 func findGranted(ctx context.Context, u *user, q ward.Query, denied error, yield func(*ward.Entry, error) bool) {
-	var types []pre.Type
-	for g, err := range u.Grants(ctx, "", u.Name()) {
+	var grants []consent.GrantID
+	for g, err := range u.GrantsFor(ctx, q.Owner, u.Name()) {
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		if g.Grant.Owner == q.Owner && !ended(g) && (q.Type == "" || q.Type.Covers(g.Grant.Type)) {
-			types = append(types, g.Grant.Type)
+		if g.Status == consent.StatusActive || g.Status == consent.StatusStale {
+			grants = append(grants, g.Grant.ID)
 		}
 	}
-	if len(types) == 0 {
+	if len(grants) == 0 {
 		yield(nil, denied)
 		return
 	}
 	seen := map[record.ID]bool{}
-	for _, t := range types {
-		q.Type = t
+	for _, q.Grant = range grants {
 		for e, err := range u.Find(ctx, q) {
 			if err == nil && seen[e.ID] {
 				continue

@@ -35,7 +35,7 @@ func (s *session) requestCommand() *urfave.Command {
 				Description: s.tr(`Examples:
   ward request list
   ward request list --sent --all`),
-				Flags: s.userFlags(s.listFlag(),
+				Flags: s.ownerFlags(s.listFlag(),
 					&urfave.BoolFlag{Name: "sent", EnvVars: []string{"WARD_SENT"}, Usage: s.tr("those that you made")},
 					&urfave.BoolFlag{Name: "all", EnvVars: []string{"WARD_ALL"}, Usage: s.tr("those that were answered, too")}),
 				Action: s.act(0, requestList),
@@ -47,14 +47,14 @@ func (s *session) requestCommand() *urfave.Command {
 Examples:
   ward request approve 4f1c… --dry-run
   ward request approve 4f1c… --until 7d --max-uses 3`),
-				Flags:  s.userFlags(append(s.termFlags(), s.dryRunFlag())...),
+				Flags:  s.ownerFlags(append(s.termFlags(), s.dryRunFlag())...),
 				Action: s.act(1, requestApprove),
 			},
 			{
 				Name: "deny", Usage: s.tr("turn a request down, or withdraw your own"), ArgsUsage: s.tr("ID"),
 				Description: s.tr(`Examples:
   ward request deny 4f1c…`),
-				Flags:  s.userFlags(),
+				Flags:  s.ownerFlags(),
 				Action: s.act(1, requestDeny),
 			},
 		},
@@ -136,7 +136,7 @@ func requestList(ctx context.Context, s *session, c *urfave.Context) (any, error
 		return nil, err
 	}
 	defer u.close()
-	owner, from := u.Name(), identity.Name("")
+	owner, from := u.Owner(), identity.Name("")
 	if c.Bool("sent") {
 		owner, from = "", u.Name()
 	}
@@ -160,7 +160,7 @@ func requestList(ctx context.Context, s *session, c *urfave.Context) (any, error
 // findRequest returns the request to the user that an id names, which may be
 // shortened as long as it names one.
 func findRequest(ctx context.Context, u *user, id string, sent bool) (*consent.Request, error) {
-	owner, from := u.Name(), identity.Name("")
+	owner, from := u.Owner(), identity.Name("")
 	if sent {
 		owner, from = "", u.Name()
 	}

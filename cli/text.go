@@ -44,7 +44,7 @@ func environmentLanguage() language {
 // dictionaries give every message of the command line in Chinese, by its English
 // text. A test keeps them complete.
 var dictionaries = []map[string]string{inChinese, inChineseForOperators, inChineseForNodes,
-	inChineseForUsers, inChineseForIdentities, inChineseForRecords, inChineseForGrants, inChineseForAudits, inChineseForFlows}
+	inChineseForUsers, inChineseForIdentities, inChineseForRecords, inChineseForGrants, inChineseForAudits, inChineseForFlows, inChineseForPolicies}
 
 // tr returns a message in the language. A text without a translation stays as
 // it is.

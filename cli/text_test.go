@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/ward-health/ward/contract/consent"
 )
 
 // says tells which argument of our functions is a message.
@@ -77,6 +79,9 @@ func messages(t *testing.T) map[string]bool {
 	}
 	for _, e := range exitCodes {
 		all[e.Meaning] = true
+	}
+	for _, o := range consent.Obligations() {
+		all[o.Words()] = true
 	}
 	for _, p := range newCast().all() {
 		all[p.who] = true

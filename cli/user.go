@@ -45,6 +45,12 @@ func (s *session) userFlags(own ...urfave.Flag) []urfave.Flag {
 		&urfave.StringSliceFlag{Name: "node", EnvVars: []string{"WARD_NODE"}, Usage: s.tr("a hospital whose node is asked, as NAME or NAME=URL; else your own hospital's, then the others'")})
 }
 
+// ownerFlags are those of every command about the records and grants of an owner,
+// whom a guardian can act for.
+func (s *session) ownerFlags(own ...urfave.Flag) []urfave.Flag {
+	return append(s.userFlags(own...), &urfave.StringFlag{Name: "for", EnvVars: []string{"WARD_FOR"}, Usage: s.tr("the patient whose guardian you are, and for whom you act")})
+}
+
 // walletsDir returns the folder of wallets.
 func walletsDir(c *urfave.Context) (string, error) {
 	if dir := c.String("wallets"); dir != "" {
@@ -194,6 +200,13 @@ func (s *session) openAs(c *urfave.Context, k *chain.Consortium, w *wallet.Walle
 	if w.Chain() != k.Chain {
 		return nil, failf("chain", exitUsage, "the wallet is for the chain %s, the consortium file for %s", w.Chain(), k.Chain).withHint("choose another consortium file, or --context")
 	}
+	var owner identity.Name
+	if v := c.String("for"); v != "" {
+		var err error
+		if owner, err = parseName(v); err != nil {
+			return nil, err
+		}
+	}
 	addresses, err := addresses(k, w.Name().Org(), c.StringSlice("node"))
 	if err != nil {
 		return nil, err
@@ -217,7 +230,7 @@ func (s *session) openAs(c *urfave.Context, k *chain.Consortium, w *wallet.Walle
 		}
 		u.nodes, nodes = append(u.nodes, n), append(nodes, n)
 	}
-	if u.Client, err = ward.New(ward.Options{Consortium: k, Wallet: w, Nodes: nodes, Seen: seen, Log: s.logger()}); err != nil {
+	if u.Client, err = ward.New(ward.Options{Consortium: k, Wallet: w, For: owner, Nodes: nodes, Seen: seen, Log: s.logger()}); err != nil {
 		u.close()
 		return nil, err
 	}
@@ -272,7 +285,11 @@ func addresses(k *chain.Consortium, own string, given []string) ([]address, erro
 // hasHospital returns an error for a name of a hospital that the consortium does
 // not have.
 func hasHospital(k *chain.Consortium, name identity.Name) error {
-	_, err := addresses(k, "", []string{name.Org()})
+	return isHospital(k, name.Org())
+}
+
+func isHospital(k *chain.Consortium, member string) error {
+	_, err := addresses(k, "", []string{member})
 	return err
 }
 

@@ -13,7 +13,6 @@ var inChineseForUsers = map[string]string{
 	"REASON":                                           "理由",
 	"RECORD":                                           "病历",
 	"STATUS":                                           "状态",
-	"`ward identity show` says who holds it":           "`ward identity show` 显示由谁持有",
 	"`ward request list` shows it":                     "`ward request list` 可查看",
 	"active":                                           "有效",
 	"all":                                              "全部",
