@@ -206,6 +206,11 @@ func TestOverTheLimit(t *testing.T) {
 	// What was taken back does not count.
 	w.must(prescription.Cancel(w.ctx, w.green, first, "patient"))
 	w.must(prescription.Dispense(w.ctx, w.blue, second, prescription.Fill{}))
+	// But what was handed out in part does, and the rest with it.
+	w.must(prescription.Cancel(w.ctx, w.blue, second, "patient"))
+	if tally, err = w.regulator.FlowCounter(w.ctx, prescription.Definition, "controlled", "p-1@north", ""); err != nil || tally.Sum != 20_000 {
+		t.Errorf("the counter has %d, %v", tally.Sum, err)
+	}
 }
 
 // TestRules: what the definition says of who and what, beyond the parties.

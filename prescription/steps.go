@@ -39,11 +39,11 @@ func Review(ctx context.Context, pharmacist *ward.Client, id workflow.ID) error 
 // an instance. Whether it is still good is for the chain to say.
 func granted(ctx context.Context, c *ward.Client, i *workflow.Instance) (consent.GrantID, error) {
 	var found consent.GrantID
-	for g, err := range c.Grants(ctx, "", c.Name()) {
+	for g, err := range c.GrantsFor(ctx, i.Owner, c.Name()) {
 		if err != nil {
 			return "", err
 		}
-		if g.Grant.Owner == i.Owner && g.Grant.Conditions.Instance == string(i.ID) && g.Grant.Ended == 0 {
+		if g.Grant.Conditions.Instance == string(i.ID) && g.Grant.Ended == 0 {
 			found = g.Grant.ID
 		}
 	}
