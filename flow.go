@@ -82,7 +82,7 @@ func (c *Client) FlowDefinitions(ctx context.Context, proposed bool) iter.Seq2[*
 		seen := make(map[workflow.VersionArgs]bool)
 		from := ""
 		for {
-			list, size, err := ask[[]workflow.Proposal](ctx, c, query.WorkflowDefinitions{From: from, Proposed: proposed})
+			list, size, err := ask[[]workflow.Proposal](ctx, c, query.WorkflowDefinitions{From: from, Proposed: proposed, Limit: query.MaxLimit})
 			if err != nil {
 				yield(nil, fmt.Errorf("definitions: %w", err))
 				return
@@ -99,7 +99,7 @@ func (c *Client) FlowDefinitions(ctx context.Context, proposed bool) iter.Seq2[*
 					return
 				}
 			}
-			if !fresh || len(*list) < query.DefaultLimit && size < query.MaxList {
+			if !fresh || len(*list) < query.MaxLimit && size < query.MaxList {
 				return
 			}
 		}
