@@ -254,3 +254,17 @@ func FuzzID(f *testing.F) {
 		}
 	})
 }
+
+// Definitions have times in them, and members agree on what is a definition.
+func TestTimesAreOfRFC3339(t *testing.T) {
+	rule := workflow.FieldRule{Type: workflow.TypeTime, Max: 253402300799999}
+	for s, want := range map[string]int64{
+		"2026-11-30T10:00:00Z": 1796032800000, "2026-11-30T10:00:00.1239+08:00": 1796004000123,
+		"2026-11-30T10:00:00,5Z": -1, "2026-11-30T1:00:00Z": -1, "2026-11-30T10:00:00+24:00": -1, "2026-11-30T10:00:00+08:60": -1,
+		"2026-11-30 10:00:00Z": -1, "2026-11-30T10:00:00": -1, "2026-11-31T10:00:00Z": -1, "1969-12-31T23:59:59Z": -1, "2026-11-30T10:00:00z": -1,
+	} {
+		if v, ok := rule.Parse(s); ok != (want >= 0) || ok && v.Ints[0] != want {
+			t.Errorf("%s: %v, %v", s, v, ok)
+		}
+	}
+}

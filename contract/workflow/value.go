@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,6 +141,9 @@ func (f *FieldRule) Parse(s string) (Value, bool) {
 	return v, f.Allows(v)
 }
 
+// strictTime is the form of a time: time.Parse takes more than RFC 3339 has.
+var strictTime = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+
 func (t Type) parse(s string, scale int) (int64, bool) {
 	switch t {
 	case TypeBool:
@@ -149,7 +153,7 @@ func (t Type) parse(s string, scale int) (int64, bool) {
 		return d.UnixMilli(), err == nil
 	case TypeTime:
 		d, err := time.Parse(time.RFC3339, s)
-		return d.UnixMilli(), err == nil
+		return d.UnixMilli(), err == nil && strictTime.MatchString(s)
 	}
 	return parseDecimal(s, scale)
 }
