@@ -147,6 +147,9 @@ func TestRacingPharmaciesDispenseOnce(tt *testing.T) {
 					tt.Error(err)
 				}
 				wins[winner]++
+				if done := wins[t.green.Name()] + wins[t.blue.Name()]; done%100 == 0 {
+					tt.Logf("%d in %v", done, time.Since(begin).Round(time.Second))
+				}
 				for _, c := range lost {
 					codes[c]++
 				}
