@@ -31,6 +31,17 @@ func (o *oracle) may(g *modelGrant, who identity.Name) bool {
 	return who == reader && modelPolicies[g.policy](o)
 }
 
+// satisfied returns a policy that the reader satisfies now.
+func (o *oracle) satisfied() string {
+	switch {
+	case o.physician:
+		return "south:role = physician"
+	case o.contractor:
+		return "north:contractor or south:contractor"
+	}
+	return "not south:contractor"
+}
+
 // instance is the workflow of the history.
 func (h *history) instance() string { return "w-" + strings.ReplaceAll(string(h.owner), "@", ".") }
 
