@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -24,20 +25,21 @@ his records himself (ward identity rotate --custody) he opens and grants nothing
 
 You name a delegate yourself. The patient's hospital names one by its node (--dir) with
 --kind minor, incapacity or death: at once while it holds her wallet; otherwise --wait
-proposes it, enough other hospitals --approve, one of them puts it in force with
---finish, and she can object the whole time with --end. --end also ends what is in
+proposes it, enough other hospitals --approve just that, one of them puts it in force
+with --finish, and she can object the whole time with --end. --end also ends what is in
 force: by the patient, the guardian, or the hospital that named him.
 
 Examples:
   ward identity guardian son@north --until 90d
   ward identity guardian mother@south --for p-kid@north --kind minor --until 2038-05-01 --dir /var/lib/ward
   ward identity guardian son@north --for p-7f3a@north --kind incapacity --wait 72h --dir /var/lib/ward
-  ward identity guardian son@north --for p-7f3a@north --kind incapacity --approve --dir /var/lib/ward
+  ward identity guardian son@north --for p-7f3a@north --kind incapacity --wait 72h --approve --dir /var/lib/ward
   ward identity guardian son@north --end`),
 			Flags: s.ownerFlags(s.hospitalFlag(),
 				&urfave.StringFlag{Name: "kind", EnvVars: []string{"WARD_KIND"}, Usage: s.tr("why a hospital names him: minor, incapacity or death")},
 				&urfave.StringFlag{Name: "until", EnvVars: []string{"WARD_UNTIL"}, Usage: s.tr("when it ends: a day such as 2026-12-31, here in UTC, or 30d")},
-				&urfave.StringFlag{Name: "wait", EnvVars: []string{"WARD_WAIT"}, Usage: s.tr("propose it: how long the patient may object, 72h or more")},
+				&urfave.StringFlag{Name: "wait", EnvVars: []string{"WARD_WAIT"}, Usage: s.tr("propose it: how long the patient may object, 72h or more; with --approve and --finish, what was proposed")},
+				&urfave.StringFlag{Name: "proposed-by", EnvVars: []string{"WARD_PROPOSED_BY"}, Usage: s.tr("with --approve and --finish: the hospital that proposed it, if it is not the patient's")},
 				&urfave.BoolFlag{Name: "approve", EnvVars: []string{"WARD_APPROVE"}, Usage: s.tr("approve what another hospital proposed")},
 				&urfave.BoolFlag{Name: "finish", EnvVars: []string{"WARD_FINISH"}, Usage: s.tr("put what was proposed in force")},
 				&urfave.BoolFlag{Name: "end", EnvVars: []string{"WARD_END"}, Usage: s.tr("end it, and what is proposed of him")},
@@ -64,6 +66,7 @@ type guardianship struct {
 	kind           identity.Guardianship
 	until          time.Time
 	wait           time.Duration
+	proposer       string // hospital, of what is approved or finished
 	step           string // approve, finish or end; "" names him
 }
 
@@ -97,6 +100,7 @@ func parseGuardianship(c *urfave.Context, byHospital bool) (*guardianship, error
 			return nil, usagef("flag %s: %q is no length of time", "--wait", v).withHint("write 72h or 5d")
 		}
 	}
+	g.proposer = cmp.Or(c.String("proposed-by"), g.ward.Org())
 	return g, g.check(c, byHospital)
 }
 
@@ -120,6 +124,8 @@ func (g *guardianship) check(c *urfave.Context, byHospital bool) error {
 		return usagef("flag %s: %q is none of minor, incapacity and death", "--kind", string(g.kind))
 	case g.kind == identity.Minor && g.until.IsZero():
 		return usagef("flag %s needs a value", "--until").withHint("a guardian of a minor acts until she comes of age")
+	case g.step != "" && g.wait == 0:
+		return usagef("flag %s needs a value", "--wait").withHint("say the wait that was proposed: a word is for just that proposal")
 	case relative && (g.step != "" || g.wait != 0):
 		return usagef("flag %s: %q is no day", "--until", c.String("until")).withHint("all hospitals name the same day, such as 2038-05-01")
 	}
@@ -174,7 +180,9 @@ func (g *guardianship) submitted() (method string, args any) {
 	if !g.until.IsZero() {
 		until = g.until.UnixMilli()
 	}
-	same := identity.ProposalArgs{Name: g.ward, Guardian: g.guardian, Kind: g.kind, Until: until}
+	same := identity.ProposalArgs{
+		Name: g.ward, Member: g.proposer, Guardian: g.guardian, Kind: g.kind, Until: until, Wait: g.wait.Milliseconds(),
+	}
 	switch g.step {
 	case "approve":
 		return identity.MethodApproveGuardian, same
