@@ -33,6 +33,10 @@ func (c *Client) herself() error {
 // Delegate lets someone act for the caller until a time, zero meaning until
 // EndGuardian: make and revoke her grants, answer requests, and open her
 // records, unless she is in self-custody. Said again, it replaces what was said.
+//
+// Warning: what he grants outlasts him, until it ends or she revokes it. The
+// chain refuses him a grant to himself by name, but not one to a policy that he
+// satisfies. Grant.By says which are his.
 func (c *Client) Delegate(ctx context.Context, to identity.Name, until time.Time) error {
 	if err := c.herself(); err != nil {
 		return fmt.Errorf("delegate: %w", err)
