@@ -7,7 +7,8 @@
 // What is prescribed is an encrypted record of the patient's, of a type of its
 // own: Type. A grant on exactly that type, for as long as its recipient holds the
 // prescription, opens it to the reviewing pharmacist and to the pharmacy in turn,
-// and to nobody else. The chain shows how much of it there is, on which schedule
+// and to nobody else: its type is sealed, so that grants on all medication or on
+// everything do not reach it. An emergency does, and leaves its trace. The chain shows how much of it there is, on which schedule
 // it is controlled, how often and until when; see SECURITY.md.
 //
 // Refusals are recorded on the chain and have codes of their own: an error
@@ -49,7 +50,7 @@ const (
 	document   = "prescription" // place of the record in the workflow
 	dispensing = "dispensing"
 
-	recordType   pre.Type = "medication/prescription"
+	recordType   pre.Type = "medication/sealed:prescription"
 	dispenseType pre.Type = "medication/dispense"
 )
 

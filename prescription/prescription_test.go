@@ -89,6 +89,10 @@ func TestOnlyTheHolderReads(t *testing.T) {
 	w.must(prescription.Transfer(w.ctx, w.patient, id, w.blue.Name()))
 	wants(w.green, consent.ErrHolder)
 	wants(w.blue, nil)
+	// A grant on all medication opens none.
+	_, err = w.patient.Grant(w.ctx, ward.Terms{To: w.other.Name(), Type: "medication", Purposes: []consent.Purpose{consent.Treatment}})
+	w.must(err)
+	wants(w.other, ward.ErrNoGrant)
 	// A grant on it opens no other prescription.
 	other := w.issue(order())
 	id = other

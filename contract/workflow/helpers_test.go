@@ -252,7 +252,7 @@ func (w *world) number(id workflow.ID, variable string) int64 {
 }
 
 // ownType is the type of the prescription of an instance.
-func ownType(id workflow.ID) string { return "medication/prescription/" + string(id) }
+func ownType(id workflow.ID) string { return "medication/sealed:prescription/" + string(id) }
 
 // issue starts a prescription with its document.
 func (w *world) issue(who, owner identity.Name, edit fields) (workflow.ID, chain.Code) {

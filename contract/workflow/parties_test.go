@@ -66,6 +66,7 @@ func TestGrantOpensTheDocumentToWhomItSays(t *testing.T) {
 		"unknown":            "g-aaaaaaaaaaaaaaaaaaaaaaaaaa",
 		"to another":         w.grant(patient, stranger, own, id),
 		"of another":         w.grant(other, pharmacist, own, id),
+		"on all medication":  w.grant(patient, pharmacist, "medication", id),
 		"of another type":    w.grant(patient, pharmacist, "clinical", id),
 		"below its type":     w.grant(patient, pharmacist, own+"/page", id),
 		"not while held":     w.grant(patient, pharmacist, own, ""),
@@ -74,7 +75,7 @@ func TestGrantOpensTheDocumentToWhomItSays(t *testing.T) {
 		"expired":            w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Conditions.NotAfter = 1 }),
 		"early":              w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Conditions.NotBefore = w.now() + 1 }),
 		"for emergencies":    w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Conditions.Emergency = true }),
-		"with an exception":  w.grant(patient, pharmacist, "medication", id, func(g *consent.Grant) { g.Conditions.Except = []pre.Type{"medication/prescription"} }),
+		"with an exception":  w.grant(patient, pharmacist, "medication/sealed:prescription", id, func(g *consent.Grant) { g.Conditions.Except = []pre.Type{pre.Type(ownType(id))} }),
 		"of another epoch":   w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Epoch = 1 }),
 		"of another key":     w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Version = 1 }),
 		"of other dates":     w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Conditions.Since = 1 << 50 }),
@@ -98,7 +99,7 @@ func TestGrantOpensTheDocumentToWhomItSays(t *testing.T) {
 	pending := w.grant(patient, pharmacist, own, id, func(g *consent.Grant) { g.Accepted = nil })
 	w.want(review(pending), "")
 	w.wait(2 * day)
-	w.want(review(w.grant(patient, "", "medication/prescription", id, func(g *consent.Grant) { g.Policy = "north:role = pharmacist" })), "")
+	w.want(review(w.grant(patient, "", "medication/sealed:prescription", id, func(g *consent.Grant) { g.Policy = "north:role = pharmacist" })), "")
 }
 
 // A grant opens what was written under the key and the epoch that it is for.
