@@ -71,8 +71,8 @@ func (c *Client) SetDefaults(ctx context.Context, by crypto.Signer, args *consen
 }
 
 // ApplyDefaults makes those grants that an organisation proposes which the owner
-// has not made, or which ran out. One that she revoked is not made again: that
-// was her word. The ids are those of the grants that were made, in the order of
+// has not made, or which ran out, were lost, or are of an earlier epoch or custody
+// key of hers. One that she revoked is not made again: that was her word. The ids are those of the grants that were made, in the order of
 // the proposals; with an error, those made before it.
 func (c *Client) ApplyDefaults(ctx context.Context, org string) ([]consent.GrantID, error) {
 	made, err := c.applyDefaults(ctx, org)
@@ -115,7 +115,7 @@ func (c *Client) MissingDefaults(ctx context.Context, org string) ([]Terms, erro
 }
 
 // missingDefaults returns those proposals of an organisation that the owner has
-// not made, or which ran out.
+// not made, or which reach nothing of what is written now.
 func (c *Client) missingDefaults(ctx context.Context, org string) ([]consent.Default, error) {
 	proposed, err := c.Defaults(ctx, org)
 	if err != nil {
@@ -134,11 +134,16 @@ func (c *Client) missingDefaults(ctx context.Context, org string) ([]consent.Def
 	return missing, nil
 }
 
-// over reports whether a grant ran out: by the time of the last block, or by the
-// clock, which on a quiet chain is ahead of it.
+// over reports whether a grant that was not revoked opens nothing of what is
+// written now. That it ran out is by the time of the last block, or by the clock,
+// which on a quiet chain is ahead of it.
 func over(g *query.GrantState, now int64) bool {
+	switch g.Status {
+	case consent.StatusExpired, consent.StatusUsedUp, consent.StatusLost, consent.StatusStale:
+		return true
+	}
 	until := g.Grant.Conditions.NotAfter
-	return g.Status == consent.StatusExpired || g.Status == consent.StatusUsedUp || g.Grant.Ended == 0 && until != 0 && until < now
+	return g.Grant.Ended == 0 && until != 0 && until < now
 }
 
 // proposal returns the terms of a proposed grant that is made now.

@@ -352,6 +352,18 @@ func TestDefaultsOfAHospital(t *testing.T) {
 	again(0) // her word stands
 	w.Advance(2 * time.Hour)
 	again(1) // the one for physicians ran out
+	again(0)
+	if err := w.patient.RaiseEpoch(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	later := w.put("Ferritin", []byte("y"))
+	_, err = w.physician.Open(w.ctx, later, treat)
+	w.wants(err, ward.ErrNoGrant)
+	again(1) // it reached nothing that is written in the new epoch
+	if _, err := w.physician.Open(w.ctx, later, treat); err != nil {
+		t.Errorf("in the new epoch: %v", err)
+	}
+	again(0)
 	w.propose(defaults[:1]...)
 	if d, err := w.patient.Defaults(w.ctx, "north"); err != nil || d.Version != 2 || len(d.Defaults) != 1 {
 		t.Errorf("second version: %+v, %v", d, err)
