@@ -5,6 +5,7 @@ import (
 	"github.com/ward-health/ward/bench/suites/abe"
 	"github.com/ward-health/ward/bench/suites/chain"
 	"github.com/ward-health/ward/bench/suites/dkg"
+	"github.com/ward-health/ward/bench/suites/endtoend"
 	"github.com/ward-health/ward/bench/suites/reencryption"
 	"github.com/ward-health/ward/bench/suites/sharing"
 	"github.com/ward-health/ward/bench/suites/store"
@@ -19,5 +20,6 @@ func suites() []*suite.Suite {
 		abe.Suite(),
 		chain.Suite(),
 		store.Suite(),
+		endtoend.Suite(),
 	}
 }

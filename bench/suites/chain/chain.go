@@ -91,6 +91,23 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 		r.Version(report.Version{Name: nameEtcd, Version: e.Version, Licence: "Apache-2.0", Note: "three nodes and the client in a process of their own"})
 		all = append(all, running{nameEtcd, program{e}, 1, 0})
 	}
+	for _, p := range []struct {
+		name, version, licence, note string
+		start                        func(ctx context.Context, root, dir string) (*cluster, error)
+	}{
+		{nameRqlite, "v8.43.4", "MIT", "three processes", startRqlite},
+		{nameComet, "v1.0.1", "Apache-2.0", "four processes, no waiting between blocks", startComet},
+	} {
+		r.Progress("starting %s", p.name)
+		c, err := p.start(ctx, r.Root, filepath.Join(dir, p.name))
+		if err != nil {
+			r.Skip(p.name, err)
+			continue
+		}
+		stops = append(stops, c.close)
+		r.Version(report.Version{Name: p.name, Version: p.version, Licence: p.licence, Note: p.note})
+		all = append(all, running{p.name, c, 0.25, 0})
+	}
 	return all, stop, nil
 }
 

@@ -71,3 +71,5 @@ require (
 	google.golang.org/grpc v1.75.0 // indirect
 	google.golang.org/protobuf v1.36.8 // indirect
 )
+
+replace github.com/mattn/go-sqlite3 => github.com/rqlite/go-sqlite3 v1.40.0
