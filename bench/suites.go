@@ -21,5 +21,6 @@ func suites() []*suite.Suite {
 		chain.Suite(),
 		store.Suite(),
 		endtoend.Suite(),
+		endtoend.Scale(),
 	}
 }

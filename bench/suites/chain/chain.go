@@ -48,6 +48,12 @@ type running struct {
 	// part is how much of the load it is given: slow ones get less.
 	part float64
 	only int // the only size of batches it is given; 0 for all
+	most int // the largest batches it is given; 0 for all
+}
+
+// takes reports whether the system is given batches of this size.
+func (sys running) takes(batch int) bool {
+	return (sys.only == 0 || sys.only == batch) && (sys.most == 0 || batch <= sys.most)
 }
 
 func run(ctx context.Context, r *suite.Run) (err error) {
@@ -82,14 +88,17 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 	}
 	stops = append(stops, b.close)
 	r.Version(report.Version{Name: "hashicorp/raft", Version: measure.ModuleVersion("github.com/hashicorp/raft"), Licence: "MPL-2.0", Note: "linked into Ward, and bare into the benchmark"})
-	all = []running{{nameWard, w, 1, 0}, {nameRaft, b, 1, 0}, {nameBound, bound{newSigner()}, 1, 1000}}
+	all = []running{
+		{name: nameWard, target: w, part: 1}, {name: nameRaft, target: b, part: 1},
+		{name: nameBound, target: bound{newSigner()}, part: 1, only: 1000},
+	}
 	e, err := peer.StartProgram(ctx, r.Root, "etcd-peer")
 	if err != nil {
 		r.Skip(nameEtcd, err)
 	} else {
 		stops = append(stops, e.Close)
 		r.Version(report.Version{Name: nameEtcd, Version: e.Version, Licence: "Apache-2.0", Note: "three nodes and the client in a process of their own"})
-		all = append(all, running{nameEtcd, program{e}, 1, 0})
+		all = append(all, running{name: nameEtcd, target: program{e}, part: 1})
 	}
 	for _, p := range []struct {
 		name, version, licence, note string
@@ -106,7 +115,7 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 		}
 		stops = append(stops, c.close)
 		r.Version(report.Version{Name: p.name, Version: p.version, Licence: p.licence, Note: p.note})
-		all = append(all, running{p.name, c, 0.25, 0})
+		all = append(all, running{name: p.name, target: c, part: suite.Pick(r, 0.1, 0.25), most: suite.Pick(r, 100, 0)})
 	}
 	return all, stop, nil
 }
@@ -135,7 +144,7 @@ func speed(ctx context.Context, r *suite.Run, dir string) (err error) {
 	key := func(name string, batch int) string { return fmt.Sprint(name, " ", batch) }
 	for _, sh := range shapes {
 		for _, sys := range all {
-			if sys.only != 0 && sys.only != sh.batch {
+			if !sys.takes(sh.batch) {
 				continue
 			}
 			n := max(int(float64(suite.Pick(r, sh.entries/4, sh.entries))*sys.part), sh.clients*sh.batch)
@@ -200,7 +209,7 @@ func ratios(s *suite.Section, all []running) error {
 			return err
 		}
 		for _, sys := range all {
-			if sys.name == nameWard || sys.name == nameRaft || sys.name == nameBound || sys.only != 0 && sys.only != sh.batch {
+			if sys.name == nameWard || sys.name == nameRaft || sys.name == nameBound || !sys.takes(sh.batch) {
 				continue
 			}
 			for _, q := range []struct {
