@@ -9,6 +9,7 @@ import (
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/query"
+	"github.com/ward-health/ward/contract/record"
 	"github.com/ward-health/ward/contract/workflow"
 )
 
@@ -23,8 +24,10 @@ type FlowHistory struct {
 // Provenance returns the history of an instance as one chain of proofs: every
 // step has a receipt that a threshold of members certified, of a transaction that
 // says what the step says; the steps follow each other without a gap from the
-// start to the state that the instance is in. What does not hold is ErrIntegrity.
-// It is shown to those who see the instance.
+// start to the state that the instance is in, and put the documents that it has.
+// What does not hold is ErrIntegrity. What the variables hold follows from the
+// steps by the definition; that it does is the word of a threshold of members, not
+// proved here. It is shown to those who see the instance.
 func (c *Client) Provenance(ctx context.Context, id workflow.ID) (*FlowHistory, error) {
 	h, err := c.provenance(ctx, id)
 	if err != nil {
@@ -74,6 +77,7 @@ func (h *FlowHistory) follows() error {
 		return fmt.Errorf("%d steps of %d", len(h.Steps), i.Steps)
 	}
 	state, index, at := workflow.Start, i.Index, i.Started
+	put := make(map[string]record.ID)
 	for n := range h.Steps {
 		s := &h.Steps[n]
 		switch {
@@ -85,10 +89,18 @@ func (h *FlowHistory) follows() error {
 			return fmt.Errorf("step %d was taken by nobody", n+1)
 		}
 		state, index, at = s.To, s.Index, s.Time
+		for _, d := range s.Documents {
+			if d.Record != "" {
+				put[d.Name] = d.Record
+			}
+		}
 	}
 	last := &h.Steps[len(h.Steps)-1]
 	if state != i.State || last.Index != i.Last || last.Holder != i.Holder || last.Time != i.Changed {
 		return fmt.Errorf("the steps lead to another state")
+	}
+	if len(i.Documents) != len(put) || slices.ContainsFunc(i.Documents, func(d workflow.Document) bool { return d.Record == "" || put[d.Name] != d.Record }) {
+		return fmt.Errorf("the steps put other documents")
 	}
 	return nil
 }
