@@ -15,9 +15,10 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("# Benchmarks: Ward beside its peers\n")
 	line("This chapter is generated from one full run and not edited. To repeat it, on a quiet machine with Go, and with Node.js for")
-	line("the peers that are written in Rust:\n")
+	line("the peers that are written in Rust, a C compiler for one of them:\n")
 	line("```")
 	line("tools/peers.sh                          # installs the peers that are run as programs; without them the rest is measured")
+	line("tools/build.sh age                      # likewise")
 	line("cd bench")
 	line("go run . all --out ../report            # this run; --quick takes three minutes")
 	line("go run . docs ../report/report.json     # this chapter")
