@@ -12,6 +12,7 @@ import (
 	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
+	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/pre"
 )
@@ -20,11 +21,6 @@ import (
 const (
 	nameAttributeKey = "ward/v1/attribute-key"
 	maxAttributeKey  = 2 << 20 // bytes
-
-	// typeAttributes is what attribute keys are sealed under: a sealed
-	// component, which no grant on an ancestor reaches. No record on the chain
-	// need be of it.
-	typeAttributes pre.Type = "sealed:attributes"
 )
 
 // ErrNoMasterKey says that the caller's wallet runs no attribute authority.
@@ -135,7 +131,7 @@ type sealedAttributeKey struct {
 func (s *sealedAttributeKey) header(holder pre.Identity) pre.Header {
 	return pre.Header{
 		Record: "attribute-key-" + s.Authority + "-" + strconv.FormatUint(s.Epoch, 10),
-		Owner:  holder, Type: typeAttributes, Author: string(s.Issuer),
+		Owner:  holder, Type: keys.AttributeKeys, Author: string(s.Issuer),
 	}
 }
 
@@ -293,7 +289,7 @@ func (c *Client) openAttributeKey(ctx context.Context, s *sealedAttributeKey) (*
 	if err != nil {
 		return nil, err
 	}
-	own, err := c.keyOf(ctx, holder, typeAttributes)
+	own, err := c.keyOf(ctx, holder, keys.AttributeKeys)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,12 @@ type KeyRequest struct {
 	Epoch uint64
 }
 
+// AttributeKeys is the type under which attribute keys are sealed to their
+// holders: a sealed component, which no key and no grant on an ancestor reaches.
+// No record on the chain need be of it, and guardians get no key of it. Part of
+// the rules.
+const AttributeKeys pre.Type = "sealed:attributes"
+
 // EventRequest tells of a guardian's request; its data is the KeyRequest. What
 // owners ask for themselves is nobody's business.
 const EventRequest = "keys/request"
@@ -77,7 +83,7 @@ func ward(call *ledger.Call, guardian identity.Name, args *RequestArgs) (*identi
 		return nil, ErrDenied
 	case err != nil:
 		return nil, err
-	case args.Inbox: // what others granted to the ward they granted to nobody else
+	case args.Inbox || AttributeKeys.Covers(args.Type): // what others granted to the ward they granted to nobody else
 		return nil, ErrDenied
 	case !owner.ActedForBy(guardian, call.Time, call.Consortium):
 		return nil, ErrDenied

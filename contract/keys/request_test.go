@@ -208,13 +208,15 @@ func TestNobodyElseGetsKeysOfAnOwner(t *testing.T) {
 		args   keys.RequestArgs
 		want   chain.Code
 	}{
-		"a stranger":             {"bob@south", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
-		"the ward of her mother": {"p-kid@north", keys.RequestArgs{Owner: "mum@south"}, keys.ErrDenied},
-		"for nobody":             {"mum@south", keys.RequestArgs{Owner: "nobody@north"}, keys.ErrDenied},
-		"for no name":            {"mum@south", keys.RequestArgs{Owner: "kid"}, keys.ErrDenied},
-		"the inbox of the ward":  {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Inbox: true}, keys.ErrDenied},
-		"an epoch to come":       {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Epoch: 1}, keys.ErrEpoch},
-		"her hospital":           {"north", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
+		"a stranger":               {"bob@south", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
+		"the ward of her mother":   {"p-kid@north", keys.RequestArgs{Owner: "mum@south"}, keys.ErrDenied},
+		"for nobody":               {"mum@south", keys.RequestArgs{Owner: "nobody@north"}, keys.ErrDenied},
+		"for no name":              {"mum@south", keys.RequestArgs{Owner: "kid"}, keys.ErrDenied},
+		"the inbox of the ward":    {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Inbox: true}, keys.ErrDenied},
+		"what her attributes open": {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Type: "sealed:attributes"}, keys.ErrDenied},
+		"a part of it":             {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Type: "sealed:attributes/x"}, keys.ErrDenied},
+		"an epoch to come":         {"mum@south", keys.RequestArgs{Owner: "p-kid@north", Epoch: 1}, keys.ErrEpoch},
+		"her hospital":             {"north", keys.RequestArgs{Owner: "p-kid@north"}, keys.ErrDenied},
 	} {
 		if r := ask(c.signer, c.args); r.Code != c.want {
 			t.Errorf("%s: %q, want %q", what, r.Code, c.want)
