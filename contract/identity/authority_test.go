@@ -170,6 +170,8 @@ func TestAttributesAsPoliciesSpeakOfThem(t *testing.T) {
 		{[]identity.Attribute{{Name: "on-call"}, {Name: "grade", Value: "3"}}, "south:grade = 3"},                        // no name of a policy's has a dash
 		{[]identity.Attribute{{Name: "not"}, {Name: "unit", Value: "of"}, {Name: "unit", Value: "a"}}, "south:unit = a"}, // words of the language
 		{[]identity.Attribute{{Name: "unit", Value: "_a"}, {Name: "unit", Value: "2026-09-01"}}, "south:unit = 2026-09-01"},
+		{[]identity.Attribute{{Name: "level", Value: "-5"}, {Name: "level", Value: "-05"}, {Name: "level", Value: ".5"}}, "south:level = -5"},
+		{[]identity.Attribute{{Name: "and"}, {Name: "role", Value: "not"}, {Name: "off-duty"}}, ""},
 		{[]identity.Attribute{{Name: strings.Repeat("a", 33)}, {Name: "b"}}, "south:b"},
 	} {
 		got, err := certified(c.attributes...).Certified(100)
