@@ -13,6 +13,7 @@ import (
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/record"
+	"github.com/ward-health/ward/pre"
 )
 
 func (s *session) auditList() *urfave.Command {
@@ -41,10 +42,11 @@ type eventData struct {
 	Purpose consent.Purpose `json:"purpose,omitempty"`
 	Records []record.ID     `json:"records,omitempty"`
 	Grant   consent.GrantID `json:"grant,omitempty"`
+	Type    pre.Type        `json:"type,omitempty"` // of the keys that a guardian asked for
 }
 
 func eventOf(e *ward.Event) eventData {
-	return eventData{Index: e.Index, Time: pointer(e.Time), Kind: e.Kind, By: e.By, Purpose: e.Purpose, Records: e.Records, Grant: e.Grant}
+	return eventData{Index: e.Index, Time: pointer(e.Time), Kind: e.Kind, By: e.By, Purpose: e.Purpose, Records: e.Records, Grant: e.Grant, Type: e.Type}
 }
 
 // kindText is what happened, as people read it.
@@ -66,6 +68,8 @@ func (s *session) kindText(kind string) string {
 		return s.tr("emergency reviewed")
 	case "request":
 		return s.tr("asked for a grant")
+	case "key":
+		return s.tr("keys asked for")
 	}
 	return kind
 }

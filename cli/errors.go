@@ -152,7 +152,7 @@ var known = []struct {
 	{record.ErrUnknown, "", exitNotFound, "there is no such record", ""},
 	{record.ErrErased, "", exitNotFound, "the record was erased", ""},
 	{record.ErrOwner, "", exitNotFound, "there is no such patient", ""},
-	{record.ErrDenied, "", exitDenied, "you may not do this", "to write for another takes the attribute author, to read another's a grant"},
+	{record.ErrDenied, "", exitDenied, "you may not do this", "to write for another takes the attribute author, to read another's a grant: `ward grant list --received --all` shows yours"},
 	{record.ErrNoKey, "", exitNotReady, "the hospitals have no key yet", "run the key ceremony first"},
 
 	{identity.ErrUnknown, "", exitNotFound, "nobody is registered under this name", ""},
@@ -165,6 +165,7 @@ var known = []struct {
 	{identity.ErrFull, "", exitFailure, "there are as many guardians as there can be", "end one of them: `ward identity guardian NAME --end`"},
 	{identity.ErrUntil, "", exitUsage, "the guardian's time would be up already", ""},
 	{identity.ErrCustody, "", exitDenied, "the name does not hold such a key itself", "`ward identity show` says who opens its records"},
+	{keys.ErrDenied, "", exitDenied, "you may not do this", ""},
 	{keys.ErrCustody, "", exitDenied, "the patient holds the key: only a grant opens these records", ""},
 	{ward.ErrGuardian, "guardian", exitDenied, "only the patient herself can do this", ""},
 	{ward.ErrNoMasterKey, "no-master-key", exitNotReady, "this wallet runs no attribute authority", "`ward policy publish` makes its master key"},

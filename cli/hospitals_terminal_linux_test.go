@@ -181,6 +181,24 @@ func testTerminal(t *testing.T, h *hospitals) {
 		}
 	})
 
+	t.Run("ObligationsAreShownAndAsked", func(t *testing.T) {
+		note := filepath.Join(sh.dir, "note.txt")
+		id := sh.run("-q", "record", "put", note, "--type", "clinical/plan", "--as", patient)
+		sh.run("grant", "create", "--to", sh.names["LEE"], "--type", "clinical/plan", "--obligation", "DELAU", "--as", patient)
+		args := []string{"record", "get", id, "-o", filepath.Join(sh.dir, "plan.txt"), "--as", sh.names["LEE"]}
+		seen, exit := sh.talk(t, sh.command(args...), [2]string{"Take it on?", "n"})
+		if exit == 0 || !strings.Contains(seen, "DELAU: delete the information after use") || !strings.Contains(seen, "nothing was done") {
+			t.Errorf("exit code %d, a person sees\n%s", exit, seen)
+		}
+		if seen := sh.run("access", "list", "--as", patient); strings.Contains(seen, id) || !strings.Contains(seen, "no accesses") {
+			t.Errorf("it is logged all the same:\n%s", seen)
+		}
+		seen, exit = sh.talk(t, sh.command(args...), [2]string{"Take it on?", "y"})
+		if exit != 0 || !strings.Contains(seen, "you have taken on:") {
+			t.Errorf("exit code %d, a person sees\n%s", exit, seen)
+		}
+	})
+
 	t.Run("ErasingIsConfirmed", func(t *testing.T) {
 		question := "for everybody and for ever?"
 		seen, exit := sh.talk(t, sh.command("record", "erase", id, "--as", patient), [2]string{question, "n"})

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/node/admin"
+	"github.com/ward-health/ward/pre"
 )
 
 // authorityCommands are those of an attribute authority: of the office that runs
@@ -225,6 +227,9 @@ func policyAccept(ctx context.Context, s *session, c *urfave.Context) (any, erro
 	}
 	defer u.close()
 	ref, err := u.AcceptAttributeKey(ctx, sealed)
+	if errors.Is(err, pre.ErrDecrypt) {
+		return nil, failf("not-yours", exitDenied, "the key is sealed to somebody else, or was altered").withHint("the hospital makes one for you: `ward policy issue %s`", u.Name())
+	}
 	if err != nil {
 		return nil, err
 	}

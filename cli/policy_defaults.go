@@ -72,8 +72,10 @@ const day = 24 * 60 * 60 * 1000
 func (p *proposalFile) proposal(name string) (consent.Default, error) {
 	d := consent.Default{Name: name, Policy: p.Policy}
 	var err error
-	if p.Policy == "" {
-		return d, usagef("%s needs a value", "policy")
+	for _, s := range [][2]string{{"type", p.Type}, {"policy", p.Policy}} {
+		if s[1] == "" {
+			return d, usagef("%s needs a value", s[0])
+		}
 	}
 	if d.Type, err = parseType("type", p.Type); err != nil {
 		return d, err

@@ -42,11 +42,11 @@ func (s *session) requestCommand() *urfave.Command {
 			},
 			{
 				Name: "approve", Usage: s.tr("grant what a request asks for"), ArgsUsage: s.tr("ID"),
-				Description: s.tr(`Type, purpose and end are those asked for; flags change them.
+				Description: s.tr(`Type, purpose and end are those asked for; flags change them, and narrow the grant.
 
 Examples:
   ward request approve 4f1c… --dry-run
-  ward request approve 4f1c… --until 7d --max-uses 3`),
+  ward request approve 4f1c… --until 7d --max-uses 3 --except clinical/exam/psychiatry`),
 				Flags:  s.ownerFlags(append(s.termFlags(), s.dryRunFlag())...),
 				Action: s.act(1, requestApprove),
 			},
@@ -203,6 +203,10 @@ func requestApprove(ctx context.Context, s *session, c *urfave.Context) (any, er
 	t := ward.Terms{To: r.From, Type: r.Type, Everything: r.Type == "", NotAfter: atMillis(r.NotAfter), Purposes: []consent.Purpose{r.Purpose}, Answers: r.ID}
 	if err := setTerms(c, &t, time.Now()); err != nil {
 		return nil, err
+	}
+	if !t.Type.Covers(r.Type) {
+		return nil, usagef("the request is for %s: a grant that does not cover it is no answer", s.typeText(r.Type)).
+			withHint("--except leaves out what is below it; or `ward request deny %s` and `ward grant create`", c.Args().First())
 	}
 	return s.grant(ctx, u, t, c.Bool("dry-run"))
 }

@@ -24,7 +24,7 @@ var inChineseForGrants = map[string]string{
 	"REQUEST": "申请",
 	"Reads nothing and logs nothing. Exits 0 if an access would be allowed, and with the\ncode of its refusal if not.\n\nExamples:\n  ward policy check r-… --reader dr.lee@east --purpose TREAT": "不读取，也不记录。若访问会被允许则退出码为 0，否则为其拒绝所对应的退出码。\n\n示例：\n  ward policy check r-… --reader dr.lee@east --purpose TREAT",
 	"STATE": "状态",
-	"Type, purpose and end are those asked for; flags change them.\n\nExamples:\n  ward request approve 4f1c… --dry-run\n  ward request approve 4f1c… --until 7d --max-uses 3": "类型、目的和期限按申请所列；可用选项更改。\n\n示例：\n  ward request approve 4f1c… --dry-run\n  ward request approve 4f1c… --until 7d --max-uses 3",
+	"Type, purpose and end are those asked for; flags change them, and narrow the grant.\n\nExamples:\n  ward request approve 4f1c… --dry-run\n  ward request approve 4f1c… --until 7d --max-uses 3 --except clinical/exam/psychiatry": "类型、目的和期限按申请所列；可用选项更改和收窄。\n\n示例：\n  ward request approve 4f1c… --dry-run\n  ward request approve 4f1c… --until 7d --max-uses 3 --except clinical/exam/psychiatry",
 	"WHO READS IT ALREADY": "已可读取者",
 	"WHY":                  "原因",
 	"What no flag says stays as it was; the old grant ends with the new one.\n\nExamples:\n  ward grant renew g-… --until 90d":                                                          "未用选项指定的条件保持不变；旧授权随新授权生效而终止。\n\n示例：\n  ward grant renew g-… --until 90d",
