@@ -127,7 +127,8 @@ func (c *cluster) ready(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWait, errors.New("not ready in time"))
 	defer cancel()
 	for {
-		if err = c.post(-1, 0); err == nil {
+		last := c.next.Add(1) // another entry each time: one that was sent is not taken again
+		if err = c.post(last-1, last); err == nil {
 			return nil
 		}
 		if pause(ctx) != nil {

@@ -227,7 +227,7 @@ func (s *signer) sign(n int) ([]*chain.Tx, error) {
 }
 
 // valueSize makes a transaction of 512 bytes.
-const valueSize = 283
+const valueSize = 297
 
 func (s *signer) one() (*chain.Tx, error) {
 	i := int(s.next.Add(1))

@@ -176,7 +176,10 @@ func ageOps(_ context.Context, f file) (operations, error) {
 				if err != nil {
 					return err
 				}
-				_, err = io.Copy(io.Discard, plain)
+				n, err := io.Copy(io.Discard, plain)
+				if err == nil && n != f.size {
+					err = fmt.Errorf("opened %d bytes of %d", n, f.size)
+				}
 				return err
 			})
 		}),
