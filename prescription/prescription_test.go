@@ -154,6 +154,9 @@ func TestWrongPharmacy(t *testing.T) {
 func TestExpired(t *testing.T) {
 	w := open(t)
 	id := w.claimed(w.reviewed(w.issue(order())), w.green)
+	// A grant that would last longer than the prescription.
+	_, err := w.patient.Grant(w.ctx, ward.Terms{To: w.green.Name(), Type: prescription.Type(id), WhileHeld: string(id), Purposes: []consent.Purpose{consent.Treatment}})
+	w.must(err)
 	w.Advance(29 * 24 * time.Hour)
 	w.refused(prescription.Dispense(w.ctx, w.green, id, prescription.Fill{}), workflow.ErrExpired)
 	if _, err := prescription.Read(w.ctx, w.green, id, treatment, io.Discard); !errors.Is(err, consent.ErrHolder) {
