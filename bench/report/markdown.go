@@ -49,7 +49,11 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 			}
 			writeMarkdownTable(&b, grid2(s.Table()))
 			if len(s.Ratios) > 0 {
-				writeMarkdownTable(&b, grid2(s.RatioTable()))
+				ratios := grid2(s.RatioTable())
+				for i, ratio := range s.Ratios {
+					ratios.Lines[i][0] = text(ratios.Lines[i][0]) + anchorMark + u.Name + "-" + Anchor(ratio.Name)
+				}
+				writeMarkdownTable(&b, ratios)
 			}
 		}
 		for _, skip := range u.Skipped {
@@ -69,12 +73,28 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), files
 }
 
+// anchorMark stands in a cell between its text and the anchor of its line.
+const anchorMark = "\x00"
+
+// Anchor returns what a name is in links: its letters and digits, in lower case,
+// with a hyphen for all that is between them. The link to a ratio is the name of
+// its suite, a hyphen, and the anchor of its name.
+func Anchor(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	return strings.Join(words, "-")
+}
+
 func grid2(header []string, lines [][]string) grid { return grid{header, lines} }
 
 func writeMarkdownTable(b *bytes.Buffer, g grid) {
 	row := func(cells []string) {
-		for i := range cells {
-			cells[i] = text(cells[i])
+		for i, cell := range cells {
+			shown, anchor, found := strings.Cut(cell, anchorMark)
+			if found {
+				cells[i] = fmt.Sprintf(`<a id="%s"></a>%s`, anchor, shown)
+				continue
+			}
+			cells[i] = text(cell)
 		}
 		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 	}

@@ -193,3 +193,15 @@ func TestFormatValue(t *testing.T) {
 		}
 	}
 }
+
+// TestRatiosHaveAnchors looks for what documents link to.
+func TestRatiosHaveAnchors(t *testing.T) {
+	r := &Report{Suites: []*Suite{{Name: "chain", Title: "Chain", Sections: []*Section{{Name: "speed", Title: "Speed", Ratios: []Ratio{
+		{Name: "batches of 1000: <x> | Ward / bare Raft, cpu", Samples: []float64{2}}, {Name: "é", Samples: []float64{1}},
+	}}}}}}
+	chapter, _ := r.Markdown("pictures")
+	want := `| <a id="chain-batches-of-1000-x-ward-bare-raft-cpu"></a>batches of 1000: &lt;x> \| Ward / bare Raft, cpu |`
+	if !bytes.Contains(chapter, []byte(want)) {
+		t.Errorf("chapter lacks %q:\n%s", want, chapter)
+	}
+}
