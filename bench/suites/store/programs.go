@@ -24,19 +24,19 @@ func programs(ctx context.Context, r *suite.Run) (all []system) {
 	} else {
 		all = append(all, system{nameCP, cpOps})
 	}
-	program, err := ageProgram(r.Root)
+	agePath, err := ageProgram(r.Root)
 	if err != nil {
 		r.Skip(nameAgeBin, err)
 	} else {
-		all = append(all, system{nameAgeBin, func(ctx context.Context, f file) (operations, error) { return ageProgramOps(ctx, program, f) }})
-		r.Version(report.Version{Name: nameAgeBin, Version: firstLine(ctx, program, "--version"), Licence: "BSD-3-Clause", Note: "a process for each file"})
+		all = append(all, system{nameAgeBin, func(ctx context.Context, f file) (operations, error) { return ageProgramOps(ctx, agePath, f) }})
+		r.Version(report.Version{Name: nameAgeBin, Version: firstLine(ctx, agePath, "--version"), Licence: "BSD-3-Clause", Note: "a process for each file"})
 	}
-	program, err = peer.Program(r.Root, "rclone")
+	rclone, err := peer.Program(r.Root, "rclone")
 	if err != nil {
 		r.Skip(nameRclone, err)
 	} else {
-		all = append(all, system{nameRclone, func(ctx context.Context, f file) (operations, error) { return rcloneOps(ctx, program, f) }})
-		r.Version(report.Version{Name: nameRclone, Version: firstLine(ctx, program, "version"), Licence: "MIT", Note: "a process for each file"})
+		all = append(all, system{nameRclone, func(ctx context.Context, f file) (operations, error) { return rcloneOps(ctx, rclone, f) }})
+		r.Version(report.Version{Name: nameRclone, Version: firstLine(ctx, rclone, "version"), Licence: "MIT", Note: "a process for each file"})
 	}
 	return all
 }
