@@ -159,7 +159,8 @@ func TestExpired(t *testing.T) {
 	w.must(err)
 	w.Advance(29 * 24 * time.Hour)
 	w.refused(prescription.Dispense(w.ctx, w.green, id, prescription.Fill{}), workflow.ErrExpired)
-	if _, err := prescription.Read(w.ctx, w.green, id, treatment, io.Discard); !errors.Is(err, consent.ErrHolder) {
+	// Its grant ended with it.
+	if _, err := prescription.Read(w.ctx, w.green, id, treatment, io.Discard); !errors.Is(err, consent.ErrExpired) {
 		t.Errorf("the pharmacy reads an expired prescription: %v", err)
 	}
 	w.must(w.stranger.TickFlow(w.ctx, id)) // anybody says that time has passed
