@@ -245,14 +245,15 @@ func (f *fleet) memory() (resident, anonymous []float64) {
 
 func kib(status, name string) float64 {
 	_, rest, _ := strings.Cut(status, name)
-	for _, word := range strings.Fields(rest) {
-		n, err := strconv.ParseFloat(word, 64)
-		if err != nil {
-			return 0
-		}
-		return n
+	words := strings.Fields(rest)
+	if len(words) == 0 {
+		return 0
 	}
-	return 0
+	n, err := strconv.ParseFloat(words[0], 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // diskOf returns what the files below dir occupy, holes not counted.
