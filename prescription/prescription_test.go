@@ -154,15 +154,19 @@ func TestWrongPharmacy(t *testing.T) {
 func TestExpired(t *testing.T) {
 	w := open(t)
 	id := w.claimed(w.reviewed(w.issue(order())), w.green)
-	// A grant that would last longer than the prescription.
-	_, err := w.patient.Grant(w.ctx, ward.Terms{To: w.green.Name(), Type: prescription.Type(id), WhileHeld: string(id), Purposes: []consent.Purpose{consent.Treatment}})
-	w.must(err)
 	w.Advance(29 * 24 * time.Hour)
 	w.refused(prescription.Dispense(w.ctx, w.green, id, prescription.Fill{}), workflow.ErrExpired)
-	// Its grant ended with it.
-	if _, err := prescription.Read(w.ctx, w.green, id, treatment, io.Discard); !errors.Is(err, consent.ErrExpired) {
-		t.Errorf("the pharmacy reads an expired prescription: %v", err)
+	reads := func(want error) {
+		t.Helper()
+		if _, err := prescription.Read(w.ctx, w.green, id, treatment, io.Discard); !errors.Is(err, want) {
+			t.Errorf("the pharmacy reads an expired prescription: %v, want %v", err, want)
+		}
 	}
+	reads(consent.ErrExpired) // its grant ended with it
+	// A grant that lasts longer opens nothing: nobody holds what has expired.
+	_, err := w.patient.Grant(w.ctx, ward.Terms{To: w.green.Name(), Type: prescription.Type(id), WhileHeld: string(id), Purposes: []consent.Purpose{consent.Treatment}})
+	w.must(err)
+	reads(consent.ErrHolder)
 	w.must(w.stranger.TickFlow(w.ctx, id)) // anybody says that time has passed
 	i, err := w.patient.Flow(w.ctx, id)
 	w.must(err)
