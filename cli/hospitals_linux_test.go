@@ -171,6 +171,38 @@ func testStreams(t *testing.T, h *hospitals) {
 	})
 }
 
+// testHospitalDown: with one of four hospitals down clinicians break the glass,
+// without a grant and with one for emergencies, and each time it is on the chain.
+func testHospitalDown(t *testing.T, h *hospitals) {
+	sh := h.shell(t, "down").quietly()
+	patient, doctor := sh.names["PATIENT"], sh.names["LEE"]
+	note := filepath.Join(sh.dir, "note.txt")
+	if err := os.WriteFile(note, []byte("potassium 4.1 mmol/L\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := sh.run("-q", "record", "put", note, "--type", "clinical/note", "--as", patient)
+	grant := sh.run("-q", "grant", "create", "--to", doctor, "--type", "clinical", "--emergency", "--as", patient)
+	for i := range h.Len() {
+		if h.Name(i) == "west" {
+			if err := h.Stop(i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, under := range [][]string{{"--emergency"}, {"--grant", grant, "--purpose", "BTG"}} {
+		draft := filepath.Join(sh.dir, fmt.Sprintf("%d.draft", i))
+		sh.run(append([]string{"record", "get", id, "--draft", draft, "--as", doctor}, under...)...)
+		sh.run("access", "approve", draft+".public", "--yes", "-o", draft+".approval", "--as", sh.names["OKAFOR"])
+		sh.run("record", "get", "--from", draft, "--approval", draft+".approval", "--reason", "unconscious", "-o", draft+".txt", "--as", doctor)
+		if b, err := os.ReadFile(draft + ".txt"); err != nil || string(b) != "potassium 4.1 mmol/L\n" {
+			t.Errorf("%s: %q, %v", under[0], b, err)
+		}
+	}
+	if seen := sh.run("access", "list", "--as", patient, "--json"); strings.Count(seen, `"review":"open"`) != 2 {
+		t.Errorf("on the chain is\n%s", seen)
+	}
+}
+
 // runMeasured runs a command and returns the most memory that it had, in bytes.
 // (What the kernel says of a process that has ended counts its parent's in, from
 // before it became another program.)

@@ -113,20 +113,22 @@ func testTerminal(t *testing.T, h *hospitals) {
 	sh.quietly()
 
 	t.Run("DraftThatSpeaksToTheTerminal", func(t *testing.T) {
-		b, err := chain.Marshal([]any{"ward/v1/draft", "dr.lee@east\x1b[2Kp-good@north", "", "g-aaaaaaaaaaaaaaaaaaaaaaaaaa", []string{"r-aaaaaaaaaaaaaaaaaaaaaaaaaa"}, "TREAT", make([]byte, 32), []string{}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ward.ParseDraft(b); err != nil {
-			t.Fatal(err) // it must come as far as that
-		}
-		draft := filepath.Join(sh.dir, "draft.public")
-		if err := os.WriteFile(draft, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		seen, exit := sh.talk(t, sh.command("access", "approve", draft, "-o", "approval", "--yes", "--as", patient))
-		if exit != exitUsage || strings.Contains(seen, "\x1b") {
-			t.Errorf("exit code %d, a person sees\n%q", exit, seen)
+		for reader, obligations := range map[string][]string{"dr.lee@east\x1b[2Kp-good@north": {}, "dr.lee@east": {"DELAU\x1b[2K"}} {
+			b, err := chain.Marshal([]any{"ward/v1/draft", reader, "", "g-aaaaaaaaaaaaaaaaaaaaaaaaaa", []string{"r-aaaaaaaaaaaaaaaaaaaaaaaaaa"}, "TREAT", make([]byte, 32), obligations})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := ward.ParseDraft(b); err != nil {
+				t.Fatal(err) // it must come as far as that
+			}
+			draft := filepath.Join(sh.dir, "draft.public")
+			if err := os.WriteFile(draft, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			seen, exit := sh.talk(t, sh.command("access", "approve", draft, "-o", "approval", "--yes", "--as", patient))
+			if exit != exitUsage || strings.Contains(seen, "\x1b") {
+				t.Errorf("exit code %d, a person sees\n%q", exit, seen)
+			}
 		}
 	})
 

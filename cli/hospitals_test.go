@@ -211,6 +211,7 @@ func TestHospitals(t *testing.T) {
 	t.Run("terminal", func(t *testing.T) { testTerminal(t, h) })
 	t.Run("NodeThatLiesAboutTheChain", func(t *testing.T) { testFalseExport(t, h) })
 	t.Run("streams", func(t *testing.T) { testStreams(t, h) })
+	t.Run("EmergencyWithAHospitalDown", func(t *testing.T) { testHospitalDown(t, h) }) // the last: it stays down
 }
 
 // testFalseExport: an export that was altered on its way is not saved.
