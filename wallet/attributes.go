@@ -12,7 +12,7 @@ import (
 )
 
 // maxAttributeKeys is how many attribute keys a wallet holds. Part of the format.
-const maxAttributeKeys = 64
+const maxAttributeKeys = 256
 
 // An attributeKey is found without parsing it, which takes a while.
 type attributeKey struct {
@@ -102,6 +102,23 @@ func (w *Wallet) AddAttributeKey(key *abe.Key) error {
 	})
 	if err != nil {
 		return fmt.Errorf("add attribute key: %w", err)
+	}
+	return nil
+}
+
+// ForgetAttributeKey removes the key of an authority and epoch, as of one so old
+// that no grant of then is of use. It returns ErrKey if the wallet has none.
+func (w *Wallet) ForgetAttributeKey(ref abe.Ref) error {
+	err := w.update(func(b *body) error {
+		at, found := slices.BinarySearchFunc(b.Attributes, ref, compareAttributeKey)
+		if !found {
+			return ErrKey
+		}
+		b.Attributes = slices.Delete(b.Attributes, at, at+1)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("forget attribute key: %w", err)
 	}
 	return nil
 }

@@ -83,6 +83,30 @@ func TestAttributeKeysSurviveTheFileAndABackup(t *testing.T) {
 	}
 }
 
+func TestForgottenAttributeKeyMakesRoom(t *testing.T) {
+	w, path := stored(t)
+	master, err := w.AddMasterKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := issued(t, master, string(patient))
+	for _, k := range []*abe.Key{first, second} {
+		if err := w.AddAttributeKey(k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone := first.Authority().Ref()
+	if err := w.ForgetAttributeKey(gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.ForgetAttributeKey(gone); !errors.Is(err, ErrKey) {
+		t.Errorf("forgotten twice: %v", err)
+	}
+	if got, want := reopen(t, path).AttributeKeys(), []abe.Ref{second.Authority().Ref()}; !slices.Equal(got, want) {
+		t.Errorf("keys of %v are left, want %v", got, want)
+	}
+}
+
 func TestAttributeKeyOfAnotherIsRefused(t *testing.T) {
 	w := generate(t, patient)
 	master, err := w.AddMasterKey()
@@ -116,7 +140,7 @@ func TestAttributeKeyOfAnotherIsRefused(t *testing.T) {
 func TestAttributeKeysHaveALimitAndAnOrder(t *testing.T) {
 	full := &body{Name: nameBody, Chain: testChain, Identity: patient, Seed: newSeed()}
 	for i := range maxAttributeKeys {
-		full.Attributes = append(full.Attributes, attributeKey{Authority: fmt.Sprintf("h%02d", i), ID: make([]byte, 32)})
+		full.Attributes = append(full.Attributes, attributeKey{Authority: fmt.Sprintf("h%03d", i), ID: make([]byte, 32)})
 	}
 	if err := full.check(); err != nil {
 		t.Fatal(err)
