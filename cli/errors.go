@@ -18,6 +18,7 @@ import (
 	"github.com/ward-health/ward/contract/workflow"
 	"github.com/ward-health/ward/internal/durable"
 	"github.com/ward-health/ward/node/vault"
+	"github.com/ward-health/ward/pre"
 	"github.com/ward-health/ward/wallet"
 
 	urfave "github.com/urfave/cli/v2"
@@ -167,6 +168,7 @@ var known = []struct {
 	{identity.ErrCustody, "", exitDenied, "the name does not hold such a key itself", "`ward identity show` says who opens its records"},
 	{keys.ErrDenied, "", exitDenied, "you may not do this", ""},
 	{keys.ErrCustody, "", exitDenied, "the patient holds the key: only a grant opens these records", ""},
+	{pre.ErrExposed, "expose", exitFailure, "you hold the key of your records, and hospitals could open what you grant to this reader", "--expose accepts that for a grant to a name; to a policy there is none"},
 	{ward.ErrGuardian, "guardian", exitDenied, "only the patient herself can do this", ""},
 	{ward.ErrNoMasterKey, "no-master-key", exitNotReady, "this wallet runs no attribute authority", "`ward policy publish` makes its master key"},
 

@@ -172,6 +172,8 @@ var inChineseForPolicies = map[string]string{
 	"the request is for %s: a grant that does not cover it is no answer":                      "申请的是 %s：不涵盖它的授权不算答复",
 	"--except leaves out what is below it; or `ward request deny %s` and `ward grant create`": "--except 可排除其下的部分；或用 `ward request deny %s` 和 `ward grant create`",
 	"keys asked for": "索取密钥",
+	"you hold the key of your records, and hospitals could open what you grant to this reader": "您自持病历的密钥，而医院能打开您授权给此读者的内容",
+	"--expose accepts that for a grant to a name; to a policy there is none":                   "授权给名称时 --expose 表示接受；对策略则不可授权",
 
 	// What obligations ask of a reader.
 	"comply with the patient's consent directive":                                                 "遵守患者的同意指令",
