@@ -30,14 +30,56 @@ type payload struct {
 	close    func()
 }
 
-// openPayload opens a file, or stdin for "-". Reading stdin ends with ctx, even
-// while nothing comes.
+// openWithin opens a file for reading. It ends with ctx, even while nobody opens the
+// other end of a named pipe.
+func openWithin(ctx context.Context, path string) (*os.File, error) {
+	type opened struct {
+		file *os.File
+		err  error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		f, err := os.Open(path)
+		done <- opened{f, err}
+	}()
+	select {
+	case o := <-done:
+		return o.file, o.err
+	case <-ctx.Done(): // the command ends, and the file with it
+		return nil, context.Cause(ctx)
+	}
+}
+
+// within reads from in until ctx ends, even while nothing comes. Close ends it
+// earlier, and leaves in open.
+func within(ctx context.Context, in io.Reader) io.ReadCloser {
+	r, w := io.Pipe()
+	go func() {
+		_, err := io.Copy(w, in)
+		w.CloseWithError(err) // nil ends the stream
+	}()
+	return &bounded{r, context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })}
+}
+
+type bounded struct {
+	*io.PipeReader
+	stop func() bool
+}
+
+// Close implements io.Closer.
+func (b *bounded) Close() error {
+	b.stop()
+	return b.PipeReader.Close()
+}
+
+// openPayload opens a file, or stdin for "-". Both end with ctx, even while nothing
+// comes.
 func (s *session) openPayload(ctx context.Context, path string) (*payload, error) {
 	f := os.Stdin
 	closing := func() error { return nil }
 	if path != "-" {
 		var err error
-		if f, err = os.Open(path); err != nil {
+		if f, err = openWithin(ctx, path); err != nil {
 			return nil, err
 		}
 		closing = f.Close
@@ -52,13 +94,8 @@ func (s *session) openPayload(ctx context.Context, path string) (*payload, error
 	if path != "-" && info.Mode().IsRegular() {
 		return &payload{file: f, size: info.Size(), close: func() { _ = closing() }}, nil
 	}
-	r, w := io.Pipe()
-	go func() {
-		_, err := io.Copy(w, f)
-		w.CloseWithError(err) // nil ends the stream
-	}()
-	stop := context.AfterFunc(ctx, func() { w.CloseWithError(context.Cause(ctx)) })
-	return &payload{stream: r, size: -1, close: func() { stop(); r.Close(); _ = closing() }}, nil
+	in := within(ctx, f)
+	return &payload{stream: in, size: -1, close: func() { _ = errors.Join(in.Close(), closing()) }}, nil
 }
 
 // sniff looks at the beginning, and leaves it to be read.

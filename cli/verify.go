@@ -57,7 +57,7 @@ func (s *session) consortiumFlag() urfave.Flag {
 
 // verifyAction verifies an export, with the rules or without.
 func verifyAction(rules bool) action {
-	return func(_ context.Context, s *session, c *urfave.Context) (any, error) {
+	return func(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 		if c.Args().Len() == 0 {
 			return nil, usagef("which file?").withHint("give an exported chain, or - for stdin")
 		}
@@ -65,10 +65,12 @@ func verifyAction(rules bool) action {
 		if err != nil {
 			return nil, err
 		}
-		in, size, err := input(c.Args().First())
+		file, size, err := inputWithin(ctx, c.Args().First())
 		if err != nil {
 			return nil, err
 		}
+		defer file.Close()
+		in := within(ctx, file)
 		defer in.Close()
 		bar := s.bar("checking", size)
 		defer bar.done()
@@ -108,10 +110,15 @@ func readConsortium(path string) (*chain.Consortium, error) {
 
 // input opens a file, or stdin for "-". size is −1 if it cannot be told.
 func input(path string) (in io.ReadCloser, size int64, err error) {
+	return inputWithin(context.Background(), path)
+}
+
+// inputWithin is input, and ends with ctx.
+func inputWithin(ctx context.Context, path string) (in io.ReadCloser, size int64, err error) {
 	if path == "-" {
 		return io.NopCloser(os.Stdin), -1, nil
 	}
-	f, err := os.Open(path)
+	f, err := openWithin(ctx, path)
 	if err != nil {
 		return nil, 0, err
 	}
