@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/hashicorp/raft"
@@ -134,4 +135,20 @@ func FuzzGetLog(f *testing.F) {
 			t.Errorf("%x: %+v, %v", record, out, err)
 		}
 	})
+}
+
+func TestMarksOfTheGrowth(t *testing.T) {
+	usual := []int{1, 2}
+	for text, want := range map[string][]int{"": usual, "1000000": {1_000, 10_000, 100_000, 1_000_000}, "30000": {1_000, 10_000, 30_000}} {
+		t.Setenv(entriesVariable, text)
+		if got, err := marksOf(usual); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"x", "0", "9999", "100000001"} {
+		t.Setenv(entriesVariable, text)
+		if got, err := marksOf(usual); err == nil {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/ward-health/ward/bench/report"
@@ -38,7 +39,11 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}()
 	const clients, batch = 4, 1000
 	done, last := 0, time.Now()
-	for _, mark := range suite.Pick(r, []int{1_000, 10_000, 28_000}, []int{1_000, 10_000, 100_000, 1_000_000}) {
+	marks, err := marksOf(suite.Pick(r, []int{1_000, 10_000, 28_000}, []int{1_000, 10_000, 100_000, 300_000}))
+	if err != nil {
+		return err
+	}
+	for _, mark := range marks {
 		parts := min(9, (mark-done)/batch)
 		size := (mark - done) / parts
 		var cpu, wall []float64
@@ -90,4 +95,26 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}
 	s.Ratios = append(s.Ratios, share)
 	return nil
+}
+
+// entriesVariable names how far the chain is to grow, instead of what the run's
+// length says: WARD_BENCH_ENTRIES=1000000 takes about ten minutes.
+const entriesVariable = "WARD_BENCH_ENTRIES"
+
+// marksOf returns the lengths of the chain at which costs are compared: those
+// given, or the decades up to what the environment asks for.
+func marksOf(usual []int) ([]int, error) {
+	text := os.Getenv(entriesVariable)
+	if text == "" {
+		return usual, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 10_000 || n > 100_000_000 {
+		return nil, fmt.Errorf("%s is %q: want 10000 to 100000000", entriesVariable, text)
+	}
+	var marks []int
+	for m := 1_000; m < n; m *= 10 {
+		marks = append(marks, m)
+	}
+	return append(marks, n), nil
 }

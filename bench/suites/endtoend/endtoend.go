@@ -152,7 +152,7 @@ func payloads(ctx context.Context, r *suite.Run, c *clinic) error {
 	if _, err := c.grant(ctx, c.doctor.Name()); err != nil {
 		return err
 	}
-	for _, size := range suite.Pick(r, []int64{1 << 10, 1 << 20, 16 << 20}, []int64{1 << 10, 64 << 10, 1 << 20, 16 << 20, 128 << 20, 1 << 30}) {
+	for _, size := range suite.Pick(r, []int64{1 << 10, 1 << 20, 16 << 20}, []int64{1 << 10, 64 << 10, 1 << 20, 16 << 20, 128 << 20}) {
 		ids, err := c.put(ctx, 1, 1, size)
 		if err != nil {
 			return err

@@ -76,7 +76,7 @@ func run(ctx context.Context, r *suite.Run) (err error) {
 		Text:  "\"rate\" is bytes of plaintext in the time that passed.",
 		Chart: report.Chart{Kind: "lines", Quantity: "cpu", LogX: true, LogY: true},
 	})
-	sizes := suite.Pick(r, []int64{1 << 10, 1 << 20, 16 << 20}, []int64{1 << 10, 64 << 10, 1 << 20, 64 << 20, 1 << 30})
+	sizes := suite.Pick(r, []int64{1 << 10, 1 << 20, 16 << 20}, []int64{1 << 10, 64 << 10, 1 << 20, 64 << 20, 256 << 20})
 	for i, size := range sizes {
 		if err := measureSize(ctx, r, s, systems, filepath.Join(dir, fmt.Sprint(i)), size); err != nil {
 			return err
