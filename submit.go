@@ -16,6 +16,10 @@ import (
 // lifetime is how long a transaction may wait to be executed.
 const lifetime = 10 * time.Minute
 
+// submitPatience is after how long no further round over the nodes is begun:
+// nodes that each wait for the others would keep a person waiting for minutes.
+const submitPatience = 30 * time.Second
+
 // An outcome is what a verified receipt says of a transaction that had effect.
 type outcome struct {
 	id    chain.Hash
@@ -48,7 +52,7 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 	}
 	var tried triedError
 	doubt := false // the transaction may be on the chain
-	wait := firstPause
+	wait, began := firstPause, time.Now()
 	for round := 1; ; round++ {
 		for _, n := range c.nodes {
 			out, err := c.send(ctx, n, tx, sidecar)
@@ -65,7 +69,7 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 				break
 			}
 		}
-		if round == rounds || pause(ctx, wait) != nil {
+		if round == rounds || time.Since(began) > submitPatience || pause(ctx, wait) != nil {
 			break
 		}
 		wait = min(2*wait, maxPause)

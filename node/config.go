@@ -68,6 +68,10 @@ type Config struct {
 	// Patience is how long a member may take to answer before the others are
 	// asked too. 0 means 150 ms.
 	Patience time.Duration
+	// Quorum is how long a read of the state, or a transaction, may wait for the
+	// other members: too few of them answer if it takes longer. 0 means 20
+	// seconds, in which members choose another leader several times.
+	Quorum time.Duration
 	// AskCeremony keeps the node out of a key ceremony that begins until its
 	// operator has looked at it: see AcceptCeremony.
 	AskCeremony bool
@@ -101,6 +105,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Patience == 0 {
 		c.Patience = 150 * time.Millisecond
+	}
+	if c.Quorum == 0 {
+		c.Quorum = 20 * time.Second
 	}
 	if c.Turn == 0 {
 		c.Turn = 2 * time.Second

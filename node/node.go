@@ -229,6 +229,8 @@ func (n *Node) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*chain
 	if err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Quorum)
+	defer cancel()
 	r, err := c.replica.Submit(ctx, tx, sidecar)
 	return r, c.translate(err)
 }

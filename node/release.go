@@ -46,6 +46,8 @@ func (c *core) state(ctx context.Context, fn func(v *replica.View) error) error 
 	if !c.fresh.Load() {
 		return fmt.Errorf("catching up with the other members: %w", ward.ErrNotReady)
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Quorum)
+	defer cancel()
 	return c.translate(c.replica.Read(ctx, fn))
 }
 
