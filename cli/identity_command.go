@@ -322,8 +322,11 @@ func identityRecover(ctx context.Context, s *session, c *urfave.Context) (any, e
 		return nil, usagef("flags %s and %s do not go together", "--approve", "--finish")
 	}
 	wait, ok := span(c.String("wait"))
-	if !ok {
+	switch opening := !c.Bool("approve") && !c.Bool("finish"); {
+	case !ok:
 		return nil, usagef("flag %s: %q is no length of time", "--wait", c.String("wait")).withHint("write 72h or 5d")
+	case opening && (wait.Milliseconds() < identity.MinRecoveryWait || wait.Milliseconds() > identity.MaxRecoveryWait):
+		return nil, usagef("a recovery waits 72 hours at least, and 90 days at most").withHint("write 72h or 5d")
 	}
 	new, err := s.cardFor(ctx, c, c.Args().First())
 	if err != nil {

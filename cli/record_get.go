@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -218,6 +219,14 @@ func (r *reading) goOn(path string) error {
 
 // open opens the records, as their owner or under a grant or in an emergency.
 func (r *reading) open(ctx context.Context, u *user) ([]*ward.Opened, error) {
+	all, err := r.access(ctx, u)
+	if errors.Is(err, consent.ErrTaken) { // its key opens the answers to one access
+		return all, failf(string(consent.ErrTaken), exitFailure, "this access was made already: a draft serves once").withHint("`ward record get … --draft FILE` begins another")
+	}
+	return all, err
+}
+
+func (r *reading) access(ctx context.Context, u *user) ([]*ward.Opened, error) {
 	if r.emergency {
 		return u.Emergency(ctx, r.purpose.Draft.Owner, r.ids, r.purpose)
 	}

@@ -227,6 +227,9 @@ func requestDeny(ctx context.Context, s *session, c *urfave.Context) (any, error
 			return nil, err
 		}
 	}
+	if r.State != consent.RequestOpen {
+		return nil, failf("answered", exitFailure, "the request was answered already: %s", s.requestState(r.State))
+	}
 	if err := u.Deny(ctx, r.ID); err != nil {
 		return nil, err
 	}

@@ -2,8 +2,10 @@ package cli
 
 // inChineseForRecords is the dictionary of records.
 var inChineseForRecords = map[string]string{
-	"%d of %d records were saved, then":                "已保存 %d / %d 份病历，随后出错",
-	"%s holds no reason: some words, %d bytes at most": "%s 中没有理由：应为若干文字，至多 %d 字节",
+	"this access was made already: a draft serves once": "该访问已经进行：一份草稿只能使用一次",
+	"`ward record get … --draft FILE` begins another":   "`ward record get … --draft FILE` 另起一份",
+	"%d of %d records were saved, then":                 "已保存 %d / %d 份病历，随后出错",
+	"%s holds no reason: some words, %d bytes at most":  "%s 中没有理由：应为若干文字，至多 %d 字节",
 	"%s is a folder":                          "%s 是文件夹",
 	"%s is for other records":                 "%s 是针对其他病历的",
 	"%s is no approval":                       "%s 不是批准文件",
