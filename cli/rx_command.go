@@ -120,18 +120,18 @@ hands it to a courier first.
 Examples:
   ward rx deliver w-… --courier rider@south
   ward rx deliver w-…`),
-				Flags:  s.userFlags(&urfave.StringFlag{Name: "courier", EnvVars: []string{"WARD_COURIER"}, Usage: s.tr("who brings it")}),
+				Flags:  s.ownerFlags(&urfave.StringFlag{Name: "courier", EnvVars: []string{"WARD_COURIER"}, Usage: s.tr("who brings it")}),
 				Action: s.act(1, rxDeliver),
 			},
 			{
 				Name: "repeat", Usage: s.tr("ask for the next fill of your prescription"), ArgsUsage: s.tr("ID"),
 				Description: s.tr(`Examples:
   ward rx repeat w-…`),
-				Flags:  s.userFlags(),
+				Flags:  s.ownerFlags(),
 				Action: s.act(1, rxRepeat),
 			},
 			{
-				Name: "cancel", Usage: s.tr("end a prescription of which nothing was handed over"), ArgsUsage: s.tr("ID"),
+				Name: "cancel", Usage: s.tr("end a prescription; what was handed out of it stays counted"), ArgsUsage: s.tr("ID"),
 				Description: s.tr(`By the physician or the patient, before a pharmacy has claimed it; by the pharmacy
 that dispensed it, which takes it back.
 

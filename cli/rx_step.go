@@ -179,7 +179,7 @@ func rxDeliver(ctx context.Context, s *session, c *urfave.Context) (any, error) 
 		if err != nil {
 			return err
 		}
-		if i.Owner == u.Name() {
+		if i.Owner == u.Name() || i.Owner == u.Owner() {
 			return prescription.Receive(ctx, u.Client, id)
 		}
 		return prescription.Deliver(ctx, u.Client, id)

@@ -82,7 +82,7 @@ var inChineseForFlows = map[string]string{
 	"draw a definition, as Mermaid or SVG":                                                     "将定义画成 Mermaid 或 SVG 图",
 	"due":                                                                                      "到期",
 	"electronic prescriptions":                                                                 "电子处方",
-	"end a prescription of which nothing was handed over":                                      "作废尚未交付任何药品的处方",
+	"end a prescription; what was handed out of it stays counted":                              "终止处方；已发出的药品仍计入用量",
 	"end it, for this reason":                                                                  "以此原因驳回",
 	"every step is proved by the receipt of its transaction":                                   "每一步均由其交易回执证明",
 	"flag %s does not go with a file":                                                          "选项 %s 不能与文件同时使用",
