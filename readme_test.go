@@ -103,8 +103,8 @@ func TestReadmeShell(t *testing.T) {
 			}
 		}
 	}
-	if lines != 4 {
-		t.Errorf("the README has %d shell lines, want 4", lines)
+	if lines != 5 {
+		t.Errorf("the README has %d shell lines, want 5", lines)
 	}
 }
 
