@@ -184,7 +184,7 @@ func payloads(ctx context.Context, r *suite.Run, c *clinic) error {
 func readers(ctx context.Context, r *suite.Run, c *clinic) error {
 	s := r.Section(report.Section{
 		Name: "readers", Title: "One more reader, by how many an owner has", Param: "readers",
-		Text:  "The owner's records are not touched, whoever reads them: she makes a grant, and members answer under it.",
+		Text:  "The owner's records are not touched, whoever reads them: she makes a grant, and members answer under it. An owner has at most 128 grants at a time by name; a policy lets in any number of readers with one.",
 		Chart: report.Chart{Kind: "lines", Quantity: "cpu", LogX: true},
 	})
 	ids, err := c.put(ctx, 1, 1, 2<<10)
@@ -196,7 +196,7 @@ func readers(ctx context.Context, r *suite.Run, c *clinic) error {
 		return err
 	}
 	have := 0
-	counts := suite.Pick(r, []int{1, 10, 40}, []int{1, 10, 100, 1000})
+	counts := suite.Pick(r, []int{1, 10, 40}, []int{1, 8, 64})
 	for _, n := range counts {
 		if err := c.readers(ctx, have, n); err != nil {
 			return err
