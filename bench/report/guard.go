@@ -30,12 +30,12 @@ type Guarded struct {
 	Margin float64 `json:"margin"`
 }
 
-// limit returns the worst value that passes.
-func (g Guarded) limit() float64 {
+// limit returns the worst value that passes, with so many margins.
+func (g Guarded) limit(margins float64) float64 {
 	if g.Higher {
-		return g.Median / (1 + g.Margin)
+		return g.Median / (1 + margins*g.Margin)
 	}
-	return g.Median * (1 + g.Margin)
+	return g.Median * (1 + margins*g.Margin)
 }
 
 // NewBaseline takes the ratios that have a margin from a report.
@@ -123,13 +123,18 @@ func (v Verdict) String() string {
 
 // Compare holds a report against the baseline, over the suites that ran. It
 // returns an error if the two cannot be compared: ratios between pieces of code
-// are those of one architecture, and of one length of run.
+// are those of one architecture, and of one length of run. Two models of processor
+// differ as well, by less: then each ratio has twice its margin.
 func (b *Baseline) Compare(r *Report) ([]Verdict, error) {
 	if b.Machine.Arch != r.Machine.Arch {
 		return nil, fmt.Errorf("baseline is of %s, this run of %s: make one for it", b.Machine.Arch, r.Machine.Arch)
 	}
 	if b.Quick != r.Quick {
 		return nil, fmt.Errorf("baseline has quick=%v, this run quick=%v", b.Quick, r.Quick)
+	}
+	margins := 1.0
+	if b.Machine.CPU != r.Machine.CPU {
+		margins = 2
 	}
 	now := NewBaseline(r).Ratios
 	var verdicts []Verdict
@@ -138,7 +143,7 @@ func (b *Baseline) Compare(r *Report) ([]Verdict, error) {
 			continue
 		}
 		i := slices.IndexFunc(now, func(n Guarded) bool { return n.Suite == g.Suite && n.Name == g.Name })
-		v := Verdict{Guarded: g, Limit: g.limit(), Missing: i < 0}
+		v := Verdict{Guarded: g, Limit: g.limit(margins), Missing: i < 0}
 		if i >= 0 {
 			v.Now = now[i].Median
 		}

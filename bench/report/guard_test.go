@@ -70,6 +70,33 @@ func TestGuardLeavesOutSuitesThatDidNotRun(t *testing.T) {
 	}
 }
 
+func TestGuardAllowsTwiceTheMarginOnAnotherProcessor(t *testing.T) {
+	base := NewBaseline(withRatio(1, 4))
+	limits := func(cpu string) (low, high float64) {
+		r := withRatio(1, 4)
+		r.Machine.CPU = cpu
+		verdicts, err := base.Compare(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range verdicts {
+			if v.Higher {
+				low = v.Limit
+			} else {
+				high = v.Limit
+			}
+			if double := v.limit(2); (v.Limit == double) != (cpu != base.Machine.CPU) {
+				t.Errorf("on %q the limit of %s is %v, with two margins %v", cpu, v.Name, v.Limit, double)
+			}
+		}
+		return low, high
+	}
+	low, high := limits(base.Machine.CPU)
+	if otherLow, otherHigh := limits("another"); otherLow >= low || otherHigh <= high {
+		t.Errorf("limits are %v and %v, on another processor %v and %v", low, high, otherLow, otherHigh)
+	}
+}
+
 func TestGuardRefusesOtherMachinesAndLengths(t *testing.T) {
 	base := NewBaseline(withRatio(1, 4))
 	r := withRatio(1, 4)

@@ -39,15 +39,15 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}()
 	const clients, batch = 4, 1000
 	done, last := 0, time.Now()
-	marks, err := marksOf(suite.Pick(r, []int{1_000, 10_000, 28_000}, []int{1_000, 10_000, 100_000, 300_000}))
+	marks, err := marksOf(suite.Pick(r, []int{1_000, 10_000, 28_000}, []int{1_000, 10_000, 100_000, 280_000}))
 	if err != nil {
 		return err
 	}
 	for _, mark := range marks {
 		parts := min(9, (mark-done)/batch)
-		size := (mark - done) / parts
 		var cpu, wall []float64
-		for range parts {
+		for left := parts; left > 0; left-- {
+			size := (mark - done) / left
 			if time.Since(last) > 2*time.Second {
 				last = time.Now()
 				r.Progress("growth: %d entries on the chain", done)
