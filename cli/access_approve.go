@@ -27,8 +27,8 @@ type approvalFile struct {
 	Signature string        `json:"signature"` // in hexadecimal
 }
 
-func readApproval(path string) (consent.Approval, error) {
-	in, _, err := input(path)
+func readApproval(ctx context.Context, path string) (consent.Approval, error) {
+	in, _, err := input(ctx, path)
 	if err != nil {
 		return consent.Approval{}, err
 	}
@@ -89,7 +89,7 @@ func accessApprove(ctx context.Context, s *session, c *urfave.Context) (any, err
 	if out == "" {
 		return nil, usagef("where to?").withHint("--output FILE, or - for stdout")
 	}
-	in, _, err := input(path)
+	in, _, err := input(ctx, path)
 	if err != nil {
 		return nil, err
 	}

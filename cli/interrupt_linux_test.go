@@ -23,7 +23,7 @@ func TestCtrlCWhileNobodyWrites(t *testing.T) {
 	if _, err := s.openPayload(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("a record from the pipe: %v", err)
 	}
-	if _, _, err := inputWithin(ctx, path); !errors.Is(err, context.Canceled) {
+	if _, _, err := input(ctx, path); !errors.Is(err, context.Canceled) {
 		t.Errorf("an export from the pipe: %v", err)
 	}
 	silent, other, err := os.Pipe()

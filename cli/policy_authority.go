@@ -100,8 +100,8 @@ func refData(r abe.Ref) authorityData {
 const maxFile = 4 << 20
 
 // readSmall reads a file that holds little, - being stdin.
-func readSmall(path string) ([]byte, error) {
-	in, _, err := input(path)
+func readSmall(ctx context.Context, path string) ([]byte, error) {
+	in, _, err := input(ctx, path)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func policyPublish(ctx context.Context, s *session, c *urfave.Context) (any, err
 	if c.String("dir") == "" {
 		return nil, usagef("only a hospital publishes an authority").withHint("--dir names the directory of its node")
 	}
-	text, err := readSmall(c.Args().First())
+	text, err := readSmall(ctx, c.Args().First())
 	if err != nil {
 		return nil, err
 	}
@@ -217,7 +217,7 @@ func policyAccept(ctx context.Context, s *session, c *urfave.Context) (any, erro
 	if c.NArg() == 0 {
 		return nil, usagef("which file?").withHint("give a key that `ward policy issue` wrote, or - for stdin")
 	}
-	sealed, err := readSmall(c.Args().First())
+	sealed, err := readSmall(ctx, c.Args().First())
 	if err != nil {
 		return nil, err
 	}

@@ -211,7 +211,7 @@ func setDefaults(ctx context.Context, s *session, c *urfave.Context) (any, error
 	if c.String("dir") == "" {
 		return nil, usagef("only a hospital proposes grants").withHint("--dir names the directory of its node")
 	}
-	text, err := readSmall(c.String("set"))
+	text, err := readSmall(ctx, c.String("set"))
 	if err != nil {
 		return nil, err
 	}

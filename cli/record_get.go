@@ -111,7 +111,7 @@ func (s *session) reading(c *urfave.Context) (*reading, error) {
 		}
 	}
 	for _, path := range c.StringSlice("approval") {
-		a, err := readApproval(path)
+		a, err := readApproval(c.Context, path)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func reason(c *urfave.Context) (string, error) {
 	if words != "" {
 		return "", usagef("flags %s and %s do not go together", "--reason", "--reason-file")
 	}
-	in, _, err := input(path)
+	in, _, err := input(c.Context, path)
 	if err != nil {
 		return "", err
 	}

@@ -85,7 +85,7 @@ func (s *session) cardFor(ctx context.Context, c *urfave.Context, arg string) (*
 			return cardOf(w), nil
 		}
 	}
-	in, _, err := input(arg)
+	in, _, err := input(ctx, arg)
 	if err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func verifyAction(rules bool) action {
 		if err != nil {
 			return nil, err
 		}
-		file, size, err := inputWithin(ctx, c.Args().First())
+		file, size, err := input(ctx, c.Args().First())
 		if err != nil {
 			return nil, err
 		}
@@ -108,13 +108,9 @@ func readConsortium(path string) (*chain.Consortium, error) {
 	return k, nil
 }
 
-// input opens a file, or stdin for "-". size is −1 if it cannot be told.
-func input(path string) (in io.ReadCloser, size int64, err error) {
-	return inputWithin(context.Background(), path)
-}
-
-// inputWithin is input, and ends with ctx.
-func inputWithin(ctx context.Context, path string) (in io.ReadCloser, size int64, err error) {
+// input opens a file, or stdin for "-". size is −1 if it cannot be told. Opening
+// a pipe that nobody writes to ends with ctx.
+func input(ctx context.Context, path string) (in io.ReadCloser, size int64, err error) {
 	if path == "-" {
 		return io.NopCloser(os.Stdin), -1, nil
 	}

@@ -74,7 +74,7 @@ func walletRestore(ctx context.Context, s *session, c *urfave.Context) (any, err
 	if c.NArg() == 0 {
 		return nil, usagef("which file?").withHint("give a copy that `ward wallet backup` wrote, or - for stdin")
 	}
-	in, _, err := input(c.Args().First())
+	in, _, err := input(ctx, c.Args().First())
 	if err != nil {
 		return nil, err
 	}
