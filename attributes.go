@@ -274,32 +274,7 @@ func parseAttributeKey(b []byte) (*sealedAttributeKey, error) {
 
 // openAttributeKey opens the key, which parses each of its points.
 func (c *Client) openAttributeKey(ctx context.Context, s *sealedAttributeKey) (*abe.Key, error) {
-	holder, err := pre.ParseIdentity(s.Holder)
-	if err != nil {
-		return nil, err
-	}
-	if holder.Name != string(c.wallet.Name()) || holder.Chain != c.wallet.Chain() {
-		return nil, fmt.Errorf("%w: it is sealed to another", pre.ErrDecrypt)
-	}
-	envelope, err := pre.ParseEnvelope(s.Envelope)
-	if err != nil {
-		return nil, err
-	}
-	verified, err := envelope.Verify(s.header(holder))
-	if err != nil {
-		return nil, err
-	}
-	own, err := c.keyOf(ctx, holder, keys.AttributeKeys)
-	if err != nil {
-		return nil, err
-	}
-	defer own.Erase()
-	rk, err := own.OpenRecord(verified)
-	if err != nil {
-		return nil, err
-	}
-	defer rk.Erase()
-	raw, err := rk.OpenIndex(s.Index)
+	raw, err := c.openSealed(ctx, c.Name(), s.Holder, s.Envelope, s.Index, s.header)
 	if err != nil {
 		return nil, err
 	}

@@ -107,12 +107,17 @@ func (c *Client) record(ctx context.Context, id record.ID) (*record.Record, erro
 // Grants yields the grants of an owner or those to a recipient, oldest first;
 // one of the two names is empty. It ends after the first error.
 func (c *Client) Grants(ctx context.Context, owner, recipient identity.Name) iter.Seq2[*query.GrantState, error] {
+	return c.grants(ctx, query.Grants{Owner: owner, Recipient: recipient})
+}
+
+// grants yields the answers to a question, part by part.
+func (c *Client) grants(ctx context.Context, q query.Grants) iter.Seq2[*query.GrantState, error] {
 	return pages(ctx, c, func(last *query.GrantState) query.Question {
-		q := query.Grants{Owner: owner, Recipient: recipient}
+		part := q
 		if last != nil {
-			q.After = last.Grant.Index
+			part.After = last.Grant.Index
 		}
-		return q
+		return part
 	})
 }
 

@@ -156,13 +156,7 @@ func (e *AttributeKeyError) Unwrap() error { return consent.ErrPolicy }
 // through a policy that her attributes satisfy now, oldest first. It ends after
 // the first error.
 func (c *Client) GrantsFor(ctx context.Context, owner, reader identity.Name) iter.Seq2[*query.GrantState, error] {
-	return pages(ctx, c, func(last *query.GrantState) query.Question {
-		q := query.Grants{Owner: owner, Reader: reader}
-		if last != nil {
-			q.After = last.Grant.Index
-		}
-		return q
-	})
+	return c.grants(ctx, query.Grants{Owner: owner, Reader: reader})
 }
 
 // GrantsTo yields the grants to a reader: those by name, and then those to
@@ -175,13 +169,7 @@ func (c *Client) GrantsTo(ctx context.Context, reader identity.Name) iter.Seq2[*
 				return
 			}
 		}
-		for g, err := range pages(ctx, c, func(last *query.GrantState) query.Question {
-			q := query.Grants{Authority: reader.Org(), Reader: reader}
-			if last != nil {
-				q.After = last.Grant.Index
-			}
-			return q
-		}) {
+		for g, err := range c.grants(ctx, query.Grants{Authority: reader.Org(), Reader: reader}) {
 			if !yield(g, err) {
 				return
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/contract/consent"
+	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/query"
 	"github.com/ward-health/ward/pre"
 )
@@ -131,35 +132,9 @@ func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) 
 	if err != nil {
 		return "", err
 	}
-	owner, err := pre.ParseIdentity(s.Owner)
-	if err != nil {
-		return "", err
-	}
-	if owner.Name != string(c.owner) || owner.Chain != c.wallet.Chain() {
-		return "", fmt.Errorf("%w: it is sealed to another", pre.ErrDecrypt)
-	}
-	envelope, err := pre.ParseEnvelope(s.Envelope)
-	if err != nil {
-		return "", err
-	}
-	verified, err := envelope.Verify(reasonHeader(owner, string(a.Reader), a.Transport))
-	if err != nil {
-		return "", err
-	}
-	if err := c.mayOpen(ctx); err != nil {
-		return "", err
-	}
-	key, err := c.keyOf(ctx, owner, typeReason)
-	if err != nil {
-		return "", err
-	}
-	defer key.Erase()
-	rk, err := key.OpenRecord(verified)
-	if err != nil {
-		return "", err
-	}
-	defer rk.Erase()
-	plain, err := rk.OpenIndex(s.Index)
+	plain, err := c.openSealed(ctx, c.owner, s.Owner, s.Envelope, s.Index, func(owner pre.Identity) pre.Header {
+		return reasonHeader(owner, string(a.Reader), a.Transport)
+	})
 	if err != nil {
 		return "", err
 	}
@@ -168,6 +143,44 @@ func (c *Client) openReason(ctx context.Context, raw []byte, a *consent.Access) 
 		return "", err
 	}
 	return reason, nil
+}
+
+// openSealed opens what was written like a record, with a header of its own, for
+// somebody whose keys the client uses. What is sealed wrongly, or to another, is an
+// error that matches pre.ErrDecrypt or pre.ErrProof.
+func (c *Client) openSealed(ctx context.Context, whose identity.Name, to, envelope, index []byte, header func(pre.Identity) pre.Header) ([]byte, error) {
+	owner, err := pre.ParseIdentity(to)
+	if err != nil {
+		return nil, err
+	}
+	if owner.Name != string(whose) || owner.Chain != c.wallet.Chain() {
+		return nil, fmt.Errorf("%w: it is sealed to another", pre.ErrDecrypt)
+	}
+	e, err := pre.ParseEnvelope(envelope)
+	if err != nil {
+		return nil, err
+	}
+	h := header(owner)
+	verified, err := e.Verify(h)
+	if err != nil {
+		return nil, err
+	}
+	if whose == c.owner {
+		if err := c.mayOpen(ctx); err != nil {
+			return nil, err
+		}
+	}
+	key, err := c.keyOf(ctx, owner, h.Type)
+	if err != nil {
+		return nil, err
+	}
+	defer key.Erase()
+	rk, err := key.OpenRecord(verified)
+	if err != nil {
+		return nil, err
+	}
+	defer rk.Erase()
+	return rk.OpenIndex(index)
 }
 
 // Review closes the review of an emergency access, named by its leaf index: the
