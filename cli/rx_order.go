@@ -145,12 +145,17 @@ func rxAmend(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	})
 }
 
+// prescriptionID reads the id that is the argument.
+func prescriptionID(c *urfave.Context) (workflow.ID, error) {
+	if c.NArg() == 0 {
+		return "", usagef("which prescription?").withHint("ids look like w-abc…; `ward flow list` shows them")
+	}
+	return flowID(c.Args().First())
+}
+
 // rxStep takes a step of a prescription and says where it stands then.
 func (s *session) rxStep(ctx context.Context, c *urfave.Context, do func(u *user, id workflow.ID) error) (any, error) {
-	if c.NArg() == 0 {
-		return nil, usagef("which prescription?").withHint("ids look like w-abc…; `ward flow list` shows them")
-	}
-	id, err := flowID(c.Args().First())
+	id, err := prescriptionID(c)
 	if err != nil {
 		return nil, err
 	}

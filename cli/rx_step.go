@@ -23,10 +23,7 @@ func rxAllow(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.NArg() == 0 {
-		return nil, usagef("which prescription?").withHint("ids look like w-abc…; `ward flow list` shows them")
-	}
-	id, err := flowID(c.Args().First())
+	id, err := prescriptionID(c)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +63,7 @@ func rxReview(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 }
 
 func rxRead(ctx context.Context, s *session, c *urfave.Context) (any, error) {
-	if c.NArg() == 0 {
-		return nil, usagef("which prescription?").withHint("ids look like w-abc…; `ward flow list` shows them")
-	}
-	id, err := flowID(c.Args().First())
+	id, err := prescriptionID(c)
 	if err != nil {
 		return nil, err
 	}
@@ -197,10 +191,7 @@ func rxCancel(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 }
 
 func rxShow(ctx context.Context, s *session, c *urfave.Context) (any, error) {
-	if c.NArg() == 0 {
-		return nil, usagef("which prescription?").withHint("ids look like w-abc…; `ward flow list` shows them")
-	}
-	id, err := flowID(c.Args().First())
+	id, err := prescriptionID(c)
 	if err != nil {
 		return nil, err
 	}
