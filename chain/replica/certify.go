@@ -562,11 +562,19 @@ func (r *Replica) certifyLoop() {
 	}
 }
 
-// saveCheckpoint puts the newest certificate on disk, with the group of blocks it
-// covers already there.
+// saveCheckpoint puts the newest certificate on disk once the blocks it covers
+// are there: until then it keeps it for the next call, so that the disk never
+// says that a block is certified that it does not hold.
 func (r *Replica) saveCheckpoint() {
-	cp := r.certs.checkpoint()
-	if cp == nil || cp.Height <= r.savedCert || r.haltErr() != nil || r.readOnly.Load() {
+	if r.unsaved == nil {
+		r.unsaved = r.certs.checkpoint()
+	}
+	cp := r.unsaved
+	if cp == nil || r.haltErr() != nil || r.readOnly.Load() || !r.book.stored(cp.Height) {
+		return
+	}
+	r.unsaved = nil
+	if cp.Height <= r.savedCert {
 		return
 	}
 	if err := r.book.storeCheckpoint(cp); err != nil {

@@ -298,6 +298,18 @@ func (b *book) drain(ctx context.Context) error {
 	}
 }
 
+// stored reports whether the executed blocks up to height are on disk.
+func (b *book) stored(height uint64) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, s := range b.pending {
+		if s.outcome != nil {
+			return s.height() > height
+		}
+	}
+	return true
+}
+
 // erase overwrites the sidecars that the blocks of a group purged.
 func (b *book) erase(g *group) error {
 	var leaves []uint64

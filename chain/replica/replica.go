@@ -83,6 +83,7 @@ type Replica struct {
 	floorHits  atomic.Uint64     // attempts to overwrite applied entries
 	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
 	savedCert  uint64            // owned by certifyLoop; height of the checkpoint on disk
+	unsaved    *chain.Checkpoint // owned by certifyLoop; waits until the blocks it covers are on disk
 	ledTerm    uint64            // owned by dispatch; term in which this replica led up to date
 
 	mu       sync.Mutex
