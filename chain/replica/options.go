@@ -102,6 +102,7 @@ type Options struct {
 	snapshotInterval time.Duration
 	wrapTransport    func(raft.Transport) raft.Transport // for tests; nil leaves it
 	wrapHandler      func(rpcHandler) rpcHandler         // likewise
+	opened           func(*book)                         // for tests: told what is on disk before anything is added; nil tells nobody
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -328,6 +328,9 @@ func (r *Replica) openRaftStores(l *lost) error {
 // openServices starts what answers peers.
 func (r *Replica) openServices() {
 	opt := r.opt
+	if opt.opened != nil {
+		opt.opened(r.book)
+	}
 	cp, err := r.book.checkpoint()
 	if err != nil || cp != nil && cp.Height > r.book.Head().Header.Height {
 		r.log.Warn("checkpoint on disk is not used", "error", err)

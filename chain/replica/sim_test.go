@@ -190,6 +190,7 @@ func simulate(t *testing.T, seed uint64, kinds ...int) *simulation {
 		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
 		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
 		o.medium = s.disk(o.Member).medium()
+		o.opened = func(b *book) { notAhead(t, o.Member, b) }
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if known := s.joined[o.Member]; known != nil {
