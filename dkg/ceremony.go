@@ -74,7 +74,11 @@ func (w Window) closed(since, at Point) bool {
 // aborts is followed by one with another ID.
 //
 // Without Old members it makes keys; with them it moves shares: to the same
-// roster for a refresh, to another for a change of members or thresholds.
+// roster for a refresh, to another for a change of members or thresholds. A
+// ceremony of which all Secrets are grants moves these alone, as a part of a
+// reshare that has too many for one ceremony. Its members confirm with their
+// node keys, since the new shares of the checkpoint key are not theirs yet, so
+// that its result has no certificate.
 type Ceremony struct {
 	Chain      string   // name of the chain
 	ID         [32]byte // never used before on the chain
@@ -215,6 +219,9 @@ func newPlan(c *Ceremony) (*plan, error) {
 		}
 		p.serve = max(p.serve, c.Secrets[k].Threshold)
 	}
+	if p.grantsOnly() {
+		p.serve = max(p.serve, checkpointThreshold(n)) // as if the keys came along
+	}
 	p.complete = p.serve + p.f
 	if !p.reshares() {
 		p.serve = p.complete
@@ -232,6 +239,9 @@ func cloneRoster(keys []ed25519.PublicKey) []ed25519.PublicKey {
 }
 
 func (p *plan) reshares() bool { return len(p.Old) > 0 }
+
+// grantsOnly reports whether the ceremony moves grants and no keys.
+func (p *plan) grantsOnly() bool { return p.Secrets[0].Use == UseGrant }
 
 // enrol checks the rosters and numbers the participants.
 func (p *plan) enrol() error {
@@ -277,9 +287,9 @@ func (p *plan) admit(k int) error {
 		if s.Threshold != checkpointThreshold(n) {
 			return threshold.ErrThreshold
 		}
-	case s.Use == UseIdentity && k == 1 && s.Label == "":
-	case s.Use == UseGrant && k > 0 && s.Label != "" && len(s.Label) <= maxLabel && p.reshares():
-		if before := &p.Secrets[k-1]; before.Use == UseGrant && before.Label >= s.Label {
+	case s.Use == UseIdentity && k == 1 && s.Label == "" && !p.grantsOnly():
+	case s.Use == UseGrant && s.Label != "" && len(s.Label) <= maxLabel && p.reshares():
+		if k > 0 && p.Secrets[k-1].Use == UseGrant && p.Secrets[k-1].Label >= s.Label {
 			return fmt.Errorf("labels do not ascend: %w", ErrDescription)
 		}
 	default:
@@ -321,8 +331,11 @@ func (p *plan) isDealer(number uint8) bool {
 }
 
 // hasPart reports whether a participant has anything to do. An old member that
-// leaves and holds nothing has not.
-func (p *plan) hasPart(number uint8) bool { return p.isReceiver(number) || p.isDealer(number) }
+// leaves and holds nothing has not, unless grants move alone: there it joins, so
+// that the others know that it is there.
+func (p *plan) hasPart(number uint8) bool {
+	return p.isReceiver(number) || p.isDealer(number) || p.grantsOnly() && number >= 1 && int(number) <= len(p.participants)
+}
 
 // dealersNeeded returns the number of dealers without which secret k is not
 // determined.

@@ -8,13 +8,15 @@ import (
 	"github.com/ward-health/ward/internal/wire"
 )
 
-// confirmation is a member's partial signature of the statement.
+// confirmation is a member's partial signature of the statement, or, where only
+// grants move, the transcript that it found.
 type confirmation struct {
-	raw    []byte
-	number uint8
-	point  pairing.G2
-	state  verdictState
-	own    bool // made by this machine
+	raw     []byte
+	number  uint8
+	point   pairing.G2
+	outcome [32]byte
+	state   verdictState
+	own     bool // made by this machine
 }
 
 type verdictState uint8
@@ -24,6 +26,28 @@ const (
 	valid
 	invalid
 )
+
+// parseConfirmation reads what this ceremony's members confirm with.
+func (p *plan) parseConfirmation(payload []byte) (c confirmation, err error) {
+	if !p.grantsOnly() {
+		c.point, err = parseConfirm(payload)
+		return c, err
+	}
+	r := wire.NewReader(outcomeFormat, payload)
+	copy(c.outcome[:], r.Raw(len(c.outcome)))
+	if err := r.Done(); err != nil {
+		return c, malformed(err)
+	}
+	return c, nil
+}
+
+// encodeOutcome returns the confirmation of a member that moved grants: the
+// signature of the message says the rest.
+func encodeOutcome(transcript [32]byte) []byte {
+	w := wire.NewWriter(outcomeFormat)
+	w.Raw(transcript[:])
+	return w.Sum()
+}
 
 func parseConfirm(payload []byte) (pairing.G2, error) {
 	r := wire.NewReader(confirmFormat, payload)
@@ -48,20 +72,21 @@ func (m *Machine) statementHash() pairing.G2 {
 }
 
 func (m *Machine) onConfirm(msg *Message, raw []byte) error {
-	point, err := parseConfirm(msg.payload)
+	c, err := m.plan.parseConfirmation(msg.payload)
 	if err != nil {
 		return m.blame(msg.sender, err, raw)
 	}
 	if m.audience.find(msg.sender) < 0 {
 		return ErrSender
 	}
-	for _, c := range m.confirmations {
-		if c.number == msg.sender {
-			return m.again(msg, c.raw, raw)
+	for _, first := range m.confirmations {
+		if first.number == msg.sender {
+			return m.again(msg, first.raw, raw)
 		}
 	}
-	own := msg.sender == m.self && m.arrived(msg)
-	m.confirmations = append(m.confirmations, confirmation{raw: raw, number: msg.sender, point: point, own: own})
+	c.raw, c.number = raw, msg.sender
+	c.own = msg.sender == m.self && m.arrived(msg)
+	m.confirmations = append(m.confirmations, c)
 	m.settle(false)
 	if m.confirmations[len(m.confirmations)-1].state == invalid {
 		return errConfirmation
@@ -111,6 +136,14 @@ func (m *Machine) settle(force bool) {
 func (m *Machine) verifyConfirmations(batch []confirmation) (bad []int) {
 	if !slices.ContainsFunc(batch, func(c confirmation) bool { return !c.own }) {
 		return nil
+	}
+	if m.plan.grantsOnly() {
+		for i, c := range batch {
+			if c.outcome != m.transcript {
+				bad = append(bad, i)
+			}
+		}
+		return bad
 	}
 	hash, key := m.statementHash(), m.sharings[0]
 	var all wire.Writer

@@ -222,7 +222,7 @@ func (p *plan) provesInvalid(e *evidence, messages []*Message, kind error) bool 
 		_, err := p.judge(e, messages[0], last)
 		return errors.Is(err, errProof)
 	case last.phase == PhaseConfirm && len(messages) == 1:
-		_, err := parseConfirm(last.payload)
+		_, err := p.parseConfirmation(last.payload)
 		return errors.Is(err, kind)
 	}
 	return false
@@ -317,9 +317,10 @@ func (p *plan) provesConfirmation(log [][]byte, confirm *Message) bool {
 	if m.phase != PhaseConfirm {
 		return false
 	}
-	sig, err := parseConfirm(confirm.payload)
+	c, err := p.parseConfirmation(confirm.payload)
 	if err != nil || m.audience.find(confirm.sender) < 0 {
 		return false
 	}
-	return m.verifyConfirmations([]confirmation{{number: confirm.sender, point: sig}}) != nil
+	c.number = confirm.sender
+	return m.verifyConfirmations([]confirmation{c}) != nil
 }

@@ -149,6 +149,17 @@ func FuzzConfirm(f *testing.F) {
 	})
 }
 
+func FuzzConfirmGrants(f *testing.F) {
+	f.Add(encodeOutcome([32]byte{1}))
+	f.Add(encodeOutcome([32]byte{1})[:40])
+	r, _ := grantsRun(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if c, err := r.p.parseConfirmation(b); err == nil && !bytes.Equal(encodeOutcome(c.outcome), b) {
+			t.Error("a confirmation has two encodings")
+		}
+	})
+}
+
 // FuzzStep gives a machine, in every phase, payloads that a member signed.
 func FuzzStep(f *testing.F) {
 	_, messages := vectorMessages(f)

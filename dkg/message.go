@@ -16,6 +16,7 @@ const (
 	dealFormat      = "ward/dkg/deal/v1"
 	complaintFormat = "ward/dkg/complaint/v1"
 	confirmFormat   = "ward/dkg/confirm/v1"
+	outcomeFormat   = "ward/dkg/confirm-grants/v1"
 
 	maxPayload = 64 << 20
 )
@@ -31,7 +32,7 @@ const (
 	PhaseJoin     Phase = 1 + iota // members post receiving keys, dealers commit to their deals
 	PhaseDeal                      // dealers post commitments and sealed shares
 	PhaseComplain                  // receivers of bad shares reveal the key that shows it
-	PhaseConfirm                   // members sign the outcome with their new shares
+	PhaseConfirm                   // members sign the outcome with their new shares, or with their node keys
 	PhaseActive                    // the result is in use; old shares are kept
 	PhaseComplete                  // old shares are no longer needed
 	PhaseAborted                   // there is no result; see [Machine.Abort]

@@ -35,7 +35,7 @@ type Result struct {
 	Shares     []*threshold.Share   // the member's own, likewise; nil if it has none
 	// Transcript is the hash of the outcome that members confirmed, and
 	// Certificate the signature of [Result.Statement] under the checkpoint key
-	// that their confirmations make.
+	// that their confirmations make; the zero value where only grants moved.
 	Transcript  [32]byte
 	Certificate threshold.Signature
 	chain       string
@@ -120,6 +120,9 @@ func (m *Machine) Result() (*Result, error) {
 
 // certificate combines confirmations, which were verified.
 func (m *Machine) certificate() (threshold.Signature, error) {
+	if m.plan.grantsOnly() {
+		return threshold.Signature{}, nil
+	}
 	members := m.confirmed()[:m.sharings[0].Threshold()]
 	points := make([]pairing.G2, len(members))
 	for _, c := range m.confirmations {

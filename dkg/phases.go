@@ -63,8 +63,13 @@ func (m *Machine) closeJoin() {
 }
 
 // enough checks that the participants for which heard is true can deal every
-// key, and aborts if not. A grant that too few can deal stays behind alone.
+// key, and aborts if not. A grant that too few can deal stays behind alone; but
+// where there are grants only, as many old members must be heard as keys would
+// take, so that an hour in which they are away costs a repetition, not grants.
 func (m *Machine) enough(phase Phase, heard func(i int) bool) bool {
+	if m.plan.grantsOnly() {
+		return m.enoughForGrants(phase, heard)
+	}
 	for k := range m.plan.Secrets {
 		if m.plan.Secrets[k].Use == UseGrant {
 			break
@@ -86,6 +91,28 @@ func (m *Machine) enough(phase Phase, heard func(i int) bool) bool {
 		}
 	}
 	return true
+}
+
+// enoughForGrants counts an old member that holds none of the grants as heard
+// if it joined.
+func (m *Machine) enoughForGrants(phase Phase, heard func(i int) bool) bool {
+	have, need, missing := 0, 0, []uint8(nil)
+	for k := range m.plan.Secrets {
+		need = max(need, m.plan.dealersNeeded(k))
+	}
+	for i, old := range m.plan.oldIndex {
+		switch {
+		case old == 0:
+		case m.joins[i] != nil && (len(m.plan.holdings[i]) == 0 || heard(i)):
+			have++
+		default:
+			missing = append(missing, uint8(i+1))
+		}
+	}
+	if have < need {
+		m.abort(&AbortError{Phase: phase, Have: have, Need: need, Missing: missing})
+	}
+	return have >= need
 }
 
 func (m *Machine) abort(e *AbortError) {

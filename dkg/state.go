@@ -323,6 +323,9 @@ func (m *Machine) relive(log rawLog) error {
 				return ErrState // with so few, the ceremony had aborted
 			}
 		}
+		if m.plan.grantsOnly() && !m.enoughForGrants(PhaseComplain, func(i int) bool { return slices.Contains(m.qualified, uint8(i+1)) }) {
+			return ErrState
+		}
 		for k, s := range m.secrets.shares {
 			if (s == nil) != (m.sharings[k] == nil) {
 				return ErrState
@@ -348,11 +351,11 @@ func (m *Machine) reliveConfirmations(log rawLog) error {
 			slices.ContainsFunc(m.confirmations, func(c confirmation) bool { return c.number == msg.sender }) {
 			return ErrState
 		}
-		point, err := parseConfirm(msg.payload)
+		c, err := m.plan.parseConfirmation(msg.payload)
 		if err != nil {
 			return err
 		}
-		c := confirmation{raw: raw, number: msg.sender, point: point, state: log.states[i]}
+		c.raw, c.number, c.state = raw, msg.sender, log.states[i]
 		m.confirmations = append(m.confirmations, c)
 		if c.state == valid {
 			counted = append(counted, c)
