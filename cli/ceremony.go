@@ -14,6 +14,9 @@ import (
 	"github.com/ward-health/ward/node/admin"
 )
 
+// handingOver is the state of a ceremony while grants move in parts.
+const handingOver = "handing over"
+
 func consortiumRefresh(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	client, dir, err := operate(c)
 	if err != nil {
@@ -30,19 +33,26 @@ func consortiumRefresh(ctx context.Context, s *session, c *urfave.Context) (any,
 		return nil, notRunning(err, dir)
 	case before.State == "running":
 		s.showCeremony(before)
-		return before, failf(string(keys.ErrRunning), exitFailure, "a ceremony is under way").withHint("`ward consortium accept --dir %s` takes part in it", dir)
+		return before, underWay(dir)
 	}
 	if err := s.confirm(ctx, "Propose a key ceremony to all hospitals?"); err != nil {
 		return nil, err
 	}
 	ms := uint64(within.Milliseconds())
 	cer, err := client.OpenCeremony(ctx, [4]uint64{ms, ms, uint64(complaints.Milliseconds()), ms})
+	if errors.Is(err, keys.ErrRunning) {
+		return nil, underWay(dir)
+	}
 	if err != nil {
 		return nil, notRunning(err, dir)
 	}
 	s.showCeremony(cer)
 	s.tell("Your node takes part. Each of the others accepts with: ward consortium accept %.8s", cer.Hash)
 	return s.waitCeremony(ctx, client, cer, c.Duration("wait"))
+}
+
+func underWay(dir string) error {
+	return failf(string(keys.ErrRunning), exitFailure, "a ceremony is under way").withHint("`ward consortium accept --dir %s` takes part in it", dir)
 }
 
 func consortiumAccept(ctx context.Context, s *session, c *urfave.Context) (any, error) {
@@ -61,7 +71,7 @@ func consortiumAccept(ctx context.Context, s *session, c *urfave.Context) (any, 
 	if want := strings.ToLower(c.Args().First()); want != "" && (len(want) < 8 || !strings.HasPrefix(cer.Hash.String(), want)) {
 		return cer, failf("other-ceremony", exitIntegrity, "this is not the ceremony %s", want).withHint("ask whoever proposed it for its hash")
 	}
-	if cer.State != "running" {
+	if cer.State != "running" && cer.State != handingOver {
 		return cer, failf("not-found", exitNotFound, "the newest ceremony is over").withHint("`ward consortium refresh --dir %s` proposes one", dir)
 	}
 	if c.Bool("dry-run") {
@@ -84,11 +94,14 @@ func consortiumAccept(ctx context.Context, s *session, c *urfave.Context) (any, 
 func (s *session) showCeremony(c *admin.Ceremony) {
 	states := map[string]string{
 		"preparing": s.tr("being prepared"), "running": s.tr("under way"), "active": s.tr("done; late hospitals may still confirm"),
-		"completed": s.tr("done"), "aborted": s.tr("given up"),
+		"completed": s.tr("done"), "aborted": s.tr("given up"), handingOver: s.tr("grants are handed over in parts"),
 	}
 	what := s.tr("makes the hospitals' first keys")
 	if c.Refresh {
 		what = s.tr("moves the keys, and %d grants, with fresh shares", c.Grants)
+	}
+	if c.State == handingOver {
+		what = s.tr("part %d: moves %d grants with fresh shares; %d have moved before, the keys come last", c.Part, c.Grants, c.Moved)
 	}
 	part := s.tr("your node takes part")
 	switch {
@@ -130,7 +143,9 @@ func (s *session) waitCeremony(ctx context.Context, client *admin.Client, cer *a
 			return cer, err
 		}
 		switch {
-		case now.Number != cer.Number, now.State == "aborted":
+		case now.State == "preparing", now.State == handingOver && now.Generation == cer.Generation:
+			// the next part, or one that is tried again
+		case now.Generation != cer.Generation, now.State == "aborted":
 			return now, failf("aborted", exitFailure, "the ceremony was given up").withHint("the node's log says who was silent; propose another one")
 		case (now.State == "active" || now.State == "completed") && st.State == admin.Ready:
 			s.say("the ceremony is done")

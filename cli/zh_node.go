@@ -243,6 +243,8 @@ Examples:
 	"given up":                                                                           "已放弃",
 	"makes the hospitals' first keys":                                                    "生成各医院的第一把共同密钥",
 	"moves the keys, and %d grants, with fresh shares":                                   "用新的份额转移密钥和 %d 项授权",
+	"grants are handed over in parts":                                                    "正在分批移交授权",
+	"part %d: moves %d grants with fresh shares; %d have moved before, the keys come last": "第 %d 批：用新的份额转移 %d 项授权；此前已转移 %d 项，密钥最后转移",
 	"ceremony":                        "仪式",
 	"purpose":                         "目的",
 	"who will hold shares":            "份额持有者",

@@ -18,6 +18,9 @@ import (
 // A Proposal is a key ceremony as an operator judges it.
 type Proposal struct {
 	Ceremony *keys.Ceremony
+	// Handover is not nil while grants move in parts; the ceremony is one of
+	// them if Handover.Has(About).
+	Handover *keys.Handover
 	About    *dkg.Ceremony // what the members would run; nil while it is still being prepared
 	// Hash is what an operator accepts: the SHA-256 of the description, of which
 	// every member has the same.
@@ -38,6 +41,9 @@ func (n *Node) Proposal(ctx context.Context) (*Proposal, error) {
 	p := new(Proposal)
 	err = c.replica.ReadLocal(ctx, func(v *replica.View) (err error) {
 		r := v.Of(keys.Contract)
+		if p.Handover, err = keys.Pending(r); err != nil {
+			return err
+		}
 		if p.Ceremony, err = keys.Latest(r); err != nil || p.Ceremony == nil || p.Ceremony.State == keys.Preparing {
 			return err
 		}
@@ -54,13 +60,14 @@ func (n *Node) Proposal(ctx context.Context) (*Proposal, error) {
 		return p, nil
 	}
 	p.Hash, p.Involved = descriptionHash(p.About), c.involved(p.About)
-	p.Accepted, err = c.agreed(p.Ceremony, p.About)
+	p.Accepted, err = c.agreed(p.Ceremony, p.About, p.Handover)
 	return p, err
 }
 
 // AcceptCeremony lets this node take part in the newest key ceremony, if that
-// is the one with this hash. It is the operator's decision, and is kept. The
-// error matches ward.ErrNotFound if the ceremony is another one.
+// is the one with this hash. It is the operator's decision, and is kept: if the
+// ceremony is part of a hand-over, it holds for all of its parts, and for those
+// that are tried again. The error matches ward.ErrNotFound if the ceremony is another one.
 func (n *Node) AcceptCeremony(ctx context.Context, h chain.Hash) error {
 	p, err := n.Proposal(ctx)
 	if err != nil {
@@ -73,8 +80,18 @@ func (n *Node) AcceptCeremony(ctx context.Context, h chain.Hash) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(c.approved.path(h), []byte(h.String()+"\n"), 0o600); err != nil {
-		return err
+	accept := []chain.Hash{h}
+	if p.Handover.Has(p.About) {
+		terms, err := termsHash(p.Handover)
+		if err != nil {
+			return err
+		}
+		accept = append(accept, terms)
+	}
+	for _, h := range accept {
+		if err := durable.WriteFile(c.approved.path(h), []byte(h.String()+"\n"), 0o600); err != nil {
+			return err
+		}
 	}
 	c.ceremony.kick()
 	return nil
@@ -102,11 +119,38 @@ func (c *core) involved(about *dkg.Ceremony) bool {
 	return hasKey(about.Members, self) || hasKey(about.Old, self)
 }
 
+// termsHash is what an operator accepts with any part of a hand-over.
+func termsHash(h *keys.Handover) (chain.Hash, error) {
+	terms, err := h.Terms()
+	if err != nil {
+		return chain.Hash{}, err
+	}
+	return sha256.Sum256(append([]byte("ward/v1/handover\n"), terms...)), nil
+}
+
 // agreed reports whether this node may take part in a ceremony. One in which it
 // has spoken already it ends.
-func (c *core) agreed(cer *keys.Ceremony, about *dkg.Ceremony) (bool, error) {
-	if !c.cfg.AskCeremony || cer.State != keys.Running || !c.involved(about) || c.vault.Has(vault.Ceremony, fmt.Sprint(cer.Number)) {
+func (c *core) agreed(cer *keys.Ceremony, about *dkg.Ceremony, pending *keys.Handover) (bool, error) {
+	over := !cer.Runs() && !pending.Has(about)
+	if !c.cfg.AskCeremony || over || !c.involved(about) || c.vault.Has(vault.Ceremony, fmt.Sprint(cer.Number)) {
 		return true, nil
 	}
+	if pending.Has(about) {
+		if ok, err := c.agreedTo(pending); err != nil || ok {
+			return ok, err
+		}
+	}
 	return c.approved.has(descriptionHash(about))
+}
+
+// agreedTo reports whether this node may take part in the rest of a hand-over.
+func (c *core) agreedTo(h *keys.Handover) (bool, error) {
+	if !c.cfg.AskCeremony {
+		return true, nil
+	}
+	terms, err := termsHash(h)
+	if err != nil {
+		return false, err
+	}
+	return c.approved.has(terms)
 }

@@ -64,8 +64,12 @@ type look struct {
 	consortium *chain.Consortium
 	latest     *keys.Ceremony
 	authority  *keys.Authority
+	pending    *keys.Handover // nil if grants are not handed over in parts
+	due        *keys.OpenArgs // what anybody may open to go on
+	after      time.Duration  // in how long it is due
 	about      *dkg.Ceremony
 	messages   []keys.Message
+	confirmed  int // members whose confirmation the chain has
 }
 
 func (s *ceremonies) look(ctx context.Context) (*look, error) {
@@ -79,6 +83,14 @@ func (s *ceremonies) look(ctx context.Context) (*look, error) {
 		if l.authority, err = keys.Current(r); err != nil {
 			return err
 		}
+		if l.pending, err = keys.Pending(r); err != nil {
+			return err
+		}
+		due, after, err := keys.Due(r, l.consortium, s.cfg.Clock().UnixMilli(), v.Header().Size)
+		if err != nil {
+			return err
+		}
+		l.due, l.after = due, time.Duration(after)*time.Millisecond
 		if l.latest.State == keys.Preparing || l.latest.Number <= s.done {
 			return nil
 		}
@@ -88,7 +100,11 @@ func (s *ceremonies) look(ctx context.Context) (*look, error) {
 		} else if l.about, err = keys.Description(r, l.latest.Number); err != nil {
 			return err
 		}
-		l.messages, err = keys.Messages(r, l.latest.Number, from)
+		if l.messages, err = keys.Messages(r, l.latest.Number, from); err != nil {
+			return err
+		}
+		confirmed, err := keys.Confirmed(r, l.latest.Number)
+		l.confirmed = len(confirmed)
 		return err
 	})
 	return l, err
@@ -104,10 +120,13 @@ func (s *ceremonies) step(ctx context.Context) (time.Duration, error) {
 	if l.latest == nil {
 		return idle, nil
 	}
+	if err := s.endEarlier(ctx, l.latest.Number); err != nil {
+		return idle, err
+	}
 	wait := idle
 	if l.about != nil {
 		if s.at == nil || s.at.number != l.latest.Number {
-			ok, err := s.agreed(l.latest, l.about)
+			ok, err := s.agreed(l.latest, l.about, l.pending)
 			if err != nil {
 				return idle, err
 			}
@@ -124,6 +143,13 @@ func (s *ceremonies) step(ctx context.Context) (time.Duration, error) {
 				return idle, err
 			}
 		}
+	}
+	if l.due != nil {
+		w, err := s.goOn(ctx, l)
+		if err != nil {
+			return idle, err
+		}
+		wait = min(wait, w)
 	}
 	if l.authority != nil && len(l.consortium.ExtractionKey) == 0 {
 		w, err := s.publish(ctx, l)
@@ -150,7 +176,7 @@ func (s *ceremonies) begin(l *look) error {
 		}
 	case !errors.Is(err, vault.ErrNotFound):
 		return err
-	case l.latest.State != keys.Running:
+	case !l.latest.Runs():
 		s.done = l.latest.Number // it ended without this member, or is behind it
 		return s.clean(l)
 	default:
@@ -216,7 +242,7 @@ func (s *ceremonies) advance(ctx context.Context, l *look) (time.Duration, error
 	}
 	phase := a.machine.Phase()
 	if phase == dkg.PhaseActive || phase == dkg.PhaseComplete {
-		if err := s.store(l); err != nil {
+		if err := s.store(); err != nil {
 			return 0, err
 		}
 	}
@@ -288,7 +314,7 @@ func (s *ceremonies) settled(l *look, phase dkg.Phase) bool {
 	case keys.Aborted:
 		return true
 	case keys.Completed:
-		return phase == dkg.PhaseComplete && len(s.at.machine.Pending()) == 0 && len(l.authority.Holders) == len(s.at.machine.Confirmed())
+		return phase == dkg.PhaseComplete && len(s.at.machine.Pending()) == 0 && l.confirmed == len(s.at.machine.Confirmed())
 	}
 	return false
 }
@@ -300,12 +326,12 @@ func (s *ceremonies) close(ctx context.Context, l *look, phase dkg.Phase) (time.
 	now := s.cfg.Clock()
 	var why string
 	switch state := l.latest.State; {
-	case state == keys.Running && phase >= dkg.PhaseActive,
+	case l.latest.Runs() && phase >= dkg.PhaseActive,
 		state == keys.Active && phase == dkg.PhaseComplete:
 		why = "result"
-	case (state == keys.Active || state == keys.Completed) && len(s.at.machine.Confirmed()) > len(l.authority.Holders):
+	case (state == keys.Active || state == keys.Completed) && len(s.at.machine.Confirmed()) > l.confirmed:
 		why = "late"
-	case state == keys.Running:
+	case l.latest.Runs():
 		end, ok := s.phaseEnd(phase)
 		if !ok {
 			return look, nil
@@ -345,6 +371,11 @@ func (s *ceremonies) phaseEnd(phase dkg.Phase) (time.Time, bool) {
 // turn says whether it is this member's turn to do something that one of them
 // must do, and otherwise when it will be.
 func (c *ceremonies) turn(k *chain.Consortium, what string, now time.Time) (time.Duration, bool) {
+	return c.turnAfter(k, what, now, 0)
+}
+
+// turnAfter is turn for something that nobody does before a rest.
+func (c *ceremonies) turnAfter(k *chain.Consortium, what string, now time.Time, rest time.Duration) (time.Duration, bool) {
 	place, ok := c.rank(k)
 	if !ok {
 		return time.Minute, false
@@ -354,7 +385,7 @@ func (c *ceremonies) turn(k *chain.Consortium, what string, now time.Time) (time
 		since = now
 		c.waiting[what] = now
 	}
-	if due := since.Add(time.Duration(place) * c.cfg.Turn); now.Before(due) {
+	if due := since.Add(rest + time.Duration(place)*c.cfg.Turn); now.Before(due) {
 		return due.Sub(now), false
 	}
 	return 0, true

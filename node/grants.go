@@ -134,6 +134,10 @@ func (g *grantKeeper) settle(ctx context.Context, ids []consent.GrantID) error {
 		if err != nil {
 			return err
 		}
+		pending, err := keys.Pending(v.Of(keys.Contract))
+		if err != nil {
+			return err
+		}
 		for _, id := range ids {
 			grant, err := consent.Lookup(v.Of(consent.Contract), id)
 			if errors.Is(err, consent.ErrUnknown) {
@@ -142,7 +146,11 @@ func (g *grantKeeper) settle(ctx context.Context, ids []consent.GrantID) error {
 			if err != nil {
 				return err
 			}
-			tasks = append(tasks, g.judge(grant, authority, v.Header().Time))
+			t := g.judge(grant, authority, v.Header().Time)
+			if pending != nil {
+				t.last = max(t.last, pending.Generation)
+			}
+			tasks = append(tasks, t)
 		}
 		return nil
 	})
@@ -274,7 +282,7 @@ func (g *grantKeeper) sweep(ctx context.Context) error {
 		}
 		index := authority.Index(g.cfg.Member)
 		return consent.Live(v.Of(consent.Contract), v.Header().Time, "", func(l keys.LiveGrant) bool {
-			if !slices.Contains(l.Holders, index) {
+			if !l.Ended && !slices.Contains(l.Holders, index) {
 				ids = append(ids, consent.GrantID(l.ID))
 			}
 			return true

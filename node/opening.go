@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/replica"
 	"github.com/ward-health/ward/contract/keys"
 )
@@ -16,7 +15,8 @@ var DefaultWindows = [4]keys.Window{{Milliseconds: 3_600_000}, {Milliseconds: 3_
 // OpenCeremony opens a key ceremony among the members of the consortium file in
 // force and returns when it runs: the first makes the consortium's keys, later
 // ones move keys and grants to the members that there are now, with fresh
-// shares. The members' nodes do the rest.
+// shares. If there are more grants than one ceremony moves, it is the first part
+// of a hand-over, or the next one. The members' nodes do the rest.
 func (n *Node) OpenCeremony(ctx context.Context, windows [4]keys.Window) (*keys.Ceremony, error) {
 	c, err := n.core()
 	if err != nil {
@@ -37,20 +37,9 @@ func (n *Node) OpenCeremony(ctx context.Context, windows [4]keys.Window) (*keys.
 	if err != nil {
 		return nil, c.translate(err)
 	}
-	for {
-		r, err := c.submit(ctx, keys.Contract, keys.MethodOpen, keys.OpenArgs{Number: number, Windows: windows})
-		if err != nil {
-			return nil, fmt.Errorf("open ceremony %d: %w", number, err)
-		}
-		if !c.reach(ctx, r.Result.Height) { // so that the operator finds it here, too
-			return nil, fmt.Errorf("open ceremony %d: %w", number, context.Cause(ctx))
-		}
-		var cer keys.Ceremony
-		if err := chain.Unmarshal(r.Result.Value, &cer); err != nil {
-			return nil, fmt.Errorf("open ceremony %d: %w", number, err)
-		}
-		if cer.State != keys.Preparing {
-			return &cer, nil
-		}
+	cer, err := c.openAll(ctx, keys.OpenArgs{Number: number, Windows: windows})
+	if err != nil {
+		return nil, fmt.Errorf("open ceremony %d: %w", number, err)
 	}
+	return cer, nil
 }

@@ -83,11 +83,21 @@ func (c *core) share(kind vault.Kind, name string, of *pre.Sharing) (*pre.Share,
 }
 
 // store puts the shares that a ceremony made into the vault.
-func (s *ceremonies) store(l *look) error {
+func (s *ceremonies) store() error {
 	if s.at.stored {
 		return nil
 	}
-	r, err := s.at.machine.Result()
+	if err := s.keepResult(s.at.machine, s.at.about); err != nil {
+		return err
+	}
+	s.at.stored = true
+	return nil
+}
+
+// keepResult puts a machine's shares into the vault. Those of a part of a
+// hand-over are of a generation that is not in force yet, and wait there.
+func (c *core) keepResult(m *dkg.Machine, about *dkg.Ceremony) error {
+	r, err := m.Result()
 	if err != nil {
 		return err
 	}
@@ -95,16 +105,15 @@ func (s *ceremonies) store(l *look) error {
 		if share == nil {
 			continue
 		}
-		kind, name := place(&s.at.about.Secrets[k], r.Generation)
+		kind, name := place(&about.Secrets[k], r.Generation)
 		secret := share.Bytes()
-		err := s.vault.Put(kind, name, secret)
+		err := c.vault.Put(kind, name, secret)
 		clear(secret)
 		share.Erase()
 		if err != nil {
 			return err
 		}
 	}
-	s.at.stored = true
 	return nil
 }
 

@@ -54,6 +54,15 @@ var stateNames = map[keys.State]string{
 	keys.Preparing: "preparing", keys.Running: "running", keys.Active: "active", keys.Completed: "completed", keys.Aborted: "aborted",
 }
 
+// StateOf returns the name of a ceremony's state for people: "handing over" from
+// the first part of a hand-over until its last part runs, also between two parts.
+func StateOf(c *keys.Ceremony, pending *keys.Handover) string {
+	if c.State == keys.Handing || pending != nil && !c.Moving() {
+		return "handing over"
+	}
+	return stateNames[c.State]
+}
+
 // Status implements api.Backend.
 func (n *Node) Status() api.Status {
 	st := api.Status{Member: n.cfg.Member, Chain: n.cfg.Founding.Chain, Version: n.cfg.Version}
@@ -80,9 +89,11 @@ func (n *Node) Status() api.Status {
 			st.Generation = a.Generation
 		}
 		latest, err := keys.Latest(r)
-		if err == nil && latest != nil {
-			st.Ceremony = stateNames[latest.State]
+		if err != nil || latest == nil {
+			return err
 		}
+		pending, err := keys.Pending(r)
+		st.Ceremony = StateOf(latest, pending)
 		return err
 	})
 	if err != nil {

@@ -47,8 +47,16 @@ func TestOneOwnerCannotFillACeremony(t *testing.T) {
 	}
 	full("after two expired and one was used up")
 
-	live := 0
-	if err := consent.Live(w.of(consent.Contract), w.now(), "", func(keys.LiveGrant) bool { live++; return true }); err != nil || live != consent.MaxLive+1 {
-		t.Errorf("%d grants live, %v", live, err)
+	live, ended := 0, 0
+	err := consent.Live(w.of(consent.Contract), w.now(), "", func(g keys.LiveGrant) bool {
+		if g.Ended {
+			ended++
+		} else {
+			live++
+		}
+		return true
+	})
+	if err != nil || live != consent.MaxLive+1 || ended != 3 {
+		t.Errorf("%d grants live, %d ended, %v", live, ended, err)
 	}
 }

@@ -255,7 +255,8 @@ func (g *Grant) lives(time int64) bool {
 	return g.Ended == 0 && !g.expired(time) && (!g.usedUp() || time-g.Used <= AnswerWindow.Milliseconds())
 }
 
-// Live is what keys.New needs: every grant that a ceremony must move.
+// Live is what keys.New needs: every grant that a ceremony must move, and among
+// them those that ended by themselves.
 func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) bool) error {
 	for {
 		var ids []string
@@ -272,6 +273,9 @@ func Live(r ledger.Reader, time int64, after string, fn func(keys.LiveGrant) boo
 				return err
 			}
 			if !g.lives(time) {
+				if !fn(keys.LiveGrant{ID: id, Ended: true}) {
+					return nil
+				}
 				continue
 			}
 			b, err := load[body](r, []byte(keyBody+id))

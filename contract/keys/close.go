@@ -36,8 +36,16 @@ func (c *contract) closePhase(call *ledger.Call, raw []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := load[part](call.State, key(keyOfPart, cer.Number))
+	if err != nil {
+		return nil, err
+	}
 	confirmed := 0
-	if cer.State == Active || cer.State == Completed {
+	switch {
+	case cer.Runs():
+	case p != nil && !p.Keys:
+		confirmed = len(p.Holders)
+	default:
 		confirmed = len(a.Holders)
 	}
 	late := m.Phase() >= dkg.PhaseActive && m.Phase() != dkg.PhaseAborted && len(m.Confirmed()) > confirmed
@@ -53,14 +61,14 @@ func (c *contract) closePhase(call *ledger.Call, raw []byte) ([]byte, error) {
 	case dkg.PhaseAborted:
 		cer.State, cer.Ended = Aborted, call.Index
 	case dkg.PhaseActive, dkg.PhaseComplete:
-		if cer.State == Running {
-			if done, err := c.settle(call, cer, h, m); err != nil {
+		if cer.Runs() {
+			if done, err := c.settle(call, cer, h, p, m); err != nil {
 				return nil, err
 			} else if !done {
 				return record(call, EventClosed, cer, h)
 			}
 		}
-		if err := putInForce(call, cer, h, m); err != nil {
+		if err := conclude(call, cer, h, p, m); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +78,7 @@ func (c *contract) closePhase(call *ledger.Call, raw []byte) ([]byte, error) {
 
 // settle stores the sharings of the grants that the ceremony moved, as many as
 // one transaction can, and reports whether that was all.
-func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) (done bool, err error) {
+func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, p *part, m *dkg.Machine) (done bool, err error) {
 	result, err := m.Result()
 	if err != nil {
 		return false, err
@@ -78,6 +86,9 @@ func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Ma
 	made := make(map[string]*threshold.Sharing)
 	for k, label := range c.replay.labels {
 		made[label] = result.Sharings[k]
+	}
+	if p != nil && !p.Keys {
+		return c.hand(call, cer, h, p, made)
 	}
 	var found []moved
 	size := 0
@@ -90,7 +101,7 @@ func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Ma
 		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
 			entry.Sharing = s.Bytes()
 		}
-		if size += movedSize(&entry); size > c.writes {
+		if size += movedSize(&entry); size > c.limits.Writes {
 			done = false
 			return false
 		}
@@ -109,9 +120,36 @@ func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Ma
 // movedSize returns the largest encoding that a moved grant can have.
 func movedSize(g *moved) int { return 8 + len(g.ID) + len(g.Sharing) }
 
+// conclude records the result of a ceremony, or who has confirmed it since.
+func conclude(call *ledger.Call, cer *Ceremony, h *header, p *part, m *dkg.Machine) (err error) {
+	switch {
+	case p == nil:
+		return putInForce(call, cer, h, m, false)
+	case !p.Keys:
+		err = finish(call, cer, p, m)
+	case cer.State == Running:
+		var pending *Handover
+		if pending, err = Pending(call.State); err != nil {
+			return err
+		}
+		p.Short = pending != nil && pending.Short > 0
+		if err = call.State.Delete([]byte(keyHandover)); err != nil {
+			return err
+		}
+		fallthrough
+	default:
+		err = putInForce(call, cer, h, m, p.Short)
+	}
+	if err != nil {
+		return err
+	}
+	return store(call.State, key(keyOfPart, cer.Number), p)
+}
+
 // putInForce makes the ceremony's result the authority, or notes who has
-// confirmed it since.
-func putInForce(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) error {
+// confirmed it since. short says that older shares are needed whoever confirms
+// this part.
+func putInForce(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine, short bool) error {
 	result, err := m.Result()
 	if err != nil {
 		return err
@@ -135,6 +173,6 @@ func putInForce(call *ledger.Call, cer *Ceremony, h *header, m *dkg.Machine) err
 	return store(call.State, []byte(keyAuthority), &Authority{
 		Generation: result.Generation, Ceremony: cer.Number, Members: slices.Clone(h.Members), Nodes: slices.Clone(h.Nodes),
 		Checkpoint: result.Sharings[0].Bytes(), Identity: result.Sharings[1].Bytes(),
-		Holders: m.Confirmed(), Complete: m.Phase() == dkg.PhaseComplete,
+		Holders: m.Confirmed(), Complete: m.Phase() == dkg.PhaseComplete && !short,
 	})
 }

@@ -48,12 +48,16 @@ type Ceremony struct {
 	Posts  uint64   // messages and ticks so far; see Messages
 	Roster []string // names of the new members, in their order
 	Ended  uint64   // leaf index of the transaction that put its result in force or found it aborted; 0 before
-	Grants uint32   // that move with the keys
+	Grants uint32   // that move
 }
 
-// Moving reports whether the ceremony is under way, so that no grant can be
-// made: it would not be among those that move.
+// Moving reports whether the ceremony keeps grants from being made: they would
+// not be among those that move.
 func (c *Ceremony) Moving() bool { return c.State == Preparing || c.State == Running }
+
+// Runs reports whether the members' machines are at work and have not come to a
+// result that the chain has.
+func (c *Ceremony) Runs() bool { return c.State == Running || c.State == Handing }
 
 // State is what became of a ceremony.
 type State uint8
@@ -65,6 +69,7 @@ const (
 	Completed       // and older shares are not needed any more
 	Aborted
 	Preparing // live grants are still being listed: open once more with the same number
+	Handing   // as Running, for a part of a hand-over: the authority stays as it is, and grants can be made
 )
 
 // Methods. All but request are for members.
@@ -89,7 +94,10 @@ type AnnounceArgs struct {
 //
 // One transaction lists about a thousand grants. While there are more, the
 // ceremony is Preparing, and any member opens it again with the same number and
-// windows until it is Running. The result is the Ceremony.
+// windows until it is Running or Handing. The latter says that there were more
+// grants than one ceremony moves: this one is a part of a Handover, and whoever
+// opens the next ceremonies opens its other parts; see Due. The result is the
+// Ceremony.
 type OpenArgs struct {
 	_       struct{}  `cbor:",toarray"`
 	Number  uint64    // of the new ceremony: one more than the last
@@ -164,7 +172,6 @@ const (
 	ErrRunning    chain.Code = "keys/running"    // a ceremony is under way
 	ErrNumber     chain.Code = "keys/number"     // not the next number
 	ErrRefused    chain.Code = "keys/refused"    // the message is not one that could count
-	ErrTooLarge   chain.Code = "keys/too-large"  // more live grants than a ceremony can move
 	ErrThresholds chain.Code = "keys/thresholds" // those of the consortium file are none that a ceremony can have
 	ErrNoKey      chain.Code = "keys/no-key"     // the consortium file in force holds no key, or not this one
 	ErrEpoch      chain.Code = "keys/epoch"      // the owner has not reached that epoch
@@ -184,9 +191,11 @@ type LiveGrant struct {
 	ID      string
 	Sharing []byte  // pre.Sharing as it was dealt
 	Holders []uint8 // members that accepted it
+	Ended   bool    // it is live no more, and the other fields but ID are empty
 }
 
 // Live calls fn with every grant that is live at a block time, in ascending
-// order of ids after one, until fn returns false. It reads the namespace of the
-// contract that keeps them.
+// order of ids after one, until fn returns false. Among them may be some that
+// have Ended: passing over them is work, too, and fn counts it. It reads the
+// namespace of the contract that keeps them.
 type Live func(r ledger.Reader, time int64, after string, fn func(LiveGrant) bool) error

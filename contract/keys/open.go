@@ -11,14 +11,28 @@ import (
 
 // Limits of a ceremony. Part of the rules.
 const (
-	MaxMessage     = 4 << 20            // bytes of a posted message
-	MaxPart        = 40960              // bytes of a part of one
-	maxDescription = 4 << 20            // bytes of all listed grants
-	maxWindow      = 7 * 24 * 3_600_000 // milliseconds of a phase
-	maxPositions   = 1 << 32            // leaves of a phase
-	listChunk      = 16 << 10           // bytes of a list of grants to move, about
-	movedChunk     = 4 << 10            // bytes of a list of moved grants, about: every look-up reads one
-	writesPerTx    = 208 << 10          // bytes of such lists that one transaction writes
+	MaxMessage   = 4 << 20            // bytes of a posted message
+	MaxPart      = 40960              // bytes of a part of one
+	maxWindow    = 7 * 24 * 3_600_000 // milliseconds of a phase
+	maxPositions = 1 << 32            // leaves of a phase
+	listChunk    = 16 << 10           // bytes of a list of grants to move, about
+	movedChunk   = 4 << 10            // bytes of a list of moved grants, about: every look-up reads one
+)
+
+// Limits bound the work of one transaction, and with it that of one ceremony.
+// They are part of the rules: members with different ones part ways.
+type Limits struct {
+	Writes int // bytes of grants that one transaction lists or stores
+	Looks  int // live grants that one transaction looks at
+	Room   int // bytes of the grants of one ceremony, as listed and as one member deals them
+}
+
+var rules = Limits{Writes: 208 << 10, Looks: 4096, Room: 1 << 20}
+
+// Bytes of a commitment and of a share, of which a deal consists.
+const (
+	pointSize  = 48
+	scalarSize = 32
 )
 
 // liveContract keeps the grants that move.
@@ -46,6 +60,7 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 	}
 	var cer *Ceremony
 	var h *header
+	var p *part // nil if there is nothing to reshare
 	if last != nil && last.State == Preparing {
 		if h, err = load[header](call.State, key(keyHeader, last.Number)); err != nil {
 			return nil, err
@@ -54,15 +69,23 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 			return nil, ErrRunning
 		}
 		cer = last
-	} else if cer, h, err = c.begin(call, &args, last); err != nil {
+		if p, err = load[part](call.State, key(keyOfPart, last.Number)); err != nil {
+			return nil, err
+		}
+	} else if cer, h, p, err = c.begin(call, &args, last); err != nil {
 		return nil, err
 	}
-	done, err := c.list(call, cer, h)
-	if err != nil {
-		return nil, err
+	done := true
+	if p != nil {
+		if done, err = c.list(call, cer, h, p); err != nil {
+			return nil, err
+		}
+		if err := store(call.State, key(keyOfPart, cer.Number), p); err != nil {
+			return nil, err
+		}
 	}
 	if done {
-		if err := start(call, cer, h); err != nil {
+		if err := start(call, cer, h, p); err != nil {
 			return nil, err
 		}
 	}
@@ -70,20 +93,20 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 }
 
 // begin checks that a new ceremony may be opened, and prepares it.
-func (c *contract) begin(call *ledger.Call, args *OpenArgs, last *Ceremony) (*Ceremony, *header, error) {
+func (c *contract) begin(call *ledger.Call, args *OpenArgs, last *Ceremony) (*Ceremony, *header, *part, error) {
 	next := uint64(1)
 	if last != nil {
 		next = last.Number + 1
-		free, err := over(call, last)
+		before, err := load[header](call.State, key(keyHeader, last.Number))
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		if !free {
-			return nil, nil, ErrRunning
+		if !over(last, before, at(call)) {
+			return nil, nil, nil, ErrRunning
 		}
 	}
 	if args.Number != next {
-		return nil, nil, ErrNumber
+		return nil, nil, nil, ErrNumber
 	}
 	k := call.Consortium
 	h := &header{
@@ -94,18 +117,18 @@ func (c *contract) begin(call *ledger.Call, args *OpenArgs, last *Ceremony) (*Ce
 	}
 	old, err := Current(call.State)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	cer := &Ceremony{Number: next, ID: ceremonyID(call.Chain, next), State: Preparing, Roster: h.Members}
 	if old == nil {
 		if len(k.ExtractionKey) > 0 { // keys that no ceremony of this chain made
-			return nil, nil, ErrNoKey
+			return nil, nil, nil, ErrNoKey
 		}
-		return cer, h, store(call.State, []byte(keyLatest), next)
+		return cer, h, nil, store(call.State, []byte(keyLatest), next)
 	}
 	if len(k.ExtractionKey) > 0 {
 		if _, _, err := InForce(call.State, k); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	h.Old, h.OldNodes, h.Identity, h.Certified, h.Holders = old.Members, slices.Clone(old.Nodes), old.Identity, old.Checkpoint, old.Holders
@@ -114,88 +137,24 @@ func (c *contract) begin(call *ledger.Call, args *OpenArgs, last *Ceremony) (*Ce
 			h.OldNodes[i] = m.NodeKey // a member whose node has a new key still holds its shares
 		}
 	}
-	if err := c.measure(call, old); err != nil {
-		return nil, nil, err
+	p, err := c.join(call, next, old)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	return cer, h, store(call.State, []byte(keyLatest), next)
+	h.Cursor = p.Start
+	return cer, h, p, store(call.State, []byte(keyLatest), next)
 }
 
 // over reports whether another ceremony may follow: the last one ended, or its
 // result is in force and those that are late had their time.
-func over(call *ledger.Call, last *Ceremony) (bool, error) {
+func over(last *Ceremony, h *header, now point) bool {
 	switch last.State {
 	case Completed, Aborted:
-		return true, nil
+		return true
 	case Active:
-		h, err := load[header](call.State, key(keyHeader, last.Number))
-		if err != nil {
-			return false, err
-		}
-		return h.Windows[3].closed(h.Confirm, at(call)), nil
+		return h.Windows[3].closed(h.Confirm, now)
 	}
-	return false, nil
-}
-
-// measure returns ErrTooLarge if more grants are live than a ceremony can move:
-// those that deal could not post what they deal.
-func (c *contract) measure(call *ledger.Call, old *Authority) error {
-	n, t := len(call.Consortium.Members), call.Consortium.KeyThreshold
-	total, dealt := 0, 0
-	err := c.live(call.Of(liveContract), call.Time, "", func(g LiveGrant) bool {
-		total += listedSize(&listed{ID: g.ID, Sharing: g.Sharing, Holders: g.Holders})
-		dealt += 48*t + 32*n
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	if total > maxDescription || dealt > MaxMessage-8<<10 {
-		return ErrTooLarge
-	}
-	return nil
-}
-
-// list stores the grants that move, from the cursor on, as many as one
-// transaction can. It reports whether these were all.
-func (c *contract) list(call *ledger.Call, cer *Ceremony, h *header) (done bool, err error) {
-	if len(h.Old) == 0 {
-		return true, nil
-	}
-	a, err := Current(call.State)
-	if err != nil {
-		return false, err
-	}
-	var found []listed
-	size := 0
-	var bad error
-	done = true
-	err = c.live(call.Of(liveContract), call.Time, h.Cursor, func(g LiveGrant) bool {
-		var entry listed
-		if entry, bad = inForce(call, a, g); bad != nil {
-			return false
-		}
-		if size += listedSize(&entry); size > c.writes {
-			done = false
-			return false
-		}
-		found = append(found, entry)
-		if len(entry.Sharing) > 0 {
-			cer.Grants++
-		}
-		return true
-	})
-	if err != nil {
-		return false, err
-	}
-	if bad != nil {
-		return false, bad
-	}
-	if len(found) > 0 {
-		h.Cursor = found[len(found)-1].ID
-	}
-	return done, storeLists(call.State, keyListed, cer.Number, listChunk, found, func(g *listed) (string, int) {
-		return g.ID, listedSize(g)
-	})
+	return false
 }
 
 // listedSize returns the largest encoding that a listed grant can have.
@@ -222,9 +181,17 @@ func inForce(call *ledger.Call, a *Authority, g LiveGrant) (listed, error) {
 }
 
 // start lets the ceremony run from this transaction on.
-func start(call *ledger.Call, cer *Ceremony, h *header) error {
+func start(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 	h.Opened, h.Cursor = at(call), ""
 	cer.State, cer.Opened = Running, call.Index
+	if p != nil {
+		if err := enter(call, h, p); err != nil {
+			return err
+		}
+		if !p.Keys {
+			cer.State = Handing
+		}
+	}
 	d, err := describe(call.State, cer.Number, h)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func open(r ledger.Reader, number uint64) (*Ceremony, *header, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if cer == nil || cer.Number != number || cer.State != Running && cer.State != Active && cer.State != Completed {
+	if cer == nil || cer.Number != number || !cer.Runs() && cer.State != Active && cer.State != Completed {
 		return nil, nil, ErrUnknown
 	}
 	h, err := load[header](r, key(keyHeader, number))

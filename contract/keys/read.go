@@ -108,7 +108,11 @@ func MovedBytes(r ledger.Reader, grant string) (sharing []byte, holders []uint8,
 	if err != nil || a == nil {
 		return nil, nil, false, err
 	}
-	// Every ceremony takes all live grants along, so the last one knows best.
+	// Every reshare takes all live grants along, so the last one knows best.
+	sharing, holders, ok, err := handedBytes(r, a, grant)
+	if err != nil || ok {
+		return sharing, holders, ok && sharing == nil, err
+	}
 	err = each(r, keyMoved, a.Ceremony, grant, func(m *moved) bool {
 		if m.ID == grant {
 			sharing, lost = m.Sharing, len(m.Sharing) == 0
@@ -119,6 +123,28 @@ func MovedBytes(r ledger.Reader, grant string) (sharing []byte, holders []uint8,
 		return nil, nil, lost, err
 	}
 	return sharing, a.Holders, false, nil
+}
+
+// Confirmed returns the indices of the members that have confirmed the result of
+// a ceremony, as far as the state has it: none while the ceremony runs, and for
+// an earlier one that moved the keys.
+func Confirmed(r ledger.Reader, number uint64) ([]uint8, error) {
+	p, err := load[part](r, key(keyOfPart, number))
+	if err != nil || p != nil && !p.Keys {
+		return holdersOf(p), err
+	}
+	a, err := Current(r)
+	if err != nil || a == nil || a.Ceremony != number {
+		return nil, err
+	}
+	return a.Holders, nil
+}
+
+func holdersOf(p *part) []uint8 {
+	if p == nil {
+		return nil
+	}
+	return p.Holders
 }
 
 // Transport returns the key to which shares are sealed for a member, or nil.

@@ -26,6 +26,9 @@ const (
 	keyPart      = "p/" // + ceremony + slot + part: bytes
 	keySlot      = "q/" // + ceremony + slot: progress
 	keyTransport = "t/" // + member: 32 bytes
+	keyHandover  = "h"  // Handover, while there is one
+	keyOfPart    = "v/" // + ceremony that reshares: part
+	keyHanded    = "u/" // + generation [4] + id of a grant: handed
 	keyRequests  = "r/" // + owner, 0, leaf index [8]: KeyRequest of a guardian
 )
 
@@ -113,6 +116,10 @@ func partKey(number uint64, slot []byte, part uint32) []byte {
 	return binary.BigEndian.AppendUint32(key(keyPart, number, slot...), part)
 }
 
+func handedKey(generation uint32, id string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte(keyHanded), generation), id...)
+}
+
 func messageKey(number, index uint64) []byte {
 	return binary.BigEndian.AppendUint64(key(keyMessage, number), index)
 }
@@ -175,7 +182,8 @@ func (h *header) participants() (keys []chain.PublicKey, names []string) {
 	return keys, names
 }
 
-// describe builds the description of a ceremony from its header and its grants.
+// describe builds the description of a ceremony from its header, its part and
+// its grants.
 func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) {
 	c := &dkg.Ceremony{
 		Chain: h.Chain, ID: ceremonyID(h.Chain, number), Generation: uint32(number), Opened: h.Opened.dkg(),
@@ -189,6 +197,13 @@ func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) 
 	if len(h.Old) == 0 {
 		return c, nil
 	}
+	p, err := load[part](r, key(keyOfPart, number))
+	if err != nil {
+		return nil, err
+	}
+	if p != nil {
+		c.Generation = p.Generation
+	}
 	for k, raw := range [][]byte{h.Certified, h.Identity} {
 		old, err := threshold.ParseSharing(raw)
 		if err != nil {
@@ -196,8 +211,11 @@ func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) 
 		}
 		c.Secrets[k].Old, c.Secrets[k].Holders = old, h.Holders
 	}
+	if p != nil && !p.Keys {
+		c.Secrets = nil
+	}
 	var bad error
-	err := each(r, keyListed, number, "", func(g *listed) bool {
+	err = each(r, keyListed, number, "", func(g *listed) bool {
 		if len(g.Sharing) == 0 {
 			return true
 		}

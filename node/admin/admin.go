@@ -14,7 +14,6 @@ import (
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/contract/keys"
 	"github.com/ward-health/ward/node/api"
 	"github.com/ward-health/ward/node/protocol"
 	"github.com/ward-health/ward/node/vault"
@@ -61,8 +60,8 @@ type Status struct {
 // A Ceremony is a key ceremony as an operator judges it.
 type Ceremony struct {
 	Number     uint64     `json:"number"`
-	State      string     `json:"state"`
-	Hash       chain.Hash `json:"hash"` // what is accepted; the same at every member
+	State      string     `json:"state"` // see node.StateOf
+	Hash       chain.Hash `json:"hash"`  // what is accepted; the same at every member
 	Generation uint32     `json:"generation"`
 	Roster     []string   `json:"roster"` // who will hold shares
 	// Thresholds of the identity key and the checkpoint key.
@@ -70,16 +69,16 @@ type Ceremony struct {
 	CheckpointThreshold int    `json:"checkpoint_threshold"`
 	Refresh             bool   `json:"refresh"` // moves keys that there are; else makes the first
 	Grants              uint32 `json:"grants"`  // that move with them
+	// Part is not 0 while there are too many grants to move at once: the
+	// ceremony is that part of a hand-over, and Moved grants have moved before.
+	// Who accepts one part accepts all of them.
+	Part  uint32 `json:"part,omitempty"`
+	Moved uint64 `json:"moved,omitempty"`
 	// Milliseconds that the phases may take: join, deal, complain, confirm.
 	Windows  [4]uint64 `json:"windows"`
 	Posts    uint64    `json:"posts"` // messages so far
 	Involved bool      `json:"involved"`
 	Accepted bool      `json:"accepted"` // by this operator
-}
-
-// stateNames are the names of the states of a ceremony.
-var stateNames = map[keys.State]string{
-	keys.Preparing: "preparing", keys.Running: "running", keys.Active: "active", keys.Completed: "completed", keys.Aborted: "aborted",
 }
 
 // Endorsed says what came of a consortium file that an operator approved.

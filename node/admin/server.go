@@ -146,7 +146,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	st.Epoch, st.Members, st.Threshold, st.Certifiers = k.Epoch, len(k.Members), k.KeyThreshold, k.CheckpointThreshold
 	st.State, st.Why = stateOf(n, st)
 	if p, err := n.Proposal(r.Context()); err == nil {
-		if p.Ceremony.State == keys.Running && p.Involved && !p.Accepted {
+		if p.Involved && !p.Accepted {
 			st.Asks = ceremonyOf(p)
 		}
 		if a, err := n.Authority(r.Context()); err == nil && a != nil {
@@ -203,7 +203,7 @@ func (s *Server) proposal(w http.ResponseWriter, r *http.Request) {
 
 func ceremonyOf(p *node.Proposal) *Ceremony {
 	c := &Ceremony{
-		Number: p.Ceremony.Number, State: stateNames[p.Ceremony.State], Hash: p.Hash, Roster: p.Ceremony.Roster,
+		Number: p.Ceremony.Number, State: node.StateOf(p.Ceremony, p.Handover), Hash: p.Hash, Roster: p.Ceremony.Roster,
 		Grants: p.Ceremony.Grants, Posts: p.Ceremony.Posts, Involved: p.Involved, Accepted: p.Accepted,
 	}
 	if p.About == nil {
@@ -220,6 +220,13 @@ func ceremonyOf(p *node.Proposal) *Ceremony {
 		case dkg.UseCheckpoint:
 			c.CheckpointThreshold = secret.Threshold
 		}
+	}
+	if h := p.Handover; h.Has(p.About) {
+		c.Part, c.Moved = h.Parts+1, h.Moved
+		if !p.Ceremony.Runs() && p.Ceremony.State != keys.Aborted {
+			c.Part-- // it is done, and the next one has not begun
+		}
+		c.KeyThreshold, c.CheckpointThreshold = int(h.Keys), int(h.Certify)
 	}
 	return c
 }

@@ -35,6 +35,7 @@ type Members struct {
 	Checkpoint map[string]*threshold.Share // by member
 	Identity   map[string]*pre.Share
 	Grants     map[string]map[string]*pre.Share // by grant, then by member
+	Handed     map[string]map[string]*pre.Share // likewise, of a hand-over that is not in force yet
 	Renamed    map[string]string                // names of node keys, as ledgertest.Key knows them, of members whose key is not their name's
 
 	tb testing.TB
@@ -44,7 +45,7 @@ type Members struct {
 func New(tb testing.TB, c *ledgertest.Chain) *Members {
 	return &Members{
 		Chain: c, tb: tb, Checkpoint: make(map[string]*threshold.Share), Identity: make(map[string]*pre.Share),
-		Grants: make(map[string]map[string]*pre.Share),
+		Grants: make(map[string]map[string]*pre.Share), Handed: make(map[string]map[string]*pre.Share),
 	}
 }
 
@@ -123,13 +124,19 @@ func (m *Members) Resume(args keys.OpenArgs, absent ...string) *Run {
 	m.tb.Helper()
 	for {
 		m.Must(m.signer(m.Chain.Consortium.Members[0].Name), keys.Contract, keys.MethodOpen, args)
-		if m.latest().State == keys.Running {
+		if m.latest().Runs() {
 			break
 		}
 	}
-	r := &Run{Members: m, Number: args.Number, Machines: make(map[string]*dkg.Machine)}
+	return m.Attend(args.Number, absent...)
+}
+
+// Attend starts the machines of a ceremony that runs.
+func (m *Members) Attend(number uint64, absent ...string) *Run {
+	m.tb.Helper()
+	r := &Run{Members: m, Number: number, Machines: make(map[string]*dkg.Machine)}
 	var err error
-	if r.Description, err = keys.Description(m.Keys(), args.Number); err != nil {
+	if r.Description, err = keys.Description(m.Keys(), number); err != nil {
 		m.tb.Fatal(err)
 	}
 	before, err := keys.Current(m.Keys())
@@ -268,7 +275,7 @@ func (r *Run) Finish(except ...string) keys.State {
 	for range 12 {
 		r.settle(except...)
 		r.Close()
-		if !r.latest().Moving() {
+		if !r.latest().Runs() {
 			r.Keep()
 			return r.latest().State
 		}
@@ -299,13 +306,34 @@ func (r *Run) ToConfirm() {
 	}
 }
 
-// Keep takes the members' shares of the result, if there is one.
+// FinishAll opens one ceremony after the other and finishes it until the keys
+// have moved, and returns how many it took.
+func (m *Members) FinishAll() (ceremonies int) {
+	m.tb.Helper()
+	for {
+		r := m.Open()
+		state := r.Finish()
+		if ceremonies++; state != keys.Completed {
+			m.tb.Fatalf("ceremony %d ends in state %d", r.Number, state)
+		}
+		if r.Description.Secrets[0].Use == dkg.UseCheckpoint {
+			return ceremonies
+		}
+	}
+}
+
+// Keep takes the members' shares of the result, if there is one. Those of a part
+// of a hand-over are not in use before the keys have moved.
 func (r *Run) Keep() {
 	r.tb.Helper()
 	if r.latest().State == keys.Aborted {
 		return
 	}
 	fresh := New(r.tb, r.Chain)
+	fresh.Grants = r.Handed
+	for _, s := range r.Description.Secrets {
+		delete(fresh.Grants, s.Label) // of a hand-over that was given up
+	}
 	for name, m := range r.Machines {
 		result, err := m.Result()
 		if err != nil {
@@ -333,7 +361,10 @@ func (r *Run) Keep() {
 			fresh.Grants[s.Label][name] = share
 		}
 	}
-	r.Checkpoint, r.Identity, r.Grants = fresh.Checkpoint, fresh.Identity, fresh.Grants
+	if r.Description.Secrets[0].Use == dkg.UseGrant {
+		return
+	}
+	r.Checkpoint, r.Identity, r.Grants, r.Handed = fresh.Checkpoint, fresh.Identity, fresh.Grants, fresh.Handed
 }
 
 // Change replaces the consortium file by what edit makes of it, endorsed by
