@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"dkg":           {"./dkg/threshold", "./internal/pairing", "./internal/wire"},
 	"dkg/threshold": {"./internal/pairing", "./internal/wire"},
 
-	"chain":                   {"./dkg/threshold", "github.com/fxamacker/cbor/v2", "github.com/oasisprotocol/curve25519-voi/primitives/ed25519", "golang.org/x/mod/sumdb/note", "golang.org/x/mod/sumdb/tlog"},
+	"chain":                   {"./dkg/threshold", "github.com/fxamacker/cbor/v2", "github.com/oasisprotocol/curve25519-voi/curve", "github.com/oasisprotocol/curve25519-voi/curve/scalar", "github.com/oasisprotocol/curve25519-voi/primitives/ed25519", "golang.org/x/mod/sumdb/note", "golang.org/x/mod/sumdb/tlog"},
 	"chain/audit":             {"./chain"},
 	"chain/tile":              {"golang.org/x/mod/sumdb/tlog"},
 	"chain/ledger":            {"./chain", "golang.org/x/mod/sumdb/tlog"},

@@ -135,12 +135,16 @@ func (e *Entry) Parsed() []*Tx { return e.txs }
 // safe for concurrent use on one Entry.
 func (e *Entry) VerifySignatures() (proposer bool, txs []bool, err error) {
 	if e.verified == nil {
-		msg := e.signingBytes()
-		e.hash = sha256.Sum256(msg)
-		e.verified = verifyTxs(e.txs, signed{e.Proposer, msg, e.Signature})
+		e.verify(new(Verifier))
 	}
 	n := len(e.txs)
 	return e.verified[n], e.verified[:n:n], nil
+}
+
+func (e *Entry) verify(v *Verifier) {
+	msg := e.signingBytes()
+	e.hash = sha256.Sum256(msg)
+	e.verified = v.verifyTxs(e.txs, signed{e.Proposer, msg, e.Signature})
 }
 
 // Hash returns the hash of the proposal; see Proposal.Hash.

@@ -104,6 +104,8 @@ func edgeCases(t testing.TB) (items []signed, want []bool) {
 	return append(items, good), append(want, true)
 }
 
+func verifyBatch(items []signed) []bool { return new(Verifier).verify(items) }
+
 func plain(rng *rand.Rand) signed {
 	var seed [32]byte
 	for i := range seed {

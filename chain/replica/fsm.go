@@ -223,6 +223,7 @@ type entryCache struct {
 	chain   string
 	maxSkew time.Duration
 	limit   int // bytes
+	keys    *chain.Verifier
 
 	mu    sync.Mutex
 	own   map[*byte]*chain.Entry  // guarded by mu; proposed here, by address of their bytes
@@ -239,7 +240,7 @@ type cachedEntry struct {
 
 func newEntryCache(chainID string, maxSkew time.Duration, limit int) *entryCache {
 	return &entryCache{
-		chain: chainID, maxSkew: maxSkew, limit: limit,
+		chain: chainID, maxSkew: maxSkew, limit: limit, keys: new(chain.Verifier),
 		own: map[*byte]*chain.Entry{}, ready: map[uint64]*cachedEntry{},
 	}
 }
@@ -285,7 +286,7 @@ func (c *entryCache) check(logs []*raft.Log) error {
 			}
 			go func() {
 				defer close(done)
-				_, _, _ = e.VerifySignatures() // kept in e, an error comes again in Apply
+				c.keys.VerifyEntry(e) // which keeps the verdicts
 			}()
 		} else {
 			close(done)

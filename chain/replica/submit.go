@@ -433,7 +433,7 @@ func (r *Replica) propose(batch []*item) {
 		answer(batch, ErrReadOnly)
 		return
 	}
-	batch = verified(batch)
+	batch = r.verified(batch)
 	if len(batch) == 0 {
 		return
 	}
@@ -467,13 +467,13 @@ func (r *Replica) propose(batch []*item) {
 }
 
 // verified answers the items with a bad signature and returns the others.
-func verified(batch []*item) []*item {
+func (r *Replica) verified(batch []*item) []*item {
 	txs := make([]*chain.Tx, len(batch))
 	for i, it := range batch {
 		txs[i] = it.tx
 	}
 	good := batch[:0]
-	for i, ok := range chain.VerifyTxs(txs) {
+	for i, ok := range r.entries.keys.VerifyTxs(txs) {
 		if ok {
 			good = append(good, batch[i])
 		} else {
