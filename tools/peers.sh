@@ -11,6 +11,7 @@
 #   cometbft    CometBFT v1.0.1    (Apache-2.0)
 #   rqlited     rqlite v8.43.4     (MIT)          needs a C compiler
 #   rclone      rclone v1.76.0     (MIT)          with the back ends local and crypt
+#   immudb      immudb v1.10.0     (BUSL-1.1)     source-available: not for a competing product on offer
 #
 # Usage:  tools/peers.sh [node | PROGRAM]...        (default: everything)
 #
@@ -51,6 +52,7 @@ program() {
 	cometbft) module=cometbft package=github.com/cometbft/cometbft/cmd/cometbft ;;
 	rqlited) module=rqlite package=github.com/rqlite/rqlite/v8/cmd/rqlited cgo=1 ;;
 	rclone) module=rclone package=. ;;
+	immudb) module=immudb package=github.com/codenotary/immudb/cmd/immudb ;;
 	*)
 		echo "peers.sh: unknown program $1" >&2
 		return 2
@@ -65,7 +67,7 @@ program() {
 	mv "$out/bin/$1.new" "$out/bin/$1" && echo "$stamp" >"$out/bin/$1.stamp"
 }
 
-[ $# -gt 0 ] || set -- node etcd-peer cometbft rqlited rclone
+[ $# -gt 0 ] || set -- node etcd-peer cometbft rqlited rclone immudb
 failed=0
 for name in "$@"; do
 	if [ "$name" = node ]; then

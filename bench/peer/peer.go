@@ -27,6 +27,7 @@ type Params struct {
 	Members int `json:"members,omitempty"`
 	Clients int `json:"clients,omitempty"` // at once
 	Batch   int `json:"batch,omitempty"`   // entries in a request
+	Seconds int `json:"seconds,omitempty"` // how long, for a load; 0 means until n entries are done
 }
 
 // Peer is a process that does operations when asked. It is not safe for

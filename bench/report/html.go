@@ -17,6 +17,10 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 		h, l := s.RatioTable()
 		return grid{h, l}
 	},
+	"bars": func(r *Report) barGrid {
+		summary, h, l := r.BarTable()
+		return barGrid{summary, grid{h, l}}
+	},
 	"minutes": func(s float64) string { return fmt.Sprintf("%.1f min", s/60) },
 }).Parse(`<!DOCTYPE html>
 <html lang="en">
@@ -39,7 +43,12 @@ svg { max-width: 100%; height: auto; border: 1px solid #eee }
 The results are the <b>ratios</b>, taken round by round in one run. Absolute times belong to this machine:
 {{.Machine.CPU}}, {{.Machine.CPUs}} processors, {{.Machine.MemoryMiB}} MiB, {{.Machine.OS}}/{{.Machine.Arch}} {{.Machine.Kernel}}, {{.Machine.Go}}, load at the start {{.Machine.Load}}.
 Figures are medians ± the median deviation from them.</p>
-<nav><ul>{{range .Suites}}<li><a href="#{{.Name}}">{{.Title}}</a></li>{{end}}</ul></nav>
+<nav><ul><li><a href="#bars">Bars</a></li>{{range .Suites}}<li><a href="#{{.Name}}">{{.Title}}</a></li>{{end}}</ul></nav>
+{{with bars .}}
+<h2 id="bars">Bars</h2>
+<p>{{.Summary}}</p>
+{{template "grid" .Table}}
+{{end}}
 {{range $u := .Suites}}
 <h2 id="{{.Name}}">{{.Title}}</h2>
 <p>{{.Text}}</p>
@@ -64,6 +73,11 @@ Figures are medians ± the median deviation from them.</p>
 {{range .Lines}}<tr>{{range .}}<td>{{.}}</td>{{end}}</tr>
 {{end}}</table>{{end}}
 `))
+
+type barGrid struct {
+	Summary string
+	Table   grid
+}
 
 type grid struct {
 	Header []string

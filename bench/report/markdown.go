@@ -31,10 +31,12 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 	if r.Quick {
 		line("This was a quick run: few rounds and small sizes.\n")
 	}
+	line("- [Bars](#bars)")
 	for _, u := range r.Suites {
 		line("- [%s](#%s)", text(u.Title), u.Name)
 	}
 	line("- [Versions](#versions)\n")
+	r.writeMarkdownBars(&b)
 	for _, u := range r.Suites {
 		line("<a id=\"%s\"></a>\n## %s\n\n%s\n", u.Name, text(u.Title), text(u.Text))
 		for _, s := range u.Sections {
@@ -49,11 +51,11 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 			}
 			writeMarkdownTable(&b, grid2(s.Table()))
 			if len(s.Ratios) > 0 {
-				ratios := grid2(s.RatioTable())
+				ratios := escaped(grid2(s.RatioTable()))
 				for i, ratio := range s.Ratios {
-					ratios.Lines[i][0] = text(ratios.Lines[i][0]) + anchorMark + u.Name + "-" + Anchor(ratio.Name)
+					ratios.Lines[i][0] = fmt.Sprintf(`<a id="%s-%s"></a>%s`, u.Name, Anchor(ratio.Name), ratios.Lines[i][0])
 				}
-				writeMarkdownTable(&b, ratios)
+				writeRows(&b, ratios)
 			}
 		}
 		for _, skip := range u.Skipped {
@@ -73,8 +75,18 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 	return append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), files
 }
 
-// anchorMark stands in a cell between its text and the anchor of its line.
-const anchorMark = "\x00"
+// writeMarkdownBars writes the bars, each with a link to its ratio.
+func (r *Report) writeMarkdownBars(b *bytes.Buffer) {
+	summary, header, lines := r.BarTable()
+	fmt.Fprintf(b, "<a id=\"bars\"></a>\n## Bars\n\nWhat Ward sets itself as a goal, and what this run found: the median of the ratio that the figure links to. %s\n\n", summary)
+	table := escaped(grid{header, lines})
+	for i, bar := range r.Bars() {
+		if bar.Measured {
+			table.Lines[i][1] = fmt.Sprintf("[%s](#%s-%s)", table.Lines[i][1], bar.Suite, Anchor(bar.Ratio.Name))
+		}
+	}
+	writeRows(b, table)
+}
 
 // Anchor returns what a name is in links: its letters and digits, in lower case,
 // with a hyphen for all that is between them. The link to a ratio is the name of
@@ -86,22 +98,27 @@ func Anchor(name string) string {
 
 func grid2(header []string, lines [][]string) grid { return grid{header, lines} }
 
-func writeMarkdownTable(b *bytes.Buffer, g grid) {
-	row := func(cells []string) {
-		for i, cell := range cells {
-			shown, anchor, found := strings.Cut(cell, anchorMark)
-			if found {
-				cells[i] = fmt.Sprintf(`<a id="%s"></a>%s`, anchor, shown)
-				continue
-			}
-			cells[i] = text(cell)
-		}
-		fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
+func writeMarkdownTable(b *bytes.Buffer, g grid) { writeRows(b, escaped(g)) }
+
+// escaped returns the table with all cells as they are written.
+func escaped(g grid) grid {
+	out := grid{Header: make([]string, len(g.Header)), Lines: make([][]string, len(g.Lines))}
+	for i, cell := range g.Header {
+		out.Header[i] = text(cell)
 	}
-	row(g.Header)
-	fmt.Fprintf(b, "|%s\n", strings.Repeat("---|", len(g.Header)))
+	for i, l := range g.Lines {
+		for _, cell := range l {
+			out.Lines[i] = append(out.Lines[i], text(cell))
+		}
+	}
+	return out
+}
+
+// writeRows writes a table whose cells are escaped.
+func writeRows(b *bytes.Buffer, g grid) {
+	fmt.Fprintf(b, "| %s |\n|%s\n", strings.Join(g.Header, " | "), strings.Repeat("---|", len(g.Header)))
 	for _, l := range g.Lines {
-		row(l)
+		fmt.Fprintf(b, "| %s |\n", strings.Join(l, " | "))
 	}
 	b.WriteByte('\n')
 }

@@ -46,7 +46,10 @@ type Suite struct {
 	Pinned   string     `json:"pinned"` // to which processor, or why to none
 	Sections []*Section `json:"sections"`
 	Skipped  []Skip     `json:"skipped,omitempty"`
-	Failed   string     `json:"failed,omitempty"` // the error that ended the suite
+	// Unmeasured are ratios with a bar and without samples: something that they
+	// need was skipped.
+	Unmeasured []Ratio `json:"unmeasured,omitempty"`
+	Failed     string  `json:"failed,omitempty"` // the error that ended the suite, or parts of it
 }
 
 // Skip says that a system could not be measured.

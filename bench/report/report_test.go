@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/xml"
+	"errors"
 	"io"
 	"reflect"
 	"strings"
@@ -34,7 +35,7 @@ func example() *Report {
 		Format: Format, Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Seconds: 61, Seed: 7, Machine: measure.Machine{OS: "linux", Arch: "amd64", CPU: hostile, CPUs: 2},
 		Versions: []Version{{"Ward", "v1", "Apache-2.0", hostile}},
 		Suites: []*Suite{{
-			Name: "x", Title: "Suite " + hostile, Text: hostile, Pinned: "no", Failed: hostile, Skipped: []Skip{{hostile, hostile}},
+			Name: "x", Title: "Suite " + hostile, Text: hostile, Pinned: "no", Failed: hostile, Unmeasured: []Ratio{{Name: hostile, Bar: 1}}, Skipped: []Skip{{hostile, hostile}},
 			Sections: []*Section{section("lines"), section("dots"), section("stack"), section("")},
 		}},
 	}
@@ -170,8 +171,19 @@ func TestCSVHasEveryRowAndRatio(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(records) != 1+4*(4+1) {
-		t.Errorf("%d lines, want a header and five for each of four sections", len(records))
+	if len(records) != 1+4*(4+1)+11 {
+		t.Errorf("%d lines, want a header, five for each of four sections, and eleven of the run", len(records))
+	}
+	said := map[string]string{}
+	for _, l := range records {
+		if l[0] == "run" {
+			said[l[1]+" "+l[2]] = l[3]
+		}
+	}
+	for name, want := range map[string]string{"run seed": "7", "machine cpu": hostile, "version Ward": "v1", "run started": "2026-01-02T03:04:05Z"} {
+		if said[name] != want {
+			t.Errorf("%s is %q, want %q", name, said[name], want)
+		}
 	}
 	if got := records[1][8]; got != "0.002" {
 		t.Errorf("median is %q, want 0.002", got)
@@ -191,6 +203,35 @@ func TestFormatValue(t *testing.T) {
 		if got := FormatValue(c.v, c.unit); got != c.want {
 			t.Errorf("FormatValue(%v, %q) = %q, want %q", c.v, c.unit, got, c.want)
 		}
+	}
+}
+
+// TestBarsAreStated has one bar that is met, one that is missed and one that was
+// not measured.
+func TestBarsAreStated(t *testing.T) {
+	r := &Report{Suites: []*Suite{{Name: "chain", Title: "Chain", Sections: []*Section{{Name: "speed", Title: "Speed", Ratios: []Ratio{
+		{Name: "fast", Samples: []float64{1, 2, 3}, Bar: 1.5, Higher: true}, {Name: "slow", Samples: []float64{1.2}, Bar: 1}, {Name: "no goal", Samples: []float64{1}},
+	}}}, Unmeasured: []Ratio{{Name: "absent", Bar: 4, Higher: true}}}}}
+	summary, _, lines := r.BarTable()
+	want := [][]string{{"chain", "fast", "2", "≥ 1.50", "yes"}, {"chain", "slow", "1.20", "≤ 1", "no"}, {"chain", "absent", "", "≥ 4", "not measured"}}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("bars are %q, want %q", lines, want)
+	}
+	chapter, _ := r.Markdown("pictures")
+	var page, terminal bytes.Buffer
+	if err := errors.Join(r.WriteHTML(&page), r.WriteBars(&terminal)); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"chapter": string(chapter), "page": page.String(), "terminal": terminal.String()} {
+		if !strings.Contains(text, summary) || !strings.Contains(summary, "1 of 3 bars are met, 1 missed, 1 not measured") {
+			t.Errorf("%s does not say how many bars are met: %s", name, summary)
+		}
+	}
+	if !strings.Contains(string(chapter), "| chain | [fast](#chain-fast) | 2 | ≥ 1.50 | yes |") || !strings.Contains(string(chapter), "| chain | absent |  |") {
+		t.Errorf("bars of the chapter have no links:\n%s", chapter)
+	}
+	if i, j := strings.Index(terminal.String(), "slow"), strings.Index(terminal.String(), "fast"); i < 0 || i > j {
+		t.Error("what is missed does not come first on a terminal")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/ward-health/ward/bench/measure"
 )
@@ -142,7 +143,9 @@ func writeColumns(w io.Writer, header []string, lines [][]string) error {
 	return t.Flush()
 }
 
-// WriteCSV writes one line for each row and each ratio.
+// WriteCSV writes one line for each row and each ratio, and then, as rows of a
+// suite called "run", what else there is to say of it: its machine, its seed, and
+// the versions of what was measured.
 func (r *Report) WriteCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	line := func(fields ...string) { out.Write(fields) } // the error is Flush's
@@ -168,6 +171,23 @@ func (r *Report) WriteCSV(w io.Writer) error {
 				line(append([]string{u.Name, s.Name, ratio.Name, "", "", "", "ratio", ""}, figures(ratio.Samples)...)...)
 			}
 		}
+	}
+	said := func(section, name, value string) {
+		line(append([]string{"run", section, name, value}, make([]string, 11)...)...)
+	}
+	m := r.Machine
+	said("run", "started", r.Started.UTC().Format(time.RFC3339))
+	said("run", "seconds", strconv.FormatFloat(r.Seconds, 'f', 0, 64))
+	said("run", "quick", strconv.FormatBool(r.Quick))
+	said("run", "seed", strconv.FormatUint(r.Seed, 10))
+	said("machine", "cpu", m.CPU)
+	said("machine", "cpus", strconv.Itoa(m.CPUs))
+	said("machine", "memory_mib", strconv.Itoa(m.MemoryMiB))
+	said("machine", "system", m.OS+"/"+m.Arch+" "+m.Kernel)
+	said("machine", "load", m.Load)
+	said("machine", "go", m.Go)
+	for _, v := range r.Versions {
+		said("version", v.Name, v.Version)
 	}
 	out.Flush()
 	return out.Error()

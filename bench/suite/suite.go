@@ -70,6 +70,23 @@ func (r *Run) Progress(format string, args ...any) {
 	fmt.Fprintf(r.Log, "bench: %s: %s\n", r.name, fmt.Sprintf(format, args...))
 }
 
+// Parts runs the parts of a suite one after the other. One that fails does not
+// keep the next from running, unless ctx has ended; the errors are returned
+// together.
+func (r *Run) Parts(ctx context.Context, parts ...func() error) error {
+	var failed []error
+	for _, part := range parts {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(append(failed, err)...)
+		}
+		if err := part(); err != nil {
+			failed = append(failed, err)
+			r.Progress("failed, going on: %v", err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // Skip records that a system could not be measured, and says so at once.
 func (r *Run) Skip(system string, why error) {
 	r.result.Skipped = append(r.result.Skipped, report.Skip{System: system, Why: why.Error()})
@@ -172,10 +189,13 @@ var ErrNoRow = errors.New("not measured")
 // Ratio adds the quotient of two rows of a quantity: of is divided by by, round
 // by round. The caller sets Name, Text, and what else there is to say of the
 // ratio. It returns ErrNoRow if a row is not there, which a caller ignores for a
-// peer that was skipped.
+// peer that was skipped; if there is a bar, the report says that it was not measured.
 func (s *Section) Ratio(quantity string, of, by Ref, ratio report.Ratio) error {
 	a, b := s.Find(of.Operation, of.System, of.At, quantity), s.Find(by.Operation, by.System, by.At, quantity)
 	if a == nil || b == nil {
+		if ratio.Bar != 0 {
+			s.run.result.Unmeasured = append(s.run.result.Unmeasured, ratio)
+		}
 		return fmt.Errorf("%s: ratio %s: %w", s.Name, ratio.Name, ErrNoRow)
 	}
 	if ratio.Samples = measure.Divide(a.Samples, b.Samples); ratio.Samples == nil {

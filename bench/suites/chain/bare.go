@@ -86,7 +86,7 @@ func startBareRaft(ctx context.Context, dir string) (b *bareRaft, err error) {
 	var servers []raft.Server
 	var transports []*raft.NetworkTransport
 	for i := range members {
-		t, err := raft.NewTCPTransportWithLogger("127.0.0.1:0", nil, 4, 10*time.Second, logger)
+		t, err := raft.NewTCPTransportWithLogger(loopback+":0", nil, 4, 10*time.Second, logger)
 		if err != nil {
 			return b, err
 		}

@@ -27,7 +27,8 @@ func Suite() *suite.Suite {
 			"etcd: its three nodes and its client in one process, no TLS, a batch is one transaction; it verifies no signatures and keeps no proof. " +
 			"rqlite: three processes over HTTP, without signatures; it syncs the Raft log and not its database. " +
 			"CometBFT: four validators, the fewest of which one may lie, with its example application, which verifies no signatures of clients; of a batch, the last entry is waited for. " +
-			"immudb is not measured: its driver would be under a licence (BUSL-1.1) that we keep out of the tree.",
+			"immudb: three processes over its HTTP gateway, so that values travel as base64 in JSON; a batch is one transaction, which the primary and one replica must have on their disks; it keeps proofs, and verifies no signatures of clients. " +
+			"Its client is not linked, for its licence (BUSL-1.1).",
 	}
 }
 
@@ -37,6 +38,8 @@ const (
 	nameRaft  = "bare Raft"
 	nameBound = "signatures alone"
 	nameEtcd  = "etcd"
+
+	etcdProgram = "etcd-peer"
 )
 
 const commit = "commit"
@@ -59,10 +62,11 @@ func run(ctx context.Context, r *suite.Run) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if err := speed(ctx, r, dir); err != nil {
-		return err
-	}
-	return growth(ctx, r, filepath.Join(dir, "growth"))
+	return r.Parts(ctx,
+		func() error { return speed(ctx, r, filepath.Join(dir, "speed")) },
+		func() error { return sustained(ctx, r, filepath.Join(dir, "sustained")) },
+		func() error { return growth(ctx, r, filepath.Join(dir, "growth")) },
+	)
 }
 
 // startAll starts what there is. stop ends it all.
@@ -89,7 +93,7 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 		{name: nameWard, target: w, part: 1}, {name: nameRaft, target: b, part: 1},
 		{name: nameBound, target: bound{newSigner()}, part: 1, only: 1000},
 	}
-	e, err := peer.StartProgram(ctx, r.Root, "etcd-peer")
+	e, err := peer.StartProgram(ctx, r.Root, etcdProgram)
 	if err != nil {
 		r.Skip(nameEtcd, err)
 	} else {
@@ -97,19 +101,13 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 		r.Version(report.Version{Name: nameEtcd, Version: e.Version, Licence: "Apache-2.0", Note: "three nodes and the client in a process of their own"})
 		all = append(all, running{name: nameEtcd, target: program{e}, part: 1})
 	}
-	for _, p := range []struct {
-		name, version, licence, note string
-		start                        func(ctx context.Context, root, dir string) (*cluster, error)
-	}{
-		{nameRqlite, "v8.43.4", "MIT", "three processes", startRqlite},
-		{nameComet, "v1.0.1", "Apache-2.0", "four processes, no waiting between blocks", startComet},
-	} {
+	for _, p := range services() {
 		if r.Quick { // they take long to start
 			r.Skip(p.name, errors.New("only in full runs"))
 			continue
 		}
 		r.Progress("starting %s", p.name)
-		c, err := p.start(ctx, r.Root, filepath.Join(dir, p.name))
+		c, err := p.run(ctx, r.Root, filepath.Join(dir, p.name))
 		if err != nil {
 			r.Skip(p.name, err)
 			continue
@@ -133,7 +131,7 @@ func speed(ctx context.Context, r *suite.Run, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
+	defer func() { err = errors.Join(err, stop(), os.RemoveAll(dir)) }()
 	s := r.Section(report.Section{
 		Name: "speed", Title: "One entry, by how many come together", Param: "entries in a request", Base: nameWard,
 		Text:  "64 clients send single entries, 8 send batches of 100, 4 send batches of 1,000, each as soon as its last is done. The nodes keep what earlier rounds left. \"p50\" and \"p99\" are how long a client waits for a request.",
@@ -167,24 +165,29 @@ func speed(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}
 	for _, sh := range shapes {
 		for _, sys := range all {
-			if sys.name == nameBound {
-				continue
-			}
-			p50 := report.Row{Operation: commit, System: sys.name, At: float64(sh.batch), Quantity: "p50", Unit: "s"}
-			p99, rate := p50, p50
-			p99.Quantity, rate.Quantity, rate.Unit = "p99", "rate", "1/s"
-			for _, l := range loads[key(sys.name, sh.batch)] {
-				p50.Samples, p99.Samples = append(p50.Samples, l.P50), append(p99.Samples, l.P99)
-				rate.Samples = append(rate.Samples, float64(l.Work)/l.Wall.Seconds())
-			}
-			if len(p50.Samples) > 0 {
-				s.Add(p50)
-				s.Add(p99)
-				s.Add(rate)
+			if sys.name != nameBound {
+				addLoads(s, sys.name, sh.batch, loads[key(sys.name, sh.batch)])
 			}
 		}
 	}
-	return ratios(s, all)
+	return ratios(s)
+}
+
+// addLoads adds what clients had of a system.
+func addLoads(s *suite.Section, system string, batch int, loads []peer.Load) {
+	if len(loads) == 0 {
+		return
+	}
+	p50 := report.Row{Operation: commit, System: system, At: float64(batch), Quantity: "p50", Unit: "s"}
+	p99, rate := p50, p50
+	p99.Quantity, rate.Quantity, rate.Unit = "p99", "rate", "1/s"
+	for _, l := range loads {
+		p50.Samples, p99.Samples = append(p50.Samples, l.P50), append(p99.Samples, l.P99)
+		rate.Samples = append(rate.Samples, float64(l.Work)/l.Wall.Seconds())
+	}
+	s.Add(p50)
+	s.Add(p99)
+	s.Add(rate)
 }
 
 func at(name string, batch int) suite.Ref {
@@ -192,7 +195,7 @@ func at(name string, batch int) suite.Ref {
 }
 
 // ratios sets Ward beside the others. The bars are those that the design set.
-func ratios(s *suite.Section, all []running) error {
+func ratios(s *suite.Section) error {
 	err := s.Ratio("cpu", at(nameBound, 1000), at(nameWard, 1000), report.Ratio{
 		Name: "batches of 1000: signatures alone / Ward", Text: "part of the processor time that is the signatures, which nothing avoids; more is better", Higher: true, Bar: 0.55, Margin: 0.35,
 	})
@@ -209,23 +212,20 @@ func ratios(s *suite.Section, all []running) error {
 		if err != nil {
 			return err
 		}
-		for _, sys := range all {
-			if sys.name == nameWard || sys.name == nameRaft || sys.name == nameBound || !sys.takes(sh.batch) {
-				continue
-			}
+		for _, peer := range peerNames() {
 			for _, q := range []struct {
 				quantity, name, text string
 				of, by               string
 				higher               bool
 				bar                  float64
 			}{
-				{"rate", "Ward / %s, entries a second", "more is better", nameWard, sys.name, true, bars[sys.name][sh.batch]},
-				{"cpu", "Ward / %s, cpu", "processor time for an entry; less is better", nameWard, sys.name, false, 0},
-				{"p50", "Ward / %s, median wait", "less is better", nameWard, sys.name, false, latencyBar(sys.name, sh.batch, 1)},
-				{"p99", "Ward / %s, wait of the slowest of a hundred", "less is better", nameWard, sys.name, false, latencyBar(sys.name, sh.batch, 1.5)},
+				{"rate", "Ward / %s, entries a second", "more is better", nameWard, peer, true, bars[peer][sh.batch]},
+				{"cpu", "Ward / %s, cpu", "processor time for an entry; less is better", nameWard, peer, false, 0},
+				{"p50", "Ward / %s, median wait", "less is better", nameWard, peer, false, latencyBar(peer, sh.batch, 1)},
+				{"p99", "Ward / %s, wait of the slowest of a hundred", "less is better", nameWard, peer, false, latencyBar(peer, sh.batch, 1.5)},
 			} {
 				err := s.Ratio(q.quantity, at(q.of, sh.batch), at(q.by, sh.batch), report.Ratio{
-					Name: fmt.Sprintf("batches of %d: "+q.name, sh.batch, sys.name), Text: q.text, Higher: q.higher, Bar: q.bar,
+					Name: fmt.Sprintf("batches of %d: "+q.name, sh.batch, peer), Text: q.text, Higher: q.higher, Bar: q.bar,
 				})
 				if err != nil && !errors.Is(err, suite.ErrNoRow) {
 					return err
@@ -234,6 +234,16 @@ func ratios(s *suite.Section, all []running) error {
 		}
 	}
 	return nil
+}
+
+// peerNames returns the peers, those that are not there included: for their bars
+// it is said then that they were not measured.
+func peerNames() []string {
+	names := []string{nameEtcd}
+	for _, p := range services() {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 // latencyBar is the goal for 64 clients beside etcd.

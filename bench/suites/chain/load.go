@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"errors"
 	"runtime"
 	"slices"
 	"sync"
@@ -29,32 +30,45 @@ type target interface {
 // drive calls op until n entries are done: each of the clients again and again,
 // with the numbers from ≤ i < to of the entries.
 func drive(n, clients, batch int, op func(from, to int) error) (peer.Load, error) {
+	return driveFor(0, n, clients, batch, op)
+}
+
+// driveFor is drive for so long: no call begins after that, even if not all
+// entries are done. 0 means until they are.
+func driveFor(length time.Duration, n, clients, batch int, op func(from, to int) error) (peer.Load, error) {
 	calls := max(1, n/batch)
-	took := make([]time.Duration, calls)
+	took := make([][]time.Duration, clients)
 	errs := make([]error, clients)
 	var next atomic.Int64
 	var all sync.WaitGroup
 	runtime.GC() // what preparing has left
-	begun := measure.Now()
+	begun, start := measure.Now(), time.Now()
 	for c := range clients {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < calls; i = int(next.Add(1)) - 1 {
-				start := time.Now()
+				called := time.Now()
+				if length > 0 && called.Sub(start) >= length {
+					return
+				}
 				if errs[c] = op(i*batch, (i+1)*batch); errs[c] != nil {
 					return
 				}
-				took[i] = time.Since(start)
+				took[c] = append(took[c], time.Since(called))
 			}
 		})
 	}
 	all.Wait()
-	l := peer.Load{Spent: begun.Spent(calls * batch)}
-	slices.Sort(took)
-	l.P50, l.P99 = took[calls/2].Seconds(), took[calls*99/100].Seconds()
+	waits := slices.Concat(took...)
+	l := peer.Load{Spent: begun.Spent(len(waits) * batch)}
 	for _, err := range errs {
 		if err != nil {
 			return peer.Load{}, err
 		}
 	}
+	if len(waits) == 0 {
+		return peer.Load{}, errors.New("the time was over before the first call")
+	}
+	slices.Sort(waits)
+	l.P50, l.P99 = waits[len(waits)/2].Seconds(), waits[len(waits)*99/100].Seconds()
 	return l, nil
 }

@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,27 +20,60 @@ import (
 	"github.com/ward-health/ward/bench/peer"
 )
 
-const (
-	nameRqlite = "rqlite"
-	nameComet  = "CometBFT"
-)
+// service is a peer whose nodes are processes that are spoken to over HTTP.
+type service struct {
+	name, version, licence, note string
+	program                      string // as tools/peers.sh names it
+	addresses                    int    // that its nodes listen at, together
+	// start starts the nodes, and sets post of the cluster.
+	start func(ctx context.Context, c *cluster) error
+}
 
-// cluster are the processes of a peer that is spoken to over HTTP.
+// services returns those that there are.
+func services() []service { return []service{rqlite(), comet(), immudb()} }
+
+// cluster are the running nodes of a service.
 type cluster struct {
+	program   string
+	dir       string
+	addresses []string
 	processes []*exec.Cmd
 	client    *http.Client
-	url       string // of the node that takes the load
+	url       string // of the node that takes the load: the first address
+	token     string // that the node asks for; "" if it does not
 	next      atomic.Int64
 	// post sends the entries with numbers from ≤ i < to and returns when they
 	// are durable.
 	post func(from, to int64) error
 }
 
-// startWait is how long a peer may take to be ready.
-const startWait = 30 * time.Second
+// run starts the service below dir and waits until it takes entries. The error
+// says what is missing.
+func (s service) run(ctx context.Context, root, dir string) (_ *cluster, err error) {
+	program, err := peer.Program(root, s.program)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := freePorts(s.addresses)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{program: program, dir: dir, addresses: addresses, client: newClient(), url: "http://" + addresses[0]}
+	if err = s.start(ctx, c); err == nil {
+		err = c.ready(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
 
-func (c *cluster) start(ctx context.Context, program string, args ...string) error {
-	p := exec.CommandContext(ctx, program, args...)
+// startWait is how long a peer may take to be ready.
+const startWait = 60 * time.Second
+
+// node starts one more process.
+func (c *cluster) node(ctx context.Context, args ...string) error {
+	p := exec.CommandContext(ctx, c.program, args...)
 	p.Cancel = func() error { return p.Process.Signal(syscall.SIGTERM) }
 	p.WaitDelay = 10 * time.Second
 	if err := p.Start(); err != nil {
@@ -110,7 +141,15 @@ func (c *cluster) call(path string, body any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.client.Post(c.url+path, "application/json", bytes.NewReader(b))
+	request, err := http.NewRequest(http.MethodPost, c.url+path, bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if c.token != "" {
+		request.Header.Set("Authorization", c.token)
+	}
+	resp, err := c.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -122,13 +161,20 @@ func (c *cluster) call(path string, body any) ([]byte, error) {
 	return answer, err
 }
 
-// ready tries to post one entry until that works.
-func (c *cluster) ready(ctx context.Context) (err error) {
+// ready posts one entry, as soon as that works.
+func (c *cluster) ready(ctx context.Context) error {
+	return until(ctx, func() error {
+		last := c.next.Add(1) // another entry each time: one that was sent is not taken again
+		return c.post(last-1, last)
+	})
+}
+
+// until tries something that a node comes to, for not too long.
+func until(ctx context.Context, try func() error) (err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, startWait, errors.New("not ready in time"))
 	defer cancel()
 	for {
-		last := c.next.Add(1) // another entry each time: one that was sent is not taken again
-		if err = c.post(last-1, last); err == nil {
+		if err = try(); err == nil {
 			return nil
 		}
 		if pause(ctx) != nil {
@@ -147,177 +193,12 @@ func freePorts(n int) ([]string, error) {
 	return addresses, errors.Join(err, closeAll(listeners))
 }
 
-// text is the i-th value of n characters.
-func (s *signer) text(i int64, n int) string {
+// bytes is the i-th value of n bytes, and text of n characters.
+func (s *signer) bytes(i int64, n int) []byte {
 	from := int(max(i, 0)) * 61 % (len(s.noise) - n)
-	return base64.StdEncoding.EncodeToString(s.noise[from : from+n*3/4])
+	return s.noise[from : from+n]
 }
 
-// startRqlite starts three nodes. An entry is a row.
-func startRqlite(ctx context.Context, root, dir string) (_ *cluster, err error) {
-	program, err := peer.Program(root, "rqlited")
-	if err != nil {
-		return nil, err
-	}
-	ports, err := freePorts(2 * members)
-	if err != nil {
-		return nil, err
-	}
-	c := &cluster{client: newClient(), url: "http://" + ports[0]}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.close())
-		}
-	}()
-	for i := range members {
-		args := []string{"-node-id", memberName(i), "-http-addr", ports[i], "-raft-addr", ports[members+i]}
-		if i > 0 { // the first becomes the leader
-			args = append(args, "-join", ports[members])
-		}
-		if err := c.start(ctx, program, append(args, filepath.Join(dir, memberName(i)))...); err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			continue
-		}
-		c.post = func(int64, int64) error {
-			return c.execute([]any{[]any{"CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, value TEXT)"}})
-		}
-		if err := c.ready(ctx); err != nil {
-			return nil, err
-		}
-	}
-	var nodes map[string]struct{ Reachable bool }
-	wait, cancel := context.WithTimeout(ctx, startWait)
-	defer cancel()
-	for reachable := 0; reachable < members; {
-		if err := pause(wait); err != nil {
-			return nil, fmt.Errorf("the nodes do not find each other: %w", err)
-		}
-		resp, err := c.client.Get(c.url + "/nodes?ver=1")
-		if err != nil {
-			continue
-		}
-		err = json.NewDecoder(resp.Body).Decode(&nodes)
-		if resp.Body.Close(); err != nil {
-			continue
-		}
-		reachable = 0
-		for _, n := range nodes {
-			if n.Reachable {
-				reachable++
-			}
-		}
-	}
-	s := newSigner()
-	c.post = func(from, to int64) error {
-		var rows []any
-		for i := from; i < to; i++ {
-			rows = append(rows, []any{"INSERT INTO entry (value) VALUES (?)", s.text(i, 512)})
-		}
-		return c.execute(rows)
-	}
-	return c, nil
-}
-
-func (c *cluster) execute(statements []any) error {
-	b, err := c.call("/db/execute?transaction", statements)
-	if err != nil {
-		return err
-	}
-	if bytes.Contains(b, []byte(`"error"`)) {
-		return fmt.Errorf("refused: %.200s", b)
-	}
-	return nil
-}
-
-// cometSettings make it commit as soon as it can, and take batches.
-var cometSettings = map[string]string{
-	"timeout_commit": `"0s"`, "create_empty_blocks": "false", "max_request_batch_size": "0", "max_body_bytes": "8000000",
-	"size": "100000", "max_subscription_clients": "1000", "max_subscriptions_per_client": "1000", "recheck": "false",
-}
-
-const validators = 4
-
-// startComet starts four validators. An entry is a transaction.
-func startComet(ctx context.Context, root, dir string) (_ *cluster, err error) {
-	program, err := peer.Program(root, "cometbft")
-	if err != nil {
-		return nil, err
-	}
-	ports, err := freePorts(2 * validators)
-	if err != nil {
-		return nil, err
-	}
-	c := &cluster{client: newClient(), url: "http://" + ports[0]}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.close())
-		}
-	}()
-	args := []string{"testnet", "--v", strconv.Itoa(validators), "--o", dir}
-	for range validators {
-		args = append(args, "--hostname", "127.0.0.1")
-	}
-	if out, err := exec.CommandContext(ctx, program, args...).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("testnet: %w: %s", err, out)
-	}
-	var peers []string
-	for i := range validators {
-		id, err := exec.CommandContext(ctx, program, "show-node-id", "--home", filepath.Join(dir, fmt.Sprint("node", i))).Output()
-		if err != nil {
-			return nil, fmt.Errorf("show-node-id: %w", err)
-		}
-		peers = append(peers, strings.TrimSpace(string(id))+"@"+ports[validators+i])
-	}
-	for i := range validators {
-		home := filepath.Join(dir, fmt.Sprint("node", i))
-		if err := set(filepath.Join(home, "config", "config.toml"), cometSettings); err != nil {
-			return nil, err
-		}
-		err := c.start(ctx, program, "start", "--home", home, "--proxy_app", "kvstore", "--log_level", "none",
-			"--rpc.laddr", "tcp://"+ports[i], "--p2p.laddr", "tcp://"+ports[validators+i], "--p2p.persistent_peers", strings.Join(peers, ","))
-		if err != nil {
-			return nil, err
-		}
-	}
-	s := newSigner()
-	c.post = func(from, to int64) error {
-		var calls []any
-		for i := from; i < to; i++ {
-			method := "broadcast_tx_sync"
-			if i == to-1 {
-				method = "broadcast_tx_commit" // behind the others: they are committed too
-			}
-			tx := fmt.Sprintf("r%012d=%s", i+1, strings.TrimRight(s.text(i, 496), "="))
-			calls = append(calls, map[string]any{
-				"jsonrpc": "2.0", "id": i - from, "method": method, "params": map[string]string{"tx": base64.StdEncoding.EncodeToString([]byte(tx))},
-			})
-		}
-		b, err := c.call("/", calls)
-		if err != nil {
-			return err
-		}
-		if bytes.Contains(b, []byte(`"error"`)) {
-			return fmt.Errorf("refused: %.300s", b)
-		}
-		return nil
-	}
-	return c, c.ready(ctx)
-}
-
-// set replaces settings of a TOML file.
-func set(path string, settings map[string]string) error {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	for name, value := range settings {
-		line := regexp.MustCompile(`(?m)^` + name + ` = .*$`)
-		if !line.Match(b) {
-			return fmt.Errorf("%s has no %s", path, name)
-		}
-		b = line.ReplaceAll(b, []byte(name+" = "+value))
-	}
-	return os.WriteFile(path, b, 0o600)
+func (s *signer) text(i int64, n int) string {
+	return base64.StdEncoding.EncodeToString(s.bytes(i, n*3/4))
 }

@@ -79,10 +79,13 @@ func openMember(ctx context.Context, dir string, i int, k *chain.Consortium, l n
 	})
 }
 
+// loopback is where everything listens.
+const loopback = "127.0.0.1"
+
 // listen takes n free ports of loopback.
 func listen(n int) (listeners []net.Listener, addresses []string, err error) {
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", loopback+":0")
 		if err != nil {
 			return nil, nil, errors.Join(err, closeAll(listeners))
 		}
@@ -172,17 +175,22 @@ func submit(r *replica.Replica, txs []*chain.Tx, clients, batch int) (peer.Load,
 			}
 			return accepted(receipt)
 		}
-		out, err := r.SubmitAll(ctx, txs[from:to], nil)
-		for _, o := range out {
-			if err == nil {
-				err = o.Err
-			}
-			if err == nil {
-				err = accepted(o.Receipt)
-			}
-		}
-		return err
+		return submitAll(ctx, r, txs[from:to])
 	})
+}
+
+// submitAll puts a batch on the chain.
+func submitAll(ctx context.Context, r *replica.Replica, txs []*chain.Tx) error {
+	out, err := r.SubmitAll(ctx, txs, nil)
+	for _, o := range out {
+		if err == nil {
+			err = o.Err
+		}
+		if err == nil {
+			err = accepted(o.Receipt)
+		}
+	}
+	return err
 }
 
 func accepted(r *chain.Receipt) error {

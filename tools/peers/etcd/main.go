@@ -35,6 +35,7 @@ type request struct {
 	N       int `json:"n"`       // entries
 	Clients int `json:"clients"` // at once
 	Batch   int `json:"batch"`   // entries in a transaction
+	Seconds int `json:"seconds"` // how long; 0 means until N entries are there
 }
 
 type reply struct {
@@ -143,14 +144,15 @@ func start(dir string) (client *clientv3.Client, stop func(), err error) {
 	return client, stop, nil
 }
 
-// load puts about n entries of 512 bytes.
+// load puts about n entries of 512 bytes, or those that it can in so many
+// seconds.
 func load(client *clientv3.Client, q request, next *atomic.Int64) (reply, error) {
-	if q.N < 1 || q.Clients < 1 || q.Batch < 1 || q.Batch > 4096 {
+	if q.N < 1 || q.Seconds < 0 || q.Seconds > 240 || q.Clients < 1 || q.Batch < 1 || q.Batch > 4096 {
 		return reply{}, fmt.Errorf("cannot do %+v", q)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	calls := int64((q.N + q.Batch - 1) / q.Batch)
+	calls, length := int64((q.N+q.Batch-1)/q.Batch), time.Duration(q.Seconds)*time.Second
 	var made atomic.Int64
 	var mu sync.Mutex
 	var took []time.Duration
@@ -165,7 +167,7 @@ func load(client *clientv3.Client, q request, next *atomic.Int64) (reply, error)
 	begun, cpu := time.Now(), used()
 	for range q.Clients {
 		all.Go(func() {
-			for made.Add(1) <= calls {
+			for length > 0 && time.Since(begun) < length || length == 0 && made.Add(1) <= calls {
 				var ops []clientv3.Op
 				for range q.Batch {
 					n := next.Add(1)
@@ -193,7 +195,7 @@ func load(client *clientv3.Client, q request, next *atomic.Int64) (reply, error)
 		})
 	}
 	all.Wait()
-	r := reply{Work: int(calls) * q.Batch, CPU: (used() - cpu).Seconds(), Wall: time.Since(begun).Seconds()}
+	r := reply{Work: len(took) * q.Batch, CPU: (used() - cpu).Seconds(), Wall: time.Since(begun).Seconds()}
 	slices.Sort(took)
 	r.P50, r.P99 = took[len(took)/2].Seconds(), took[len(took)*99/100].Seconds()
 	return r, failed
