@@ -180,7 +180,7 @@ func (h *house) dial(t *testing.T) *tls.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -210,13 +210,16 @@ var hurry = api.Limits{Header: 300 * time.Millisecond, Body: 300 * time.Millisec
 // TestSlowloris sends what it has to send a byte at a time, or stops half way:
 // the node ends the connection.
 func TestSlowloris(t *testing.T) {
-	h := open(t, api.Options{Limits: hurry})
+	limits := hurry
+	limits.Linger = time.Hour // whoever is too slow is not listened to any longer
+	h := open(t, api.Options{Limits: limits})
 	for what, text := range map[string]string{
 		"nothing":                 "",
 		"half a header":           "POST " + protocol.PathAsk + " HTTP/1.1\r\nHost: east\r\nX-A: ",
 		"half a body":             "POST " + protocol.PathAsk + " HTTP/1.1\r\nHost: east\r\nContent-Type: application/cbor\r\nContent-Length: 100\r\n\r\nx",
 		"half a chunk":            "POST " + protocol.PathAsk + " HTTP/1.1\r\nHost: east\r\nContent-Type: application/cbor\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nx",
 		"half a blob":             "POST " + protocol.PathBlobs + " HTTP/1.1\r\nHost: east\r\nContent-Type: application/octet-stream\r\nContent-Length: 100\r\n\r\nx",
+		"half a large blob":       "POST " + protocol.PathBlobs + " HTTP/1.1\r\nHost: east\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000000\r\n\r\nx",
 		"a body that is not due":  "GET " + protocol.PathStatus + " HTTP/1.1\r\nHost: east\r\nContent-Length: 100\r\n\r\nx",
 		"a body for a wrong path": "POST /nothing HTTP/1.1\r\nHost: east\r\nContent-Length: 100\r\n\r\nx",
 	} {

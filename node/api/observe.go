@@ -17,21 +17,29 @@ import (
 // observed is a response whose outcome is kept for the log.
 type observed struct {
 	http.ResponseWriter
-	status int // 0 until the response begins
-	code   string
-	bytes  int64
+	status  int // 0 until the response begins
+	code    string
+	bytes   int64
+	request *requestBody // nil if there is none
+	early   bool         // the response began when some of the request was to come
 }
 
 func (o *observed) WriteHeader(status int) {
 	if o.status == 0 {
 		o.status = status
+		if o.request.remains() {
+			// So net/http neither waits for what comes before it sends the header,
+			// nor takes it for the next request.
+			o.early = true
+			o.Header().Set("Connection", "close")
+		}
 	}
 	o.ResponseWriter.WriteHeader(status)
 }
 
 func (o *observed) Write(p []byte) (int, error) {
 	if o.status == 0 {
-		o.status = http.StatusOK
+		o.WriteHeader(http.StatusOK)
 	}
 	n, err := o.ResponseWriter.Write(p)
 	o.bytes += int64(n)
@@ -71,6 +79,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			if broken != nil {
 				panic(broken)
 			}
+			if o.early {
+				s.linger(o)
+			}
 		}()
 		control := http.NewResponseController(w)
 		// A deadline that the last request on this connection left.
@@ -82,6 +93,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		}
 		if err != nil {
 			return // the connection has gone
+		}
+		if r.ContentLength != 0 {
+			o.request = &requestBody{ReadCloser: r.Body, small: r.Header.Get("Expect") == "" && 0 < r.ContentLength && r.ContentLength <= smallBody}
+			r = r.WithContext(r.Context()) // net/http keeps the body that it made
+			r.Body = o.request
 		}
 		next.ServeHTTP(o, r)
 	})

@@ -69,6 +69,11 @@ type Limits struct {
 	// Beat is how often an event stream says that it is alive, and looks whether
 	// its caller is still who it was. Default 10 seconds.
 	Beat time.Duration
+	// Linger and LingerBytes are how long the node goes on to read, and drop,
+	// what a client sends that was refused already, and how much of it at most:
+	// until the client has seen the answer. Defaults 30 seconds and 64 MiB.
+	Linger      time.Duration
+	LingerBytes int64
 	// Grace is how long requests that are under way may take to end when the
 	// server stops. Default 15 seconds.
 	Grace time.Duration
@@ -95,6 +100,8 @@ func (l *Limits) fill() {
 	or(&l.Answer, 75*time.Second)
 	or(&l.Pace, 16<<10)
 	or(&l.Beat, 10*time.Second)
+	or(&l.Linger, 30*time.Second)
+	or(&l.LingerBytes, 64<<20)
 	or(&l.Grace, 15*time.Second)
 }
 
