@@ -79,7 +79,7 @@ type book struct {
 	mu       sync.RWMutex
 	head     *ledger.Head  // guarded by mu; after the last executed block
 	applied  position      // guarded by mu; last executed entry
-	layers   []*layer      // guarded by mu; in order of height, those not on disk
+	layers   []*layer      // guarded by mu; in order of height, those not on disk as a whole
 	base     *kvTxn        // guarded by mu; the state under layers. Opened ahead: see kv.view
 	pending  []*step       // guarded by mu; in order, those not on disk
 	waiting  int           // guarded by mu; weight of those in pending
@@ -371,7 +371,7 @@ func (b *book) append(s *step) error {
 	}
 	if o := s.outcome; o != nil {
 		b.head = o.Head
-		b.layers = append(b.layers, newLayer(s.height(), o.Writes))
+		b.layers = addLayer(b.layers, newLayer(s.height(), o.Writes))
 		b.tail = append(b.tail, o.Hashes...)
 	}
 	if s.outcome != nil || s.config != nil {

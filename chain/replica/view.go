@@ -18,19 +18,63 @@ type View struct {
 	txn    *kvTxn
 }
 
-// layer holds what one executed block wrote, until it is on disk.
+// layer holds what one executed block wrote, or several in a row, until all of it
+// is on disk. It does not change.
 type layer struct {
-	height uint64
+	height uint64 // of the last block
+	blocks int
 	values map[string][]byte // nil: deleted
 	writes []ledger.Write    // in ascending order of keys
 }
 
+// Small blocks can be many before a group of them is on disk, and a read looks
+// through all layers: mergeBlocks of them become one, if that is not large.
+const (
+	mergeBlocks = 8
+	mergeWrites = 2048
+)
+
 func newLayer(height uint64, writes []ledger.Write) *layer {
-	l := &layer{height: height, writes: writes, values: make(map[string][]byte, len(writes))}
+	l := &layer{height: height, blocks: 1, writes: writes, values: make(map[string][]byte, len(writes))}
 	for _, w := range writes {
 		l.values[string(w.Key)] = w.Value
 	}
 	return l
+}
+
+// addLayer returns layers with one more, without changing those that others see.
+func addLayer(layers []*layer, next *layer) []*layer {
+	layers = append(layers, next)
+	n, writes := 0, 0
+	for n < min(mergeBlocks, len(layers)) && layers[len(layers)-1-n].blocks == 1 {
+		writes += len(layers[len(layers)-1-n].writes)
+		n++
+	}
+	if n < mergeBlocks || writes > mergeWrites {
+		return layers
+	}
+	from := len(layers) - mergeBlocks
+	merged := &layer{height: next.height, blocks: mergeBlocks, values: make(map[string][]byte, writes)}
+	for _, l := range layers[from:] {
+		for key, value := range l.values {
+			merged.values[key] = value
+		}
+	}
+	merged.writes = make([]ledger.Write, 0, len(merged.values))
+	for key, value := range merged.values {
+		merged.writes = append(merged.writes, ledger.Write{Key: []byte(key), Value: value})
+	}
+	slices.SortFunc(merged.writes, func(a, b ledger.Write) int { return bytes.Compare(a.Key, b.Key) })
+	return append(slices.Clone(layers[:from]), merged)
+}
+
+// dropLayers returns the layers without those that are on disk as a whole up to
+// this height.
+func dropLayers(layers []*layer, height uint64) []*layer {
+	for len(layers) > 0 && layers[0].height <= height {
+		layers = layers[1:]
+	}
+	return slices.Clone(layers)
 }
 
 // Header returns the header of the block whose state this is.
