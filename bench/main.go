@@ -154,9 +154,12 @@ func do(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 		}
 	}
 	r, failed := measureAll(ctx, s, root, stdout, stderr)
+	if err := r.WriteBars(stdout); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("print: %w", err))
+	}
 	if s.out != "" {
 		if err := writeReport(r, s.out); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 		fmt.Fprintf(stderr, "bench: report in %s\n", filepath.Join(s.out, "report.html"))
 	}
@@ -175,7 +178,8 @@ func do(ctx context.Context, s *settings, stdout, stderr io.Writer) error {
 }
 
 // measureAll runs the suites. One that fails does not keep the others from
-// running; the errors are returned together.
+// running; the errors are returned together. After each suite the report is
+// written, so that a run that is killed leaves what it has found.
 func measureAll(ctx context.Context, s *settings, root string, stdout, stderr io.Writer) (*report.Report, error) {
 	r := &report.Report{
 		Format: report.Format, Started: time.Now().UTC().Truncate(time.Second), Quick: s.quick, Seed: s.seed, Machine: measure.ThisMachine(),
@@ -186,11 +190,13 @@ func measureAll(ctx context.Context, s *settings, root string, stdout, stderr io
 	run := &suite.Run{Quick: s.quick, Seed: s.seed, Root: root, Log: stderr}
 	var failed []error
 	begun := time.Now()
-	for _, u := range s.suites {
+	fmt.Fprintf(stderr, "bench: %d suites, about %s on two quiet processors\n", len(s.suites), minutes(takes(s.suites, s.quick)))
+	for i, u := range s.suites {
 		if ctx.Err() != nil {
 			failed = append(failed, ctx.Err())
 			break
 		}
+		fmt.Fprintf(stderr, "bench: %s: begins, about %s; then about %s more\n", u.Name, minutes(takes(s.suites[i:i+1], s.quick)), minutes(takes(s.suites[i+1:], s.quick)))
 		result, err := u.Do(ctx, run, s.pin)
 		if err != nil {
 			failed = append(failed, err)
@@ -199,10 +205,30 @@ func measureAll(ctx context.Context, s *settings, root string, stdout, stderr io
 		if err := result.WriteText(stdout); err != nil {
 			failed = append(failed, fmt.Errorf("print: %w", err))
 		}
+		r.Seconds, r.Versions = time.Since(begun).Seconds(), run.Versions
+		if s.out != "" {
+			if err := writeReport(r, s.out); err != nil {
+				failed = append(failed, err)
+			}
+		}
 	}
-	r.Seconds, r.Versions = time.Since(begun).Seconds(), run.Versions
+	fmt.Fprintf(stderr, "bench: took %s\n", minutes(time.Since(begun)))
 	return r, errors.Join(failed...)
 }
+
+// takes returns how long the suites take on two quiet processors.
+func takes(suites []*suite.Suite, quick bool) (sum time.Duration) {
+	for _, u := range suites {
+		if quick {
+			sum += u.Quick
+		} else {
+			sum += u.Full
+		}
+	}
+	return sum
+}
+
+func minutes(d time.Duration) string { return fmt.Sprintf("%.1f min", d.Minutes()) }
 
 // guard holds a run against the baseline. What is worse is measured once more,
 // and fails only if it is worse again: a busy machine does not err twice alike.
@@ -220,6 +246,7 @@ func guard(ctx context.Context, b *report.Baseline, r *report.Report, s *setting
 			return !slices.ContainsFunc(again, func(v report.Verdict) bool { return v.Suite == u.Name })
 		})
 		fmt.Fprintf(stderr, "bench: %d ratios are worse than the baseline allows; measuring their suites again\n", len(again))
+		second.out = "" // the report is of the first run
 		r, err := measureAll(ctx, &second, root, io.Discard, stderr)
 		if err != nil {
 			return err

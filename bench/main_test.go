@@ -30,7 +30,7 @@ func fakeSuite(name string, cost int, err error) *suite.Suite {
 		}
 		r.Skip("absent", errors.New("not installed"))
 		r.Version(report.Version{Name: "peer", Version: "1"})
-		if e := s.Ratio("cpu", suite.Ref{Operation: "o", System: "absent"}, suite.Ref{Operation: "o", System: "Ward"}, report.Ratio{Name: "x"}); !errors.Is(e, suite.ErrNoRow) {
+		if e := s.Ratio("cpu", suite.Ref{Operation: "o", System: "absent"}, suite.Ref{Operation: "o", System: "Ward"}, report.Ratio{Name: "x", Bar: 1}); !errors.Is(e, suite.ErrNoRow) {
 			return e
 		}
 		return errors.Join(err, s.Ratio("cpu", suite.Ref{Operation: "o", System: "Ward"}, suite.Ref{Operation: "o", System: "peer"}, report.Ratio{Name: "r", Margin: 0.25}))
@@ -68,6 +68,9 @@ func TestRunFilesEverything(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if !strings.Contains(out.String(), "== Bars ==") || !strings.Contains(log.String(), "bench: bad: begins") {
+		t.Error("the bars or the progress are missing")
+	}
 	docs := t.TempDir()
 	if err := writeDocs(filepath.Join(dir, "report", "report.json"), docs); err != nil {
 		t.Fatal(err)
@@ -75,6 +78,40 @@ func TestRunFilesEverything(t *testing.T) {
 	chapter, err := os.ReadFile(filepath.Join(docs, "benchmarks.md"))
 	if err != nil || !strings.Contains(string(chapter), `<a id="last-s"></a>`) {
 		t.Errorf("chapter: %v\n%s", err, chapter)
+	}
+}
+
+// TestReportIsThereWhileTheNextSuiteRuns looks for it from a suite, as one would
+// after a run that was killed.
+func TestReportIsThereWhileTheNextSuiteRuns(t *testing.T) {
+	dir := t.TempDir()
+	looks := &suite.Suite{Name: "looks", Title: "looks", Run: func(context.Context, *suite.Run) error {
+		b, err := os.ReadFile(filepath.Join(dir, "report.json"))
+		if err != nil {
+			return err
+		}
+		r, err := report.Parse(b)
+		if err != nil || len(r.Suites) != 1 || r.Suites[0].Name != "first" {
+			t.Errorf("report has %+v, %v", r, err)
+		}
+		return nil
+	}}
+	s := &settings{suites: []*suite.Suite{fakeSuite("first", 1, nil), looks}, out: dir, seed: 1}
+	if err := do(t.Context(), s, io.Discard, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPartsGoOnAfterOneThatFails, unless the run itself has ended.
+func TestPartsGoOnAfterOneThatFails(t *testing.T) {
+	ran := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	u := &suite.Suite{Name: "x", Run: func(ctx context.Context, r *suite.Run) error {
+		return r.Parts(ctx, func() error { ran++; return errors.New("boom") }, func() error { ran++; cancel(); return nil }, func() error { ran++; return nil })
+	}}
+	got, err := u.Do(ctx, &suite.Run{Log: io.Discard}, false)
+	if err == nil || ran != 2 || !strings.Contains(got.Failed, "boom") || !errors.Is(err, context.Canceled) {
+		t.Errorf("%d parts ran: %v", ran, err)
 	}
 }
 
@@ -190,6 +227,12 @@ func TestSuitesCanBeLinkedTo(t *testing.T) {
 		if u.Title == "" || u.Text == "" || u.Run == nil {
 			t.Errorf("suite %q does not say what it compares", u.Name)
 		}
+		if u.Quick <= 0 || u.Full <= u.Quick {
+			t.Errorf("suite %q does not say how long it takes", u.Name)
+		}
 		seen[u.Name] = true
+	}
+	if quick, full := takes(suites(), true), takes(suites(), false); quick > 3*time.Minute || full > 35*time.Minute {
+		t.Errorf("a quick run takes %s and a full one %s", quick, full)
 	}
 }

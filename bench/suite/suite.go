@@ -22,6 +22,9 @@ type Suite struct {
 	// Serial ties the process to one processor while the suite runs. It is for
 	// work that one thread does; suites of servers leave it unset.
 	Serial bool
+	// Quick and Full are about how long a run of either kind takes on two quiet
+	// processors.
+	Quick, Full time.Duration
 	// Run measures. What it has put into the run stays in the report, even if
 	// it returns an error. A peer that cannot be had is no error: see Run.Skip.
 	Run func(ctx context.Context, r *Run) error

@@ -33,6 +33,7 @@ const (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "abe", Title: "Attribute-based encryption", Serial: true, Run: run,
+		Quick: 5 * time.Second, Full: 30 * time.Second,
 		Text: "Ward's attribute grants beside CIRCL's tkn20, of which they are made, for policies that ask for all of n attributes. " +
 			"Ward seals the 96 bytes of a reader's half and bare tkn20 32 bytes, with the shortest labels. What Ward adds is the language with thresholds and comparisons, \"not\" that holds for who lacks an attribute, " +
 			"epochs, strict encodings, binding to a context, and the recover around a parser that has panicked.",

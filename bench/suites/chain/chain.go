@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ward-health/ward/bench/measure"
 	"github.com/ward-health/ward/bench/peer"
@@ -19,6 +20,7 @@ import (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "chain", Title: "The chain", Run: run,
+		Quick: 45 * time.Second, Full: 850 * time.Second,
 		Text: "Entries of 512 bytes at three nodes on this machine, connected over loopback; one counts when it is durable on a majority, in Ward also executed and certified by a majority. " +
 			"\"cpu\" is the processor time of all nodes and of the clients, for one entry; \"wall\" is time passed, for one entry. " +
 			"Ward: members in one process, mutual TLS, every signature verified by every member, every write synced, all settings at their defaults. " +

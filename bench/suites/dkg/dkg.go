@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/ward-health/ward/bench/measure"
 	"github.com/ward-health/ward/bench/report"
@@ -18,6 +19,7 @@ import (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "dkg", Title: "Distributed key generation", Serial: true, Run: run,
+		Quick: 15 * time.Second, Full: 110 * time.Second,
 		Text: "An honest run among n nodes in one process; times are those of all nodes together, divided by n. All groups are G1 of BLS12-381, " +
 			"multiplied in constant time by CIRCL: kyber v3.1.0 through Ward's adapter, kyber v4 with its own. " +
 			"Ward's time includes what kyber leaves to its caller: a log of signed messages, proofs of possession, a commitment before the deal, and a confirmation " +

@@ -68,6 +68,7 @@ func (c *clinic) close() (err error) {
 	return errors.Join(err, c.net.Close())
 }
 
+// enrol registers somebody and returns his client.
 func (c *clinic) enrol(ctx context.Context, member int, handle string, attributes ...identity.Attribute) (*ward.Client, error) {
 	k := c.net.Consortium()
 	name := identity.Name(handle + "@" + c.net.Name(member))
@@ -96,27 +97,33 @@ func (c *clinic) enrol(ctx context.Context, member int, handle string, attribute
 	return client, client.Register(ctx, key, false, attributes...)
 }
 
-// readers registers n more readers at the second member, by name only.
-func (c *clinic) readers(ctx context.Context, from, to int) error {
-	return atOnce(to-from, 8, func(i int) error {
-		name := reader(c, from+i)
+// names registers people at a member, without clients: those with the numbers
+// from ≤ i < to of a kind.
+func (c *clinic) names(ctx context.Context, member int, kind string, from, to int, attributes ...identity.Attribute) error {
+	return atOnce(to-from, 32, func(i int) error {
+		name := c.name(member, kind, from+i)
 		w, err := wallet.Generate(c.net.Consortium().Chain, name)
 		if err != nil {
 			return err
 		}
-		return c.net.Register(ctx, 1, name, w.Signer(), false)
+		return c.net.Register(ctx, member, name, w.Signer(), false, attributes...)
 	})
 }
 
-func reader(c *clinic, i int) identity.Name {
-	return identity.Name(fmt.Sprintf("reader-%04d@%s", i, c.net.Name(1)))
+func (c *clinic) name(member int, kind string, i int) identity.Name {
+	return identity.Name(fmt.Sprintf("%s-%04d@%s", kind, i, c.net.Name(member)))
 }
 
-// put puts n records of size bytes with a number of callers at once.
+// put puts n records of size bytes of the patient with a number of callers at
+// once.
 func (c *clinic) put(ctx context.Context, n, callers int, size int64) ([]record.ID, error) {
+	return c.putOf(ctx, c.patient.Name(), n, callers, size)
+}
+
+func (c *clinic) putOf(ctx context.Context, owner identity.Name, n, callers int, size int64) ([]record.ID, error) {
 	ids := make([]record.ID, n)
 	err := atOnce(n, callers, func(i int) (err error) {
-		ids[i], err = c.authors[i%len(c.authors)].Put(ctx, ward.Record{Owner: c.patient.Name(), Type: kind, Title: "result"}, &payload{left: size})
+		ids[i], err = c.authors[i%len(c.authors)].Put(ctx, ward.Record{Owner: owner, Type: kind, Title: "result"}, &payload{left: size})
 		return err
 	})
 	return ids, err
@@ -144,7 +151,11 @@ func patiently(ctx context.Context, f func() error) error {
 }
 
 func (c *clinic) access(ctx context.Context, grant consent.GrantID, ids []record.ID) error {
-	opened, err := c.doctor.Access(ctx, grant, ids, treatment)
+	return accessBy(ctx, c.doctor, grant, ids)
+}
+
+func accessBy(ctx context.Context, reader *ward.Client, grant consent.GrantID, ids []record.ID) error {
+	opened, err := reader.Access(ctx, grant, ids, treatment)
 	if err == nil && len(opened) != len(ids) {
 		err = fmt.Errorf("%d records opened of %d", len(opened), len(ids))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/bench/measure"
@@ -20,6 +21,7 @@ import (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "endtoend", Title: "End to end", Run: run,
+		Quick: 25 * time.Second, Full: 250 * time.Second,
 		Text: "A consortium of four nodes, unless the table says otherwise, in one process with its clients: TLS over loopback, every node durable on this machine's disk, all checks on. " +
 			"So all nodes share these processors: on machines of their own, the wait has their network in it and less work, and the rates are higher. " +
 			"\"wall\" is what a client waits; \"cpu\" is the processor time of all nodes and clients together. No peer does the same job, so there are no ratios to others here; see the suites of the parts.",
@@ -49,12 +51,13 @@ func run(ctx context.Context, r *suite.Run) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	for _, part := range []func(context.Context, *suite.Run, *clinic) error{steps, imports, payloads, readers} {
-		if err := part(ctx, r, c); err != nil {
-			return err
-		}
-	}
-	return nodes(ctx, r, c, dir)
+	return r.Parts(ctx,
+		func() error { return steps(ctx, r, c) },
+		func() error { return imports(ctx, r, c) },
+		func() error { return payloads(ctx, r, c, dir) },
+		func() error { return readers(ctx, r, c) },
+		func() error { return nodes(ctx, r, c, dir) },
+	)
 }
 
 // steps measures the steps of sharing and accesses to many records.
@@ -139,90 +142,6 @@ func imports(ctx context.Context, r *suite.Run, c *clinic) error {
 			row.Samples = append(row.Samples, 1/seconds)
 		}
 		s.Add(row)
-	}
-	return nil
-}
-
-func payloads(ctx context.Context, r *suite.Run, c *clinic) error {
-	s := r.Section(report.Section{
-		Name: "payload", Title: "One record, by its size", Param: "bytes",
-		Text:  "Put: sealed, sent to two members, durable there, certified. Get: the doctor's access, the payload fetched, checked and opened.",
-		Chart: report.Chart{Kind: "lines", Quantity: "wall", LogX: true, LogY: true},
-	})
-	if _, err := c.grant(ctx, c.doctor.Name()); err != nil {
-		return err
-	}
-	for _, size := range suite.Pick(r, []int64{1 << 10, 1 << 20, 16 << 20}, []int64{1 << 10, 64 << 10, 1 << 20, 16 << 20, 128 << 20}) {
-		ids, err := c.put(ctx, 1, 1, size)
-		if err != nil {
-			return err
-		}
-		rounds := suite.Pick(r, 3, 7)
-		if size > 16<<20 {
-			rounds = 2
-		}
-		err = s.MeasureFor(ctx, measure.Options{Rounds: rounds},
-			one("put", float64(size), measure.Timed(func() error { _, err := c.put(ctx, 1, 1, size); return err })),
-			one("get", float64(size), measure.Timed(func() error {
-				var got sum
-				if _, err := c.doctor.Get(ctx, ids[0], treatment, &got); err != nil {
-					return err
-				}
-				if int64(got) != size {
-					return fmt.Errorf("got %d bytes of %d", got, size)
-				}
-				return nil
-			})))
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// readers measures what one more reader costs an owner with many.
-func readers(ctx context.Context, r *suite.Run, c *clinic) error {
-	s := r.Section(report.Section{
-		Name: "readers", Title: "One more reader, by how many an owner has", Param: "readers",
-		Text:  "The owner's records are not touched, whoever reads them: she makes a grant, and members answer under it. An owner has at most 128 grants at a time by name; a policy lets in any number of readers with one.",
-		Chart: report.Chart{Kind: "lines", Quantity: "cpu", LogX: true},
-	})
-	ids, err := c.put(ctx, 1, 1, 2<<10)
-	if err != nil {
-		return err
-	}
-	mine, err := c.grant(ctx, c.doctor.Name())
-	if err != nil {
-		return err
-	}
-	have := 0
-	counts := suite.Pick(r, []int{1, 10, 40}, []int{1, 8, 64})
-	for _, n := range counts {
-		if err := c.readers(ctx, have, n); err != nil {
-			return err
-		}
-		err := atOnce(n-have, 8, func(i int) error {
-			return patiently(ctx, func() error { _, err := c.grant(ctx, reader(c, have+i)); return err })
-		})
-		if err != nil {
-			return err
-		}
-		r.Progress("readers: %d", n)
-		have = n
-		err = s.MeasureFor(ctx, measure.Options{Rounds: suite.Pick(r, 3, 9)},
-			one(opGrant, float64(n), measure.Timed(func() error { _, err := c.grant(ctx, c.authors[0].Name()); return err })),
-			one(opAccess, float64(n), measure.Timed(func() error { return c.access(ctx, mine, ids) })))
-		if err != nil {
-			return err
-		}
-	}
-	for _, op := range []string{opGrant, opAccess} {
-		err := s.Ratio("cpu", suite.Ref{Operation: op, System: "Ward", At: float64(have)}, suite.Ref{Operation: op, System: "Ward", At: 1}, report.Ratio{
-			Name: fmt.Sprintf("%s, with %d readers / with one", op, have), Text: "processor time; flat is 1",
-		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/bench/measure"
@@ -22,6 +23,7 @@ import (
 func Scale() *suite.Suite {
 	return &suite.Suite{
 		Name: "scale", Title: "Scale on paper", Run: scale,
+		Quick: 15 * time.Second, Full: 60 * time.Second,
 		Text: "A model of what a country costs, fitted to steps measured in this run at four nodes, and checked on a larger step that the fit has not seen. " +
 			"The model: every patient registered, record of 1 KiB put, grant made and access to one record has a cost in processor time, of all nodes and clients together, and one in bytes on the disks of all nodes together, whatever is there already. The costs are those that fit all steps best, by least squares of relative errors; their spread is how they move when one step is left out. " +
 			"Assumed: four nodes; a patient makes five grants in her life and each of her records is read twice, in an access of its own, without a proof having to be checked again; costs do not grow with the chain (see the growth of the chain, which is measured as far as its table goes; trees get deeper by a level for twice as many entries); what the disk holds for a young chain, of Raft's log too, it holds for an old one, which is more than it will be; payloads are 100 KiB at two members. " +

@@ -19,6 +19,7 @@ import (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "reencryption", Title: "Re-encryption", Serial: true, Run: run,
+		Quick: 15 * time.Second, Full: 110 * time.Second,
 		Text: "Operations of sharing the 32-byte key of a record, of which three of four members answer unless something else is said. The systems do not give the same, so read the ratios with this: " +
 			"Umbral (secp256k1, no pairings) and recrypt (a pairing-friendly curve of 256 bits) run here as WebAssembly, which is several times slower than their native code. " +
 			"Umbral's grants know no types of records and its owner must hold a key pair; recrypt has one proxy, which proves nothing and which with a reader can open everything of the owner's. " +

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ward-health/ward/bench/measure"
 	"github.com/ward-health/ward/bench/report"
@@ -18,6 +19,7 @@ import (
 func Suite() *suite.Suite {
 	return &suite.Suite{
 		Name: "sharing", Title: "What sharing one record costs", Serial: true, Run: run,
+		Quick: 5 * time.Second, Full: 10 * time.Second,
 		Text: "An author writes one record, its owner lets one reader in, members answer his access, and he opens it: the work of everybody together, cryptography alone, without network, disk or log. " +
 			"Four members, of whom three answer with proofs that the reader checks only if he must. Keys exist. " +
 			"In Ward all four members check the record and their share of the grant, and a grant serves for all records of its type, so the second bar of Ward is what the next record costs. " +
