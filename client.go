@@ -119,9 +119,24 @@ func (c *Client) Consortium() *chain.Consortium {
 	return c.trusted
 }
 
-// try calls fn for one node after the other until one gives what holds. An
-// error that is settled ends it at once.
+// try calls fn for one node after the other until one gives what holds, and
+// again while nodes are busy. An error that is settled ends it at once.
 func (c *Client) try(ctx context.Context, fn func(Node) error) error {
+	for p := newPatience(); ; {
+		err := c.once(ctx, fn)
+		var s settled
+		if errors.As(err, &s) {
+			return s.error
+		}
+		if err == nil || !p.again(ctx, err) {
+			return err
+		}
+	}
+}
+
+// once calls fn for one node after the other until one gives what holds, or an
+// error that is settled.
+func (c *Client) once(ctx context.Context, fn func(Node) error) error {
 	var tried triedError
 	for _, n := range c.nodes {
 		err := fn(n)
@@ -130,7 +145,7 @@ func (c *Client) try(ctx context.Context, fn func(Node) error) error {
 		}
 		var s settled
 		if errors.As(err, &s) {
-			return s.error
+			return s
 		}
 		tried = append(tried, err)
 		if ctx.Err() != nil {
@@ -146,12 +161,12 @@ func (c *Client) try(ctx context.Context, fn func(Node) error) error {
 	return tried
 }
 
-// patiently is try, in several rounds while nodes are merely behind or busy.
+// patiently is try, in several rounds while nodes are merely behind.
 func (c *Client) patiently(ctx context.Context, fn func(Node) error) error {
 	wait := firstPause
 	for round := 1; ; round++ {
 		err := c.try(ctx, fn)
-		if err == nil || round == rounds || !errors.Is(err, ErrStale) && !errors.Is(err, ErrBusy) {
+		if err == nil || round == rounds || !errors.Is(err, ErrStale) || errors.Is(err, ErrBusy) {
 			return err
 		}
 		if pause(ctx, wait) != nil {

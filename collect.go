@@ -20,7 +20,7 @@ const collectRounds = 4
 // end the matter.
 func collect[T any](ctx context.Context, c *Client, d *demand, fetch func(Node, []string) ([]Part, error), open func(*Part) (*T, error), combine func([]*T) error) error {
 	col := &collection[T]{demand: d, have: make(map[uint8]*T), wrong: make(map[string]bool), open: open, combine: combine}
-	wait := firstPause
+	wait, busy := firstPause, newPatience()
 	for round := 1; ; round++ {
 		col.tried = nil
 		for _, n := range c.nodes {
@@ -30,6 +30,10 @@ func collect[T any](ctx context.Context, c *Client, d *demand, fetch func(Node, 
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
+		}
+		if busy.again(ctx, col.tried) {
+			round--
+			continue
 		}
 		var code chain.Code
 		if round == collectRounds || errors.As(col.tried, &code) || pause(ctx, wait) != nil {

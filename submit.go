@@ -52,8 +52,9 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 	}
 	var tried triedError
 	doubt := false // the transaction may be on the chain
-	wait, began := firstPause, time.Now()
+	wait, began, busy := firstPause, time.Now(), newPatience()
 	for round := 1; ; round++ {
+		asked := len(tried)
 		for _, n := range c.nodes {
 			out, err := c.send(ctx, n, tx, sidecar)
 			if err == nil {
@@ -68,6 +69,10 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 			if ctx.Err() != nil {
 				break
 			}
+		}
+		if !doubt && busy.again(ctx, tried[asked:]) {
+			tried, round = nil, 0 // as if nobody had been asked
+			continue
 		}
 		if round == rounds || time.Since(began) > submitPatience || pause(ctx, wait) != nil {
 			break

@@ -68,7 +68,7 @@ func (h *house) as(t testing.TB, name string) *remote.Node {
 	if n := h.nodes[h.url+name]; n != nil {
 		return n
 	}
-	opt := remote.Options{Consortium: h.k, Member: "east", Clock: h.clock.Now}
+	opt := remote.Options{Consortium: h.k, Member: "east", Clock: h.clock.Now, Patience: -1}
 	if name != "" {
 		opt.Signer = ledgertest.Key(name)
 	}

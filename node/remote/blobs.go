@@ -70,11 +70,36 @@ func (s *blobs) Put(ctx context.Context, r io.Reader) (store.Ref, error) {
 // blob.
 var errEnded = errors.New("the node stopped reading")
 
+// post sends a blob. While the node is busy it waits, and asks again as long as
+// the node refused without a byte of the blob.
 func (s *blobs) post(ctx context.Context, body io.Reader) (ref string, err error) {
-	b, err := s.n.get(ctx, request{
-		method: http.MethodPost, path: s.path, mediaType: protocol.TypeBytes, stream: body, accept: protocol.TypeNote,
-	}, maxRef)
-	return string(b), err
+	err = s.n.patiently(ctx, func() (bool, error) {
+		a := &attempt{r: body}
+		b, err := s.n.get(ctx, request{
+			method: http.MethodPost, path: s.path, mediaType: protocol.TypeBytes, stream: a, accept: protocol.TypeNote,
+		}, maxRef)
+		ref = string(b)
+		return a.end(), err
+	})
+	return ref, err
+}
+
+// get is Node.get for a request that may be repeated, while the node is busy.
+func (s *blobs) get(ctx context.Context, q request, limit int64) (b []byte, err error) {
+	err = s.n.patiently(ctx, func() (bool, error) {
+		b, err = s.n.get(ctx, q, limit)
+		return true, err
+	})
+	return b, err
+}
+
+// do is Node.do, likewise.
+func (s *blobs) do(ctx context.Context, q request) (resp *http.Response, err error) {
+	err = s.n.patiently(ctx, func() (bool, error) {
+		resp, _, err = s.n.do(ctx, q)
+		return true, err
+	})
+	return resp, err
 }
 
 const maxRef = 128 // bytes of a reference as text
@@ -88,7 +113,7 @@ func (s *blobs) Open(ctx context.Context, ref store.Ref) (*store.Blob, error) {
 			return settled(err)
 		}
 		// A tree that is missing or wrong is computed again from the blob.
-		tree, err = s.n.get(ctx, request{
+		tree, err = s.get(ctx, request{
 			method: http.MethodGet, path: s.of(protocol.PathBlobTree, ref), accept: protocol.TypeBytes,
 		}, maxTree(info.Size))
 		return settled(err)
@@ -102,10 +127,10 @@ func (s *blobs) Open(ctx context.Context, ref store.Ref) (*store.Blob, error) {
 // maxTree bounds the hash tree of a blob.
 func maxTree(size int64) int64 { return 4096 + 64*(size/store.LeafSize+1) }
 
-// settled marks what no retry mends: all that the node itself said, unless it
-// was that it is busy.
+// settled marks what no retry mends: all that the node itself said. If it was
+// that it is busy, it was waited for already.
 func settled(err error) error {
-	if errors.Is(err, ward.ErrUnavailable) || errors.Is(err, ward.ErrBusy) || errors.Is(err, ward.ErrNotReady) {
+	if errors.Is(err, ward.ErrUnavailable) || errors.Is(err, ward.ErrNotReady) {
 		return err
 	}
 	return store.Permanent(err)
@@ -119,7 +144,7 @@ func (s *blobs) Stat(ctx context.Context, ref store.Ref) (store.Info, error) {
 	if ref.IsZero() {
 		return store.Info{}, store.NotFound(ref)
 	}
-	b, err := s.n.get(ctx, request{method: http.MethodGet, path: s.of(protocol.PathBlobInfo, ref), accept: protocol.TypeJSON}, protocol.MaxProblem)
+	b, err := s.get(ctx, request{method: http.MethodGet, path: s.of(protocol.PathBlobInfo, ref), accept: protocol.TypeJSON}, protocol.MaxProblem)
 	if err != nil {
 		return store.Info{}, s.about(ref, err)
 	}
@@ -147,14 +172,14 @@ func (s *blobs) Delete(ctx context.Context, ref store.Ref) error {
 	if err := context.Cause(ctx); err != nil || ref.IsZero() {
 		return err
 	}
-	_, err := s.n.get(ctx, request{method: http.MethodDelete, path: s.of(protocol.PathBlob, ref)}, 0)
+	_, err := s.get(ctx, request{method: http.MethodDelete, path: s.of(protocol.PathBlob, ref)}, 0)
 	return err
 }
 
 // List implements store.Store.
 func (s *blobs) List(ctx context.Context) iter.Seq2[store.Info, error] {
 	return func(yield func(store.Info, error) bool) {
-		resp, _, err := s.n.do(ctx, request{method: http.MethodGet, path: s.path})
+		resp, err := s.do(ctx, request{method: http.MethodGet, path: s.path})
 		if err != nil {
 			yield(store.Info{}, err)
 			return
@@ -200,7 +225,7 @@ func (r *source) ReadRange(ctx context.Context, off, n int64) (io.ReadCloser, er
 	if n == 0 {
 		return io.NopCloser(bytes.NewReader(nil)), nil
 	}
-	resp, _, err := r.s.n.do(ctx, request{
+	resp, err := r.s.do(ctx, request{
 		method: http.MethodGet, path: r.s.of(protocol.PathBlob, r.ref),
 		byteRange: fmt.Sprintf("bytes=%d-%d", off, off+n-1),
 	})

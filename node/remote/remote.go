@@ -40,6 +40,11 @@ type Options struct {
 	Clock func() time.Time
 	// Retry applies to reading blobs; the zero value means the defaults.
 	Retry store.Retry
+	// Patience is how long putting, getting and listing blobs waits in all while
+	// the node is busy, as the node asks for; what a busy node refuses it did not
+	// do. Default one minute; negative for not at all. A ward.Client waits by
+	// itself for the rest.
+	Patience time.Duration
 	// Wrap, if not nil, wraps what makes the requests: for tests.
 	Wrap func(http.RoundTripper) http.RoundTripper
 }
@@ -73,6 +78,9 @@ func New(base string, opt Options) (*Node, error) {
 	}
 	if opt.Clock == nil {
 		opt.Clock = time.Now
+	}
+	if opt.Patience == 0 {
+		opt.Patience = time.Minute
 	}
 	n := &Node{base: strings.TrimRight(base, "/"), opt: opt}
 	var certified crypto.Signer
@@ -195,7 +203,8 @@ func (n *Node) once(ctx context.Context, q request) (resp *http.Response, sent b
 	if err != nil {
 		return nil, true, n.broken(ctx, err)
 	}
-	return nil, true, fmt.Errorf("%s: %w", n.opt.Member, protocol.ParseProblem(resp.StatusCode, resp.Header.Get("Content-Type"), text).Err())
+	err = fmt.Errorf("%s: %w", n.opt.Member, protocol.ParseProblem(resp.StatusCode, resp.Header.Get("Content-Type"), text).Err())
+	return nil, true, timed(err, resp.Header.Get("Retry-After"))
 }
 
 // broken returns the error of a connection that failed.
