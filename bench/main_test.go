@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -234,5 +236,42 @@ func TestSuitesCanBeLinkedTo(t *testing.T) {
 	}
 	if quick, full := takes(suites(), true), takes(suites(), false); quick > 3*time.Minute || full > 35*time.Minute {
 		t.Errorf("a quick run takes %s and a full one %s", quick, full)
+	}
+}
+
+// TestLinksToTheChapterLeadToARow follows every link to the chapter, in all
+// documents and in itself: a figure that is claimed somewhere stands there.
+func TestLinksToTheChapterLeadToARow(t *testing.T) {
+	repository, err := root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chapter, err := os.ReadFile(filepath.Join(repository, "docs", "benchmarks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := 0
+	follow := func(from string, text []byte, link string) {
+		for _, m := range regexp.MustCompile(link).FindAllSubmatch(text, -1) {
+			if links++; !bytes.Contains(chapter, fmt.Appendf(nil, `<a id="%s"></a>`, m[1])) {
+				t.Errorf("%s links to #%s of the chapter, which has no such row", from, m[1])
+			}
+		}
+	}
+	follow("the chapter", chapter, `\]\(#([^)]+)\)`)
+	inside := links
+	err = filepath.WalkDir(repository, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != repository {
+			return filepath.SkipDir
+		}
+		if err != nil || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		follow(path, text, `benchmarks\.md#([^)\s`+"`"+`]+)`)
+		return err
+	})
+	if err != nil || inside == 0 || links == inside {
+		t.Errorf("%d links inside the chapter, %d from elsewhere: %v", inside, links-inside, err)
 	}
 }

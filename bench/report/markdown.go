@@ -20,7 +20,7 @@ func (r *Report) Markdown(pictures string) (chapter []byte, files map[string][]b
 	line("tools/peers.sh                          # installs the peers that are run as programs; without them the rest is measured")
 	line("tools/build.sh age                      # likewise")
 	line("cd bench")
-	line("go run . all --out ../report            # this run; --quick takes three minutes")
+	line("go run . all --out ../report            # this run, half an hour on a quiet machine; --quick takes three minutes")
 	line("go run . docs ../report/report.json     # this chapter")
 	line("```\n")
 	line("**The results are the ratios**: what is compared was measured in turn, in rounds of one run, and divided round by round. Absolute")

@@ -96,6 +96,16 @@ func (r *Run) Skip(system string, why error) {
 	r.Progress("not measured: %s: %v", system, why)
 }
 
+// Unmeasured records bars for which nothing could be measured, so that the
+// report says so. Section.Ratio does it by itself where there is a section.
+func (r *Run) Unmeasured(bars ...report.Ratio) {
+	for _, b := range bars {
+		if b.Bar != 0 {
+			r.result.Unmeasured = append(r.result.Unmeasured, b)
+		}
+	}
+}
+
 // Version records what is measured.
 func (r *Run) Version(v report.Version) {
 	if !slices.Contains(r.Versions, v) {
@@ -196,9 +206,7 @@ var ErrNoRow = errors.New("not measured")
 func (s *Section) Ratio(quantity string, of, by Ref, ratio report.Ratio) error {
 	a, b := s.Find(of.Operation, of.System, of.At, quantity), s.Find(by.Operation, by.System, by.At, quantity)
 	if a == nil || b == nil {
-		if ratio.Bar != 0 {
-			s.run.result.Unmeasured = append(s.run.result.Unmeasured, ratio)
-		}
+		s.run.Unmeasured(ratio)
 		return fmt.Errorf("%s: ratio %s: %w", s.Name, ratio.Name, ErrNoRow)
 	}
 	if ratio.Samples = measure.Divide(a.Samples, b.Samples); ratio.Samples == nil {

@@ -3,6 +3,8 @@ package system
 import (
 	"context"
 	"errors"
+	"os/exec"
+	"strings"
 
 	"github.com/ward-health/ward/bench/measure"
 	"github.com/ward-health/ward/bench/peer"
@@ -23,7 +25,7 @@ func Start(ctx context.Context, r *suite.Run) (systems []System, stop func() err
 		return nil, nil, err
 	}
 	systems = append(systems, NewWard())
-	r.Version(report.Version{Name: NameWard, Version: "this tree", Licence: "Apache-2.0", Note: "package pre; public values on gnark-crypto " +
+	r.Version(report.Version{Name: NameWard, Version: thisTree(ctx, r.Root), Licence: "Apache-2.0", Note: "package pre; public values on gnark-crypto " +
 		measure.ModuleVersion("github.com/consensys/gnark-crypto") + ", long-lived secrets on CIRCL " + measure.ModuleVersion("github.com/cloudflare/circl") + " in constant time"})
 	stop = func() error { return nil }
 	for _, p := range []struct{ name, pkg, licence string }{
@@ -77,4 +79,13 @@ func Named(systems []System, names ...string) (found []System) {
 		}
 	}
 	return found
+}
+
+// thisTree names the commit of the repository, as far as git can.
+func thisTree(ctx context.Context, root string) string {
+	out, err := exec.CommandContext(ctx, "git", "-C", root, "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return "this tree"
+	}
+	return "this tree, " + strings.TrimSpace(string(out))
 }

@@ -39,17 +39,21 @@ func sustained(ctx context.Context, r *suite.Run, dir string) error {
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("%d s", int(length.Seconds()))
+	what, goal := fmt.Sprintf("%d s", int(length.Seconds())), 0.0
 	if length == time.Minute {
-		what = "a minute"
+		what, goal = "a minute", 1 // the bar is of a minute
+	}
+	bars := longRatios(what, goal)
+	skip := func(why error) error {
+		r.Skip("a load of "+what, why)
+		r.Unmeasured(bars[:]...)
+		return nil
 	}
 	if r.Quick {
-		r.Skip("a load of "+what, errors.New("only in full runs"))
-		return nil
+		return skip(errors.New("only in full runs"))
 	}
 	if free, err := measure.FreeDisk(os.TempDir()); err == nil && free < longFree {
-		r.Skip("a load of "+what, fmt.Errorf("%s has %s free of the %s that it may take", os.TempDir(), report.FormatValue(free, "B"), report.FormatValue(longFree, "B")))
-		return nil
+		return skip(fmt.Errorf("%s has only %s free", os.TempDir(), report.FormatValue(free, "B")))
 	}
 	s := r.Section(report.Section{
 		Name: "sustained", Title: "Batches of 1,000, for " + what, Param: "entries in a request", Base: nameWard,
@@ -89,23 +93,24 @@ func sustained(ctx context.Context, r *suite.Run, dir string) error {
 		}
 		s.Add(lasted)
 	}
-	bar := 1.0
-	if length != time.Minute { // the bar is of a minute
-		bar = 0
-	}
-	for _, q := range []struct {
-		quantity string
-		ratio    report.Ratio
-	}{
-		{"rate", report.Ratio{Name: "for " + what + ": Ward / etcd, entries a second", Text: "more is better", Higher: true, Bar: bar}},
-		{"p99", report.Ratio{Name: "for " + what + ": Ward / etcd, wait of the slowest of a hundred", Text: "less is better", Bar: bar}},
-		{"cpu", report.Ratio{Name: "for " + what + ": Ward / etcd, cpu", Text: "processor time for an entry; less is better"}},
-	} {
-		if err := s.Ratio(q.quantity, at(nameWard, longBatch), at(nameEtcd, longBatch), q.ratio); err != nil && !errors.Is(err, suite.ErrNoRow) {
+	for i, quantity := range longQuantities {
+		if err := s.Ratio(quantity, at(nameWard, longBatch), at(nameEtcd, longBatch), bars[i]); err != nil && !errors.Is(err, suite.ErrNoRow) {
 			return err
 		}
 	}
 	return nil
+}
+
+// longQuantities are what longRatios are of.
+var longQuantities = [3]string{"rate", "p99", "cpu"}
+
+// longRatios set Ward beside etcd, for a load of so long.
+func longRatios(what string, bar float64) [3]report.Ratio {
+	return [3]report.Ratio{
+		{Name: "for " + what + ": Ward / etcd, entries a second", Text: "more is better", Higher: true, Bar: bar},
+		{Name: "for " + what + ": Ward / etcd, wait of the slowest of a hundred", Text: "less is better", Bar: bar},
+		{Name: "for " + what + ": Ward / etcd, cpu", Text: "processor time for an entry; less is better"},
+	}
 }
 
 // sustainedFor returns how long the load lasts.

@@ -101,6 +101,15 @@ func TestSustainedIsFiled(t *testing.T) {
 	}
 }
 
+// TestSustainedIsNotOfQuickRuns looks for its bars, which are not measured then.
+func TestSustainedIsNotOfQuickRuns(t *testing.T) {
+	u := &suite.Suite{Name: "chain", Run: func(ctx context.Context, r *suite.Run) error { return sustained(ctx, r, t.TempDir()) }}
+	got, err := u.Do(t.Context(), &suite.Run{Quick: true, Log: io.Discard}, false)
+	if err != nil || len(got.Sections) != 0 || len(got.Skipped) != 1 || len(got.Unmeasured) != 2 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestServicesTakeEntries starts each peer that is installed and gives it
 // batches.
 func TestServicesTakeEntries(t *testing.T) {
