@@ -159,6 +159,20 @@ func TestGrantsWithoutDealersStayBehindAlone(t *testing.T) {
 	}
 }
 
+// TestAStateWithTooFewDealersOfGrantsIsRefused: that ceremony had aborted.
+func TestAStateWithTooFewDealersOfGrantsIsRefused(t *testing.T) {
+	r, _ := grantsRun(t)
+	r.to(PhaseConfirm)
+	m := r.machines[4] // a newcomer's
+	if _, err := ParseMachine(m.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	m.deals[0], m.deals[1], m.outbox, m.secrets.shares = nil, nil, nil, nil
+	if _, err := ParseMachine(m.Bytes()); err == nil {
+		t.Error("a state is accepted")
+	}
+}
+
 // TestConfirmingAnotherOutcomeIsNamed, and does not count.
 func TestConfirmingAnotherOutcomeIsNamed(t *testing.T) {
 	r, _ := grantsRun(t)

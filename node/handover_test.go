@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain/replica"
@@ -100,10 +104,10 @@ func TestMoreGrantsThanOneCeremonyMoves(t *testing.T) {
 		if _, err := w.Node(0).OpenCeremony(w.ctx, devnet.Windows); err != nil {
 			t.Fatal(err)
 		}
-		p, err := w.Node(1).Proposal(w.ctx)
-		if err != nil || p.Handover == nil || p.Ceremony.State != keys.Handing {
-			t.Fatalf("the first part: %+v, %+v, %v", p, p.Ceremony, err)
-		}
+		w.until("the first part is under way", func() bool {
+			p, err := w.Node(1).Proposal(w.ctx)
+			return err == nil && p.Handover.Has(p.About) && w.Node(1).Status().Ceremony == "handing over"
+		})
 		s.add(5) // nothing stands still meanwhile
 		if err := s.owner.Revoke(w.ctx, s.grants[1], ward.RevokeOptions{}); err != nil {
 			t.Fatal(err)
@@ -219,6 +223,47 @@ func TestOneWordAcceptsAHandOver(t *testing.T) {
 	})
 }
 
+// TestNobodyGoesOnWithAHandOverUnasked: one operator has accepted, and his node
+// is gone when the next part is due.
+func TestNobodyGoesOnWithAHandOverUnasked(t *testing.T) {
+	const willing = 3 // the last whose turn it is
+	var asking atomic.Bool
+	tune := func(o *devnet.Options) {
+		o.Node = func(c *node.Config) { c.AskCeremony = asking.Load() }
+		inParts(o)
+	}
+	inWorld(t, 4, tune, func(w *world) {
+		share(w)
+		// From now on the others ask.
+		for i := range willing {
+			w.stop(i)
+		}
+		asking.Store(true)
+		for i := range willing {
+			w.restart(i)
+		}
+		w.settle()
+		windows := [4]keys.Window{{Milliseconds: 500}, {Milliseconds: 500}, {Milliseconds: 500}, {Milliseconds: 5000}}
+		if _, err := w.Node(willing).OpenCeremony(w.ctx, windows); err != nil {
+			t.Fatal(err)
+		}
+		newest := func(i int) *keys.Ceremony {
+			p, err := w.Node(i).Proposal(w.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p.Ceremony
+		}
+		w.until("the first part is given up", func() bool { return newest(willing).State == keys.Aborted })
+		w.stop(willing)
+		w.settle()
+		<-time.After(5 * time.Minute) // virtual
+		if c := newest(0); c.Number != 2 || c.State != keys.Aborted {
+			t.Errorf("a node opens a part that its operator was not asked about: %+v", c)
+		}
+	})
+}
+
 // TestAMemberThatIsDownDelaysAHandOverOnly: its parts wait for late members and
 // go on, and older shares stay as long as they are needed.
 func TestAMemberThatIsDownDelaysAHandOverOnly(t *testing.T) {
@@ -230,16 +275,28 @@ func TestAMemberThatIsDownDelaysAHandOverOnly(t *testing.T) {
 		if _, err := w.Node(0).OpenCeremony(w.ctx, windows); err != nil {
 			t.Fatal(err)
 		}
+		// A grant that is revoked between two parts leaves no share of either time.
+		var shares []string
+		w.until("the first part is done", func() bool { shares = s.left("grant/*/*.2", 0); return len(shares) == 2 })
+		id := strings.TrimSuffix(filepath.Base(shares[0]), ".2")
+		if err := s.now(s.owner, 0).Revoke(w.ctx, consent.GrantID(id), ward.RevokeOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.until("its shares are erased", func() bool { return len(s.left("grant/*/"+id+".*", 0, 1, 3)) == 0 })
+		if a := s.authority(); a.Generation != 1 {
+			t.Fatalf("authority is %+v", a)
+		}
+		revoked := slices.Index(s.grants, consent.GrantID(id))
 		w.until("everything has moved", func() bool { return w.Node(0).Status().Generation == 2 })
-		s.readAll(s.now(s.reader, 0))
+		s.readAll(s.now(s.reader, 0), revoked)
 		if a := s.authority(); a.Complete {
 			t.Errorf("authority is %+v", a)
 		}
-		if n := len(s.left("grant/*/*.1", 0)); n != len(s.grants) {
+		if n := len(s.left("grant/*/*.1", 0)); n != len(s.grants)-1 {
 			t.Errorf("%d older shares are left, want all", n)
 		}
 		w.restart(down)
 		w.settle()
-		s.readAll(s.now(s.reader, 0))
+		s.readAll(s.now(s.reader, 0), revoked)
 	})
 }

@@ -127,7 +127,7 @@ func conclude(call *ledger.Call, cer *Ceremony, h *header, p *part, m *dkg.Machi
 		return putInForce(call, cer, h, m, false)
 	case !p.Keys:
 		err = finish(call, cer, p, m)
-	case cer.State == Running:
+	case cer.Runs():
 		var pending *Handover
 		if pending, err = Pending(call.State); err != nil {
 			return err

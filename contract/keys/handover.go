@@ -17,7 +17,6 @@ import (
 type Handover struct {
 	_          struct{} `cbor:",toarray"`
 	Generation uint32   // of all shares that it makes
-	Authority  uint64   // number of the ceremony that made the shares to move
 	Members    []string // who gets them, in the order of their indices
 	Keys       uint8    // their threshold for the identity key and grants
 	Certify    uint8    // and for the checkpoint key
@@ -26,7 +25,14 @@ type Handover struct {
 	Parts      uint32 // that have come to a result
 	Moved      uint64 // grants in them
 	Short      uint32 // parts in which too few confirmed to do without the shares before
+	Rounds     uint32 // times that the search has come round
 }
+
+// maxRounds bounds how long new grants can put the end of a hand-over off. Each
+// round finds those that were made in the one before, fewer and fewer of them;
+// whoever makes them as fast as they move has to stop after so many. Part of
+// the rules.
+const maxRounds = 8
 
 // A part says what a ceremony of a reshare moves, and what came of it.
 type part struct {
@@ -36,8 +42,8 @@ type part struct {
 	Start      string  // listing began after this id
 	Around     bool    // it has come to the end and gone on from the beginning
 	Last       string  // id at which it ended
-	Listed     uint32  // bytes of the grants listed
-	Dealt      uint32  // bytes that all of them cost a dealer
+	Listed     uint32  // bytes of the grants that move, as listed
+	Dealt      uint32  // bytes that they cost a dealer
 	Holders    []uint8 // members that confirmed; of grants alone
 	Short      bool    // older shares are needed for want of confirmations here, or in an earlier part
 }
@@ -52,11 +58,11 @@ type handed struct {
 // Pending returns the hand-over under way, or nil.
 func Pending(r ledger.Reader) (*Handover, error) { return load[Handover](r, []byte(keyHandover)) }
 
-// fits reports whether the hand-over is still what the consortium file and the
-// authority in force ask for. If not, the next ceremony forgets it: nothing of
-// it was ever in force.
-func (h *Handover) fits(k *chain.Consortium, a *Authority) bool {
-	return h.Authority == a.Ceremony && int(h.Keys) == k.KeyThreshold && int(h.Certify) == k.CheckpointThreshold &&
+// fits reports whether the hand-over is still what the consortium file asks for,
+// by its members and their threshold, from which the other one follows. If not,
+// the next ceremony forgets it: nothing of it was ever in force.
+func (h *Handover) fits(k *chain.Consortium) bool {
+	return int(h.Keys) == k.KeyThreshold &&
 		slices.EqualFunc(h.Members, k.Members, func(name string, m chain.Member) bool { return name == m.Name })
 }
 
@@ -65,7 +71,7 @@ func (h *Handover) fits(k *chain.Consortium, a *Authority) bool {
 // other hand-over of the chain.
 func (h *Handover) Terms() ([]byte, error) {
 	terms := *h
-	terms.Next, terms.Parts, terms.Moved, terms.Short = "", 0, 0, 0
+	terms.Next, terms.Parts, terms.Moved, terms.Short, terms.Rounds = "", 0, 0, 0, 0
 	return chain.Marshal(&terms)
 }
 
@@ -93,9 +99,8 @@ func Due(r ledger.Reader, k *chain.Consortium, time int64, size uint64) (args *O
 	if err != nil || pending == nil {
 		return nil, 0, err
 	}
-	a, err := Current(r)
-	if err != nil || a == nil || !pending.fits(k, a) {
-		return nil, 0, err
+	if !pending.fits(k) {
+		return nil, 0, nil
 	}
 	if !over(last, h, point{Position: size, Time: uint64(time)}) { // late members have their time
 		after = max(int64(h.Confirm.Time+h.Windows[3].Milliseconds)-time, 1)
@@ -104,8 +109,10 @@ func Due(r ledger.Reader, k *chain.Consortium, time int64, size uint64) (args *O
 }
 
 // join returns the part that a new ceremony is: of the hand-over under way, or
-// by itself as far as is known.
-func (c *contract) join(call *ledger.Call, number uint64, a *Authority) (*part, error) {
+// by itself as far as is known. The windows of a hand-over stay, unless a part
+// aborted in them: else one member could make them too short for the others.
+func join(call *ledger.Call, args *OpenArgs, last *Ceremony) (*part, error) {
+	number := args.Number
 	pending, err := Pending(call.State)
 	if err != nil {
 		return nil, err
@@ -113,8 +120,11 @@ func (c *contract) join(call *ledger.Call, number uint64, a *Authority) (*part, 
 	if pending == nil {
 		return &part{Generation: uint32(number)}, nil
 	}
-	if !pending.fits(call.Consortium, a) {
+	if !pending.fits(call.Consortium) {
 		return &part{Generation: uint32(number)}, call.State.Delete([]byte(keyHandover))
+	}
+	if last.State != Aborted && args.Windows != pending.Windows {
+		return nil, ErrRunning
 	}
 	return &part{Generation: pending.Generation, Start: pending.Next}, nil
 }
@@ -220,11 +230,8 @@ func (s *search) take(g LiveGrant) bool {
 		s.err = err
 		return false
 	}
-	size, cost := listedSize(&entry), s.cost
-	if len(entry.Sharing) == 0 {
-		cost = 0
-	}
-	if s.p.Listed > 0 && (int(s.p.Listed)+size > s.limits.Room || int(s.p.Dealt)+cost > s.limits.Room) {
+	size, moves := listedSize(&entry), len(entry.Sharing) > 0
+	if moves && s.cer.Grants > 0 && max(int(s.p.Listed)+size, int(s.p.Dealt)+s.cost) > s.limits.Room {
 		s.state = full
 		return false
 	}
@@ -233,29 +240,29 @@ func (s *search) take(g LiveGrant) bool {
 		return false
 	}
 	s.size += size
-	s.p.Listed += uint32(size)
-	s.p.Dealt += uint32(cost)
 	s.found = append(s.found, entry)
-	if len(entry.Sharing) > 0 {
+	if moves { // the others are no part of the description, and nobody deals them
+		s.p.Listed += uint32(size)
+		s.p.Dealt += uint32(s.cost)
 		s.cer.Grants++
 	}
 	return true
 }
 
-// enter makes the ceremony a part of a hand-over, if it moves grants alone.
-func enter(call *ledger.Call, h *header, p *part) error {
+// enter lets the ceremony run, as a part of a hand-over if it moves grants alone.
+func enter(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
+	cer.State = Running
 	pending, err := Pending(call.State)
 	if err != nil || pending == nil && p.Keys {
 		return err
 	}
 	if pending == nil {
-		a, err := Current(call.State)
-		if err != nil {
-			return err
-		}
-		pending = &Handover{Generation: p.Generation, Authority: a.Ceremony, Members: h.Members, Keys: h.Keys, Certify: h.Certify}
+		pending = &Handover{Generation: p.Generation, Members: h.Members, Keys: h.Keys, Certify: h.Certify}
 	}
 	pending.Windows = h.Windows
+	if !p.Keys && pending.Rounds < maxRounds {
+		cer.State = Handing
+	}
 	return store(call.State, []byte(keyHandover), pending)
 }
 
@@ -274,7 +281,7 @@ func (c *contract) hand(call *ledger.Call, cer *Ceremony, h *header, p *part, ma
 			return true
 		}
 		entry := handed{Number: cer.Number}
-		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
+		if s := made[g.ID]; s != nil {
 			entry.Sharing = s.Bytes()
 		}
 		if size += handedSize(g.ID, &entry); size > c.limits.Writes {
@@ -307,7 +314,7 @@ func finish(call *ledger.Call, cer *Ceremony, p *part, m *dkg.Machine) error {
 	if err != nil {
 		return err
 	}
-	first := cer.State == Handing
+	first := cer.Runs()
 	short := m.Phase() != dkg.PhaseComplete
 	if first {
 		cer.Ended = call.Index
@@ -317,6 +324,9 @@ func finish(call *ledger.Call, cer *Ceremony, p *part, m *dkg.Machine) error {
 			pending.Parts++
 			pending.Moved += uint64(cer.Grants)
 			pending.Next = p.Last
+			if p.Around {
+				pending.Rounds++
+			}
 		}
 		switch {
 		case short && !p.Short:

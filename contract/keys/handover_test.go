@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strings"
@@ -201,6 +202,50 @@ func TestMoreGrantsMadeThanAPartHolds(t *testing.T) {
 	w.inForce(2)
 }
 
+// TestGrantsMadeForEverDoNotPutOffTheEnd: who makes as many as move has eight
+// rounds; then they are refused until the keys have moved.
+func TestGrantsMadeForEverDoNotPutOffTheEnd(t *testing.T) {
+	w := newHandingWorld(t, 2, keys.Limits{Writes: 64 << 10, Looks: 1000, Room: 272})
+	parts := 0
+	for i := 0; ; i++ {
+		r := w.m.Open()
+		c := latest(t, w.m)
+		keysMove := r.Description.Secrets[0].Use == dkg.UseCheckpoint
+		if h := w.pending(); c.Moving() != (keysMove || h.Rounds >= 8) {
+			t.Fatalf("part %d: %+v, %+v", i, c, h)
+		}
+		if !c.Moving() {
+			w.made(fmt.Sprintf("%s%03d", id(1), 999-i), w.grants[0])
+		}
+		r.Finish()
+		if parts++; keysMove {
+			break
+		}
+	}
+	if parts < 16 || parts > 20 { // nine rounds of two
+		t.Errorf("it takes %d ceremonies", parts)
+	}
+	w.inForce(2)
+}
+
+// TestNobodyShortensTheWindowsOfAHandOver, by opening the next part before the
+// others do; after a part that aborted anybody may try other ones.
+func TestNobodyShortensTheWindowsOfAHandOver(t *testing.T) {
+	w := newHandingWorld(t, 7, few)
+	w.m.Open().Finish()
+	short := w.m.OpenArgs()
+	short.Windows[2].Milliseconds = 1
+	refused(t, run(w.m.Chain, "west", keys.MethodOpen, short), keys.ErrRunning)
+	if s := w.m.Open("south", "west").Finish(); s != keys.Aborted {
+		t.Fatalf("ends in state %d", s)
+	}
+	short.Number++
+	refused(t, run(w.m.Chain, "west", keys.MethodOpen, short), "")
+	if h := w.pending(); h.Windows != short.Windows {
+		t.Errorf("%+v", h)
+	}
+}
+
 // TestAPartThatAbortsIsTriedAgain with the same grants under another id, and
 // nothing is lost meanwhile.
 func TestAPartThatAbortsIsTriedAgain(t *testing.T) {
@@ -232,24 +277,37 @@ func TestAPartThatAbortsIsTriedAgain(t *testing.T) {
 func TestAnotherRosterBeginsTheHandOverAnew(t *testing.T) {
 	w := newHandingWorld(t, 7, few)
 	w.m.Open().Finish()
-	resize := func(n int) {
-		want := ledgertest.Consortium(t, n)
-		w.m.Change(func(k *chain.Consortium) {
-			k.Members, k.KeyThreshold, k.CheckpointThreshold = want.Members, want.KeyThreshold, want.CheckpointThreshold
-		})
+	five := ledgertest.Consortium(t, 5)
+	for i, edit := range []func(k *chain.Consortium){
+		func(k *chain.Consortium) { k.KeyThreshold = 2 },
+		func(k *chain.Consortium) { k.Members[3] = *five.Member("x5") },
+		func(k *chain.Consortium) {
+			k.Members, k.KeyThreshold, k.CheckpointThreshold = five.Members, five.KeyThreshold, five.CheckpointThreshold
+		},
+	} {
+		w.m.Change(edit)
+		if due(w) != nil {
+			t.Error("a part is due for a roster of the past")
+		}
+		r := w.m.Open()
+		if got := labels(r); r.Description.Generation != uint32(3+i) || got[0] != id(0) {
+			t.Fatalf("%v in generation %d", got, r.Description.Generation)
+		}
+		if s := r.Finish(); s != keys.Completed {
+			t.Fatalf("ends in state %d", s)
+		}
+		w.untouched(1)
 	}
-	resize(5)
-	if due(w) != nil {
-		t.Error("a part is due for a roster of the past")
-	}
-	r := w.m.Open()
-	if got := labels(r); r.Description.Generation != 3 || got[0] != id(0) {
-		t.Fatalf("%v in generation %d", got, r.Description.Generation)
-	}
-	r.Finish()
-	w.untouched(1)
 	w.m.FinishAll()
-	w.inForce(3)
+	w.inForce(5)
+}
+
+// TestAHandOverThatCannotEndDoesNotBegin: grants alone do not depend on the
+// threshold of the checkpoint key, and in the end it would be refused.
+func TestAHandOverThatCannotEndDoesNotBegin(t *testing.T) {
+	w := newHandingWorld(t, 7, few)
+	w.m.Change(func(k *chain.Consortium) { k.CheckpointThreshold = 4 })
+	refused(t, run(w.m.Chain, "east", keys.MethodOpen, w.m.OpenArgs()), keys.ErrThresholds)
 }
 
 // TestAMemberWithANewKeyBreaksNoHandOver: its place stays the same.
@@ -354,6 +412,53 @@ func TestAGrantThatTooFewHoldIsLostWhenTheHandOverIsDone(t *testing.T) {
 	w.inForce(2)
 }
 
+// TestGrantsThatNobodyHoldsFillNoPart: a part of them alone would move nothing,
+// and no ceremony can be that.
+func TestGrantsThatNobodyHoldsFillNoPart(t *testing.T) {
+	w := newHandingWorld(t, 47, keys.Limits{Writes: 1 << 10, Looks: 1000, Room: few.Room})
+	for i := range w.grants {
+		if i < 40 || i == 45 {
+			w.grants[i].Holders = nil
+		}
+	}
+	r := w.m.Open()
+	if got := labels(r); !slices.Equal(got, []string{id(40), id(41), id(42), id(43), id(44)}) {
+		t.Fatalf("the first part moves %v", got)
+	}
+	r.ToConfirm()
+	r.Post()
+	closes := 0
+	for ; latest(t, w.m).Runs(); closes++ {
+		refused(t, r.Close(), "")
+	}
+	r.Keep()
+	if closes != 13 { // 220 bytes for each that is lost, four to a transaction; 386 for the others
+		t.Errorf("%d transactions", closes)
+	}
+	if h := w.pending(); h.Next != id(45) || h.Moved != 5 {
+		t.Errorf("%+v", h)
+	}
+	w.m.FinishAll()
+	if _, _, lost, err := keys.Moved(w.m.Keys(), id(7)); !lost || err != nil {
+		t.Errorf("%v, %v", lost, err)
+	}
+	w.revoked(id(45))
+	w.grants = w.grants[40:]
+	w.inForce(2)
+}
+
+// TestGrantsOfALargerRosterTakeTheRoomThatTheyHad: where a grant costs less to
+// deal than to list, the list is what is bounded.
+func TestGrantsOfALargerRosterTakeTheRoomThatTheyHad(t *testing.T) {
+	w := newHandingWorld(t, 7, keys.Limits{Writes: 64 << 10, Looks: 1000, Room: 1000})
+	w.m.Change(func(k *chain.Consortium) {
+		k.Members, k.KeyThreshold, k.CheckpointThreshold = k.Members[:3], 2, 2
+	})
+	if got := labels(w.m.Open("west")); len(got) != 4 { // of 208 bytes, and 192 to deal
+		t.Errorf("the first part moves %v", got)
+	}
+}
+
 func due(w *handingWorld) *keys.OpenArgs {
 	w.Helper()
 	c := w.m.Chain
@@ -450,5 +555,21 @@ func TestAPartLargerThanATransactionIsStoredInSeveral(t *testing.T) {
 		t.Errorf("%d transactions, %+v", closes, w.pending())
 	}
 	w.m.FinishAll()
+	w.inForce(2)
+}
+
+var manyGrants = flag.Int("handover", 0, "grants that TestManyGrantsAreHandedOver moves, by the rules of a real chain")
+
+// TestManyGrantsAreHandedOver moves as many as a flag says with the limits that
+// a chain has. A thousand take about ten seconds of processor time.
+func TestManyGrantsAreHandedOver(t *testing.T) {
+	if *manyGrants == 0 {
+		t.Skip("run with -handover 20000")
+	}
+	w := newHandingWorld(t, *manyGrants, keys.Rules)
+	want := (*manyGrants + keys.Rules.Room/272 - 1) / (keys.Rules.Room / 272)
+	if n := w.m.FinishAll(); n != want {
+		t.Errorf("%d ceremonies, want %d", n, want)
+	}
 	w.inForce(2)
 }

@@ -69,7 +69,7 @@ const (
 	Completed       // and older shares are not needed any more
 	Aborted
 	Preparing // live grants are still being listed: open once more with the same number
-	Handing   // as Running, for a part of a hand-over: the authority stays as it is, and grants can be made
+	Handing   // as Running, for a part of a hand-over: grants can be made, and are found later
 )
 
 // Methods. All but request are for members.

@@ -137,7 +137,7 @@ func (c *contract) begin(call *ledger.Call, args *OpenArgs, last *Ceremony) (*Ce
 			h.OldNodes[i] = m.NodeKey // a member whose node has a new key still holds its shares
 		}
 	}
-	p, err := c.join(call, next, old)
+	p, err := join(call, args, last)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -185,11 +185,8 @@ func start(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 	h.Opened, h.Cursor = at(call), ""
 	cer.State, cer.Opened = Running, call.Index
 	if p != nil {
-		if err := enter(call, h, p); err != nil {
+		if err := enter(call, cer, h, p); err != nil {
 			return err
-		}
-		if !p.Keys {
-			cer.State = Handing
 		}
 	}
 	d, err := describe(call.State, cer.Number, h)
@@ -201,6 +198,16 @@ func start(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 		return ErrThresholds // nothing else of it can be wrong
 	}
 	h.Hash = m.ID()
+	if p == nil || p.Keys {
+		return nil
+	}
+	// What the last part will be must be possible, too.
+	if d.Secrets, err = keySecrets(h); err != nil {
+		return err
+	}
+	if _, err := dkg.New(d, nil, nil, nil); err != nil {
+		return ErrThresholds
+	}
 	return nil
 }
 

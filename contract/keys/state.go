@@ -189,13 +189,10 @@ func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) 
 		Chain: h.Chain, ID: ceremonyID(h.Chain, number), Generation: uint32(number), Opened: h.Opened.dkg(),
 		Join: h.Windows[0].dkg(), Deal: h.Windows[1].dkg(), Complain: h.Windows[2].dkg(), Confirm: h.Windows[3].dkg(),
 		Members: roster(h.Nodes), Old: roster(h.OldNodes),
-		Secrets: []dkg.Secret{
-			{Use: dkg.UseCheckpoint, Threshold: int(h.Certify)},
-			{Use: dkg.UseIdentity, Threshold: int(h.Keys)},
-		},
 	}
-	if len(h.Old) == 0 {
-		return c, nil
+	var err error
+	if c.Secrets, err = keySecrets(h); err != nil || len(h.Old) == 0 {
+		return c, err
 	}
 	p, err := load[part](r, key(keyOfPart, number))
 	if err != nil {
@@ -203,13 +200,6 @@ func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) 
 	}
 	if p != nil {
 		c.Generation = p.Generation
-	}
-	for k, raw := range [][]byte{h.Certified, h.Identity} {
-		old, err := threshold.ParseSharing(raw)
-		if err != nil {
-			return nil, err
-		}
-		c.Secrets[k].Old, c.Secrets[k].Holders = old, h.Holders
 	}
 	if p != nil && !p.Keys {
 		c.Secrets = nil
@@ -230,6 +220,25 @@ func describe(r ledger.Reader, number uint64, h *header) (*dkg.Ceremony, error) 
 		return nil, err
 	}
 	return c, bad
+}
+
+// keySecrets describes the two keys.
+func keySecrets(h *header) ([]dkg.Secret, error) {
+	list := []dkg.Secret{
+		{Use: dkg.UseCheckpoint, Threshold: int(h.Certify)},
+		{Use: dkg.UseIdentity, Threshold: int(h.Keys)},
+	}
+	if len(h.Old) == 0 {
+		return list, nil
+	}
+	for k, raw := range [][]byte{h.Certified, h.Identity} {
+		old, err := threshold.ParseSharing(raw)
+		if err != nil {
+			return nil, err
+		}
+		list[k].Old, list[k].Holders = old, h.Holders
+	}
+	return list, nil
 }
 
 func roster(keys []chain.PublicKey) (list []ed25519.PublicKey) {
