@@ -222,6 +222,9 @@ func ceremonyOf(p *node.Proposal) *Ceremony {
 		}
 	}
 	if h := p.Handover; h.Has(p.About) {
+		if p.About.Secrets[0].Use == dkg.UseGrant {
+			c.State = node.StateOf(&keys.Ceremony{State: keys.Handing}, h)
+		}
 		c.Part, c.Moved = h.Parts+1, h.Moved
 		if !p.Ceremony.Runs() && p.Ceremony.State != keys.Aborted {
 			c.Part-- // it is done, and the next one has not begun
