@@ -34,6 +34,7 @@ var settings = []setting{
 	{name: "listen-peer"},
 	{name: "log-format"},
 	{name: "log-level"},
+	{name: memoryFlag},
 	{name: "metrics-from"},
 	{name: "node"},
 	{name: "passphrase-command"},

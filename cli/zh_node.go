@@ -54,6 +54,8 @@ Ctrl-C 或 SIGTERM 使它有序停止：答复进行中的请求，移交领导�
 	"host:port to serve the other nodes at; as on the card if not given":                                 "为其他节点服务的 主机:端口；缺省同名片",
 	"where payloads are kept, as fs:DIR, s3:URL or ipfs:URL; blobs in the node's directory if not given": "载荷的存放位置：fs:目录、s3:URL 或 ipfs:URL；缺省为节点目录中的 blobs",
 	"wait for ward node unlock, whatever else is set":                                                    "无论其他设置如何，都等待 ward node unlock",
+	"memory to keep to, as 320MiB or 1GiB; softly; off for any; GOMEMLIMIT counts if only that is set":   "力求不超过的内存，如 320MiB 或 1GiB，并非硬性上限；off 表示不限；只设了 GOMEMLIMIT 时以它为准",
+	"give a size such as 320MiB or 1GiB, or off":                                                         "请给出大小，如 320MiB 或 1GiB，或 off",
 	"network that may read /metrics, such as 10.0.0.0/8; this machine only if not given":                 "可以读取 /metrics 的网络，如 10.0.0.0/8；缺省仅限本机",
 	"debug, info, warn or error":                                                                         "debug、info、warn 或 error",
 	"text or json":                                                                                       "text 或 json",
