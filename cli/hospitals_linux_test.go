@@ -243,7 +243,7 @@ func interrupted(t *testing.T, cmd *exec.Cmd) {
 		if exitCode(err) != exitInterrupted {
 			t.Errorf("it ends with %v, want exit code %d", err, exitInterrupted)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		_ = cmd.Process.Kill()
 		t.Error("it does not end")
 	}

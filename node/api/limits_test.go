@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -224,12 +225,11 @@ func TestSlowloris(t *testing.T) {
 		"a body for a wrong path": "POST /nothing HTTP/1.1\r\nHost: east\r\nContent-Length: 100\r\n\r\nx",
 	} {
 		conn := h.dial(t)
-		start := time.Now()
 		if _, err := conn.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.Copy(io.Discard, conn); err != nil && time.Since(start) > 15*time.Second {
-			t.Errorf("%s: the connection is open after %v", what, time.Since(start))
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection stays open", what)
 		}
 	}
 	if n := count(t, h.Mem); n != 0 {
@@ -239,7 +239,7 @@ func TestSlowloris(t *testing.T) {
 
 // TestLongUploadIsNotCutShort: what moves may take its time.
 func TestLongUploadIsNotCutShort(t *testing.T) {
-	h := open(t, api.Options{Limits: api.Limits{Body: 300 * time.Millisecond, Pace: 10}})
+	h := open(t, api.Options{Limits: api.Limits{Body: time.Second, Pace: 10}})
 	in, out := io.Pipe()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.url+protocol.PathBlobs, in)
 	if err != nil {
@@ -256,7 +256,7 @@ func TestLongUploadIsNotCutShort(t *testing.T) {
 		_ = resp.Body.Close()
 		status <- resp.StatusCode
 	}()
-	for range 10 {
+	for range 12 { // more than a second
 		if _, err := out.Write(make([]byte, 10)); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +300,7 @@ func TestReaderThatDoesNotRead(t *testing.T) {
 func await(t *testing.T, h *house, line string) {
 	t.Helper()
 	c := h.raw(t, ledgertest.Key(west))
-	for range 400 {
+	for range 2400 { // a minute
 		a := h.send(t, c, http.MethodGet, protocol.PathMetrics, "", "", nil)
 		if bytes.Contains(a.body, []byte(line)) {
 			return
@@ -352,7 +352,7 @@ func TestBlobLimits(t *testing.T) {
 func TestConnectionsAreLimited(t *testing.T) {
 	limits := hurry
 	limits.Connections = 2
-	limits.Header = 5 * time.Second
+	limits.Header = time.Minute
 	h := open(t, api.Options{Limits: limits})
 	a := h.dial(t)
 	_ = h.dial(t)

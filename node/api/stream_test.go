@@ -33,7 +33,7 @@ import (
 // kinds follows the events until there are n, and returns where they are from.
 func follow(t *testing.T, h *house, who string, after int64, n int) (indexes []uint64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for e, err := range h.as(t, who).Events(ctx, after) {
 		if err != nil {
@@ -112,7 +112,7 @@ func TestAStrangersStreamCostsLittle(t *testing.T) {
 func TestEventsComeAsTheyHappen(t *testing.T) {
 	h := open(t, api.Options{})
 	world(h)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	submit := func() uint64 {
 		r, err := h.Submit(ctx, h.Tx(owner, consent.Contract, "grant", apitest.Emit(t, consent.EventGrant, &consent.Grant{Owner: owner}), nil), nil)
@@ -155,7 +155,7 @@ func TestEventsGoOnAfterTheServerWasGone(t *testing.T) {
 		}
 	}
 	put()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cut := h.through(t)
 	n := h.as(t, owner)
@@ -181,7 +181,7 @@ func TestEventsGoOnAfterTheServerWasGone(t *testing.T) {
 func TestEventsEndWithTheRightToSeeThem(t *testing.T) {
 	h := open(t, api.Options{Limits: api.Limits{Beat: 20 * time.Millisecond}})
 	world(h)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ended := make(chan error)
 	listen := func(who string) {
@@ -375,7 +375,7 @@ func TestShutdownLetsAnswersBeFinished(t *testing.T) {
 	h := open(t, api.Options{})
 	h.Register(owner)
 	s := slow{h.Node, make(chan struct{}), make(chan struct{})}
-	url, stop := apitest.Serve(t, s, api.Options{})
+	url, stop := apitest.Serve(t, s, api.Options{Limits: api.Limits{Grace: time.Hour}})
 	h.url = url
 	n := h.as(t, west)
 	answered := make(chan error, 1)
@@ -411,7 +411,7 @@ func TestShutdownLetsAnswersBeFinished(t *testing.T) {
 	}
 	select {
 	case <-stopped:
-	case <-time.After(10 * time.Second): // the grace is longer
+	case <-time.After(time.Minute): // the grace is longer
 		t.Error("the server waits for the stream")
 	}
 	if _, err := n.Checkpoint(t.Context()); !errors.Is(err, ward.ErrUnavailable) {

@@ -395,7 +395,7 @@ func (m meeting) ReadAt(p []byte, off int64) (int, error) {
 		}
 		select {
 		case <-m.both:
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			return 0, errors.New("nobody else reads")
 		}
 	}
