@@ -81,7 +81,7 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}
 	final := suite.Ref{Operation: commit, System: nameWard, At: float64(done)}
 	err = s.Ratio("cpu", final, suite.Ref{Operation: commit, System: nameWard, At: 10_000}, report.Ratio{
-		Name: fmt.Sprintf("an entry among the last of %d / among the first 10000", done), Text: "flat is 1", Bar: 1.15,
+		Name: fmt.Sprintf("an entry among the last of %d / among the first 10000", done), Text: "flat is 1", Bar: 1.15, Margin: 0.3,
 	})
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	if most == nil {
 		return nil
 	}
-	share := report.Ratio{Name: fmt.Sprintf("memory of a member after %d entries / 512 MiB", done), Text: "anonymous memory; less is better", Bar: 1}
+	share := report.Ratio{Name: fmt.Sprintf("memory of a member after %d entries / 512 MiB", done), Text: "anonymous memory; less is better", Bar: 1, Margin: 0.5}
 	for _, v := range most.Samples {
 		share.Samples = append(share.Samples, v/(512<<20))
 	}

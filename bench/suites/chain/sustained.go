@@ -137,7 +137,7 @@ func sustainWard(ctx context.Context, dir string, length time.Duration) (_ peer.
 		return peer.Load{}, err
 	}
 	// A short load is faster than a long one: these are enough for it.
-	n := int(math.Ceil(1.25*float64(l.Work)/l.Wall.Seconds()*length.Seconds()/longBatch)) * longBatch
+	n := int(math.Ceil(1.5*float64(l.Work)/l.Wall.Seconds()*length.Seconds()/longBatch)) * longBatch
 	entries, err := w.signer.stock(filepath.Join(dir, "entries"), n)
 	if err != nil {
 		return peer.Load{}, err
