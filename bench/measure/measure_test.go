@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
 	"reflect"
 	"runtime"
 	"testing"
@@ -203,5 +204,15 @@ func TestThisMachine(t *testing.T) {
 	}
 	if kib("12 kB") != 12 || kib("x") != 0 {
 		t.Error("sizes are misread")
+	}
+}
+
+func TestFreeDiskIsOfADirectoryThatIsThere(t *testing.T) {
+	free, err := FreeDisk(t.TempDir())
+	if err != nil && (runtime.GOOS == "linux" || runtime.GOOS == "darwin") || err == nil && free < 1 {
+		t.Errorf("%.0f bytes are free, %v", free, err)
+	}
+	if _, err := FreeDisk(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a disk was found where no directory is")
 	}
 }
