@@ -45,6 +45,7 @@ func (r *Replica) apply(log *raft.Log) error {
 	case raft.LogConfiguration:
 		err = r.book.append(&step{pos: pos, config: log.Data})
 	case raft.LogCommand:
+		r.notices.send(pos) // so that all execute it at the same time
 		err = r.applyEntry(log, pos)
 	}
 	r.raftLog.raise(pos.Index)

@@ -6,37 +6,39 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// notices tells the followers that the last entry is committed. Raft does so
-// with the next entry only, or after a while, and so they would execute and sign
-// the last block of a burst late. An empty entry would do as well, but it has to
-// be written and flushed by everyone.
+// notices tells the followers that an entry is committed. Raft does so with the
+// next entry only, or after a while, and so they would execute and sign a block
+// late, the last one of a burst later still. An empty entry would do as well, but
+// it has to be written and flushed by everyone.
 type notices struct {
 	r    *Replica
 	mu   sync.Mutex
 	next map[string]*notice // guarded by mu; present while one is on its way to a member; nil if no other follows
 }
 
-// notice says that a leader in term has committed and executed the entry at pos.
+// notice says that a leader in term has committed the entry at pos.
 type notice struct {
 	term uint64
 	pos  position
 }
 
-// send tells every member how far this replica, leader in term, has come. It does
-// not wait. One notice is under way to a member; only the newest of those that
-// come meanwhile follows it.
-func (n *notices) send(term uint64) {
-	at := notice{term, n.r.book.Applied()}
-	if at.pos.Index == 0 {
+// send tells every member that the entry at pos is committed, if this replica leads
+// in its term. It does not wait. One notice is under way to a member; only the
+// newest of those that come meanwhile follows it.
+func (n *notices) send(pos position) {
+	if _, self := n.r.leader(); !self || n.r.node().CurrentTerm() != pos.Term {
 		return
 	}
+	at := notice{pos.Term, pos}
 	for _, m := range n.r.Consortium().Members {
 		if m.Name != n.r.opt.Member && n.begin(m.Name, &at) {
-			n.r.wg.Go(func() {
+			if !n.r.spawn(func() {
 				for next := &at; next != nil; next = n.end(m.Name) {
 					n.r.transport.committed(m.Name, *next)
 				}
-			})
+			}) {
+				return
+			}
 		}
 	}
 }

@@ -362,7 +362,6 @@ func (o *outbox) full(maxTxs, maxBytes int) bool {
 // under way; there is no timer to wait for.
 func (r *Replica) dispatch() {
 	var inFlight, forwards int
-	led := false // a block was proposed, and no entry after it
 	finished := make(chan *int, r.opt.MaxInFlight+maxForwards)
 	ticker := time.NewTicker(r.opt.Heartbeat / 4) // a leader may appear
 	defer ticker.Stop()
@@ -378,22 +377,12 @@ func (r *Replica) dispatch() {
 			}
 			return
 		}
-		if led && inFlight == 0 && r.outbox.empty() {
-			// Followers learn with the next entry that the last block is
-			// committed. There is none yet: they would wait for a heartbeat,
-			// and the block for their signatures.
-			led = false
-			if _, self := r.leader(); self && r.node().CurrentTerm() == r.ledTerm {
-				r.notices.send(r.ledTerm)
-			}
-		}
 		for !r.outbox.empty() && r.haltErr() == nil {
 			leader, self := r.leader()
 			switch {
 			case leader == "":
 			case self && r.mayCut(inFlight) && r.lead():
 				inFlight++
-				led = true
 				batch := r.outbox.take(r.opt.MaxBlockTxs, r.opt.MaxBlockBytes)
 				r.wg.Go(func() { r.propose(batch); finished <- &inFlight })
 				continue
