@@ -68,12 +68,27 @@ func (r *Result) Err() error {
 // Bytes returns the encoding of r. It fails if r is malformed or longer than
 // MaxResult.
 func (r *Result) Bytes() ([]byte, error) {
+	return r.appendTo(make([]byte, 0, r.size()))
+}
+
+// Valid reports whether Bytes succeeds.
+func (r *Result) Valid() bool {
+	if r.size() <= MaxResult {
+		return r.check() == nil
+	}
+	_, err := r.Bytes()
+	return err == nil
+}
+
+// appendTo appends Bytes to b.
+func (r *Result) appendTo(b []byte) ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	b := r.append(make([]byte, 0, r.size()))
-	if len(b) > MaxResult {
-		return nil, fmt.Errorf("result: %d bytes, limit %d", len(b), MaxResult)
+	from := len(b)
+	b = r.append(b)
+	if n := len(b) - from; n > MaxResult {
+		return nil, fmt.Errorf("result: %d bytes, limit %d", n, MaxResult)
 	}
 	return b, nil
 }

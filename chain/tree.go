@@ -65,10 +65,10 @@ func (t Tree) Append(leaf []byte, stored []tlog.Hash) (Tree, []tlog.Hash) {
 func (t Tree) AppendBlock(b *Block) (Tree, []tlog.Hash, error) {
 	stored := make([]tlog.Hash, 0, 2*len(b.Results))
 	edge := append(make([]Hash, 0, 65), t.edge...)
-	var buf []byte
+	var buf, result []byte
 	for i := range b.Results {
-		result, err := b.Results[i].Bytes()
-		if err != nil {
+		var err error
+		if result, err = b.Results[i].appendTo(result[:0]); err != nil {
 			return Tree{}, nil, err
 		}
 		buf = appendLeaf(append(buf[:0], 0), b.Proposal.Txs[i], result) // RFC 6962: 0 before a leaf

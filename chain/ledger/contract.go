@@ -116,9 +116,12 @@ func sidecarKey(index uint64) string {
 // readFault returns the first failure to read the state, which is not the
 // transaction's fault.
 func (c *Call) readFault() error {
-	for _, v := range append([]*View{c.State}, c.others...) {
-		if v.fault != nil && !errors.Is(v.fault, errLimit) {
-			return v.fault
+	if err := c.State.readFault(); err != nil {
+		return err
+	}
+	for _, v := range c.others {
+		if err := v.readFault(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -160,6 +163,5 @@ func fits(height uint64, time int64, value []byte, events []chain.Event) bool {
 		}
 	}
 	r := chain.NewResult(height, time, "", value, events)
-	_, err := r.Bytes()
-	return err == nil
+	return r.Valid()
 }

@@ -115,8 +115,15 @@ func (o *overlay) order() {
 func (o *overlay) writes() []Write {
 	o.order()
 	w := make([]Write, len(o.keys))
+	size := 0
+	for _, k := range o.keys {
+		size += len(k)
+	}
+	keys := make([]byte, 0, size)
 	for i, k := range o.keys {
-		w[i] = Write{Key: []byte(k), Value: o.values[k]}
+		from := len(keys)
+		keys = append(keys, k...)
+		w[i] = Write{Key: keys[from:len(keys):len(keys)], Value: o.values[k]}
 	}
 	return w
 }
@@ -194,8 +201,15 @@ func (v *View) note(err error) error {
 	return err
 }
 
+func (v *View) readFault() error {
+	if v.fault != nil && !errors.Is(v.fault, errLimit) {
+		return v.fault
+	}
+	return nil
+}
+
 func (v *View) key(key []byte) []byte {
-	return append([]byte(v.prefix), key...)
+	return append(append(make([]byte, 0, len(v.prefix)+len(key)), v.prefix...), key...)
 }
 
 // namespace returns what the keys of a contract begin with. Names have no
