@@ -63,6 +63,7 @@ Examples:
 Examples:
   ward rx read w-… -o prescription.json --reason "review"`),
 				Flags: s.userFlags(s.outputFlag(""), s.forceFlag(),
+					&urfave.StringSliceFlag{Name: "accept", EnvVars: []string{"WARD_ACCEPT"}, Usage: s.tr("what you take on: all codes of the grant's obligations, with commas between them")},
 					&urfave.StringFlag{Name: "purpose", EnvVars: []string{"WARD_PURPOSE"}, Value: string(consent.Treatment), Usage: s.tr("why: a code of HL7 v3 PurposeOfUse")},
 					&urfave.StringFlag{Name: "reason", EnvVars: []string{"WARD_REASON"}, Usage: s.tr("why, in words that only the owner reads; other users of the machine see them while it runs")}),
 				Action: s.act(1, rxRead),

@@ -71,6 +71,10 @@ func rxRead(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	obligations, err := parseObligations("accept", c.StringSlice("accept"))
+	if err != nil {
+		return nil, err
+	}
 	path := c.String("output")
 	if s.json && (path == "" || path == "-") {
 		return nil, usagef("stdout cannot hold a file and JSON both").withHint("name a file with --output, or leave out --json")
@@ -80,12 +84,13 @@ func rxRead(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 		return nil, err
 	}
 	defer u.close()
-	p := ward.Purpose{Code: purpose, Reason: c.String("reason")}
+	p := ward.Purpose{Code: purpose, Reason: c.String("reason"), Obligations: obligations}
 	if path == "" || path == "-" {
 		e, err := prescription.Read(ctx, u.Client, id, p, s.stdout)
 		if err != nil {
 			return nil, err
 		}
+		s.tookOn(obligations)
 		return recordOf(e, true), nil
 	}
 	var e *ward.Entry
@@ -96,6 +101,7 @@ func rxRead(ctx context.Context, s *session, c *urfave.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.tookOn(obligations)
 	s.say("%s: %s, %s", path, e.Title, sizeText(e.Size))
 	data := recordOf(e, true)
 	data.Path = path

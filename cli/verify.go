@@ -65,6 +65,9 @@ func verifyAction(rules bool) action {
 		if err != nil {
 			return nil, err
 		}
+		if at, err := os.Stat(c.Args().First()); err == nil && at.IsDir() {
+			return nil, usagef("%s is a directory, and no exported chain", c.Args().First()).withHint("`ward chain export` makes the file")
+		}
 		file, size, err := input(ctx, c.Args().First())
 		if err != nil {
 			return nil, err
