@@ -56,6 +56,15 @@ func (d *Digest) Remove(key, value []byte) {
 	}
 }
 
+// Join adds what other was made of: as if all of it had been added to d. What was
+// removed from other is removed from d.
+func (d *Digest) Join(other *Digest) {
+	for i := range d.sum {
+		a, b := d.sum[i], other.sum[i]
+		d.sum[i] = (a&lanes + b&lanes) ^ (a^b)&^lanes
+	}
+}
+
 // Sum returns the state hash: SHA-256 over a domain string and the lanes.
 func (d *Digest) Sum() chain.Hash {
 	h := sha256.New()

@@ -275,6 +275,18 @@ func TestDigestDependsOnTheSetOnly(t *testing.T) {
 		if a.Sum() != b.Sum() {
 			t.Fatal("same set, other hash")
 		}
+		parts := make([]ledger.Digest, 3) // of which one may be empty
+		for i, k := range keys {
+			part := &parts[i*i%3]
+			part.Add([]byte(k), pairs[k])
+			part.Add([]byte("gone "+k), pairs[k])
+			parts[2].Remove([]byte("gone "+k), pairs[k])
+		}
+		parts[0].Join(&parts[1])
+		parts[0].Join(&parts[2])
+		if a.Sum() != parts[0].Sum() {
+			t.Fatal("same set in parts, other hash")
+		}
 		if len(keys) > 0 {
 			b.Remove([]byte(keys[0]), pairs[keys[0]])
 			b.Add([]byte(keys[0]), append(bytes.Clone(pairs[keys[0]]), 0))

@@ -180,6 +180,7 @@ func checksum(key, value []byte) uint32 {
 func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) error {
 	opt := badger.DefaultIteratorOptions
 	opt.Prefix = prefix
+	opt.PrefetchValues = false // values lie beside their keys: there is nothing to fetch ahead
 	it := t.txn.NewIterator(opt)
 	defer it.Close()
 	if bytes.Compare(start, prefix) < 0 {
