@@ -142,5 +142,30 @@ func (b *bareRaft) close() (err error) {
 
 func (b *bareRaft) load(n, clients, batch int) (peer.Load, error) {
 	data := make([]byte, 512*batch)
-	return drive(n, clients, batch, func(int, int) error { return b.leader.Apply(data, time.Minute).Error() })
+	return drive(n, clients, batch, func(int, int) error {
+		err := b.lead().Apply(data, time.Minute).Error()
+		// On a busy machine a leader may be heard too late by the others.
+		for until := time.Now().Add(time.Minute); moved(err) && time.Now().Before(until); {
+			if err := pause(context.Background()); err != nil {
+				return err
+			}
+			err = b.lead().Apply(data, time.Minute).Error()
+		}
+		return err
+	})
+}
+
+// lead returns the node that leads now, or any.
+func (b *bareRaft) lead() *raft.Raft {
+	for _, node := range b.nodes {
+		if node.State() == raft.Leader {
+			return node
+		}
+	}
+	return b.leader
+}
+
+// moved reports whether another node leads now.
+func moved(err error) bool {
+	return errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrLeadershipTransferInProgress)
 }

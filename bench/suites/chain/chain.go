@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ward-health/ward/bench/measure"
@@ -142,6 +144,7 @@ func speed(ctx context.Context, r *suite.Run, dir string) (err error) {
 	rounds := suite.Pick(r, 5, 11)
 	var cases []suite.Case
 	loads := map[string][]peer.Load{}
+	failed := failures{}
 	key := func(name string, batch int) string { return fmt.Sprint(name, " ", batch) }
 	for _, sh := range shapes {
 		for _, sys := range all {
@@ -149,30 +152,67 @@ func speed(ctx context.Context, r *suite.Run, dir string) (err error) {
 				continue
 			}
 			n := max(int(float64(suite.Pick(r, sh.entries/4, sh.entries))*sys.part), sh.clients*sh.batch)
+			if failed[sys.name] != nil {
+				continue
+			}
 			if _, err := sys.target.load(sh.clients*sh.batch, sh.clients, sh.batch); err != nil { // warms up
-				return fmt.Errorf("%s: %w", sys.name, err)
+				if err := failed.note(sys.name, err); err != nil {
+					return fmt.Errorf("%s: %w", sys.name, err)
+				}
+				continue
 			}
 			cases = append(cases, suite.Case{Operation: commit, System: sys.name, At: float64(sh.batch), Once: true, Run: func(int) (measure.Spent, error) {
+				if failed[sys.name] != nil {
+					return none, nil
+				}
 				l, err := sys.target.load(n, sh.clients, sh.batch)
+				if err != nil {
+					return none, failed.note(sys.name, err)
+				}
 				if sys.name == nameBound {
 					l.Work /= members // an entry is verified by each of them
 				}
 				loads[key(sys.name, sh.batch)] = append(loads[key(sys.name, sh.batch)], l)
-				return l.Spent, err
+				return l.Spent, nil
 			}})
 		}
 	}
 	if err := s.MeasureFor(ctx, measure.Options{Rounds: rounds}, cases...); err != nil {
 		return err
 	}
+	failed.leaveOut(r, s)
 	for _, sh := range shapes {
 		for _, sys := range all {
-			if sys.name != nameBound {
+			if sys.name != nameBound && failed[sys.name] == nil {
 				addLoads(s, sys.name, sh.batch, loads[key(sys.name, sh.batch)])
 			}
 		}
 	}
 	return ratios(s)
+}
+
+// failures are the peers that ceased to take load, and why. They are left out: the
+// others were measured nevertheless.
+type failures map[string]error
+
+// none stands for what a peer that failed took, until it is left out.
+var none = measure.Spent{Work: 1}
+
+// note notes that a system failed. If that is no peer, it returns the error.
+func (f failures) note(system string, err error) error {
+	if system == nameWard || system == nameBound {
+		return err
+	}
+	f[system] = err
+	return nil
+}
+
+// leaveOut removes the rows of those that failed.
+func (f failures) leaveOut(r *suite.Run, s *suite.Section) {
+	s.Rows = slices.DeleteFunc(s.Rows, func(row report.Row) bool { return f[row.System] != nil })
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		r.Skip(name, fmt.Errorf("it ceased to take load: %w", f[name]))
+	}
 }
 
 // addLoads adds what clients had of a system.
@@ -211,7 +251,7 @@ func ratios(s *suite.Section) error {
 		err := s.Ratio("cpu", at(nameWard, sh.batch), at(nameRaft, sh.batch), report.Ratio{
 			Name: fmt.Sprintf("batches of %d: Ward / bare Raft, cpu", sh.batch), Text: "what signatures, rules, state and certificates add; less is better",
 		})
-		if err != nil {
+		if err != nil && !errors.Is(err, suite.ErrNoRow) {
 			return err
 		}
 		for _, peer := range peerNames() {

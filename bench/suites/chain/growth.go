@@ -81,7 +81,7 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 	}
 	final := suite.Ref{Operation: commit, System: nameWard, At: float64(done)}
 	err = s.Ratio("cpu", final, suite.Ref{Operation: commit, System: nameWard, At: 10_000}, report.Ratio{
-		Name: fmt.Sprintf("an entry among the last of %d / among the first 10000", done), Text: "flat is 1", Bar: 1.15, Margin: 0.3,
+		Name: fmt.Sprintf("an entry among the last of %d / among the first 10000", done), Text: "flat is 1", Bar: 1.15, Margin: 0.4,
 	})
 	if err != nil {
 		return err

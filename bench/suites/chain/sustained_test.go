@@ -5,10 +5,13 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ward-health/ward/bench/peer"
+	"github.com/ward-health/ward/bench/report"
 	"github.com/ward-health/ward/bench/suite"
 )
 
@@ -16,22 +19,17 @@ import (
 const repository = "../../.."
 
 func TestDriveForEndsInTime(t *testing.T) {
-	calls := 0
-	l, err := driveFor(time.Nanosecond, 100, 1, 10, func(int, int) error { calls++; return nil })
-	if err == nil {
+	if l, err := driveFor(time.Nanosecond, 100, 1, 10, func(int, int) error { return nil }); err == nil {
 		t.Errorf("a load that could not begin is %+v", l)
 	}
-	l, err = driveFor(time.Hour, 100, 2, 10, func(int, int) error { return nil })
-	if err != nil || l.Work != 100 {
-		t.Errorf("all entries were done before the time was over: %+v, %v", l, err)
-	}
-	over := make(chan struct{})
-	time.AfterFunc(20*time.Millisecond, func() { close(over) })
-	calls = 0
-	l, err = driveFor(10*time.Millisecond, 100, 1, 10, func(int, int) error { calls++; <-over; return nil })
-	if err != nil || l.Work != 10 || calls != 1 {
-		t.Errorf("%d calls after the time was over: %+v, %v", calls, l, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		work := func(int, int) error { <-time.After(20 * time.Millisecond); return nil }
+		for length, want := range map[time.Duration]int{10 * time.Millisecond: 10, 50 * time.Millisecond: 30, time.Hour: 100, 0: 100} {
+			if l, err := driveFor(length, 100, 1, 10, work); err != nil || l.Work != want {
+				t.Errorf("for %s: %+v, %v, want %d entries", length, l, err, want)
+			}
+		}
+	})
 }
 
 func TestStockKeepsSignedEntries(t *testing.T) {
@@ -140,5 +138,29 @@ func TestServiceThatIsNotInstalledSaysHowToGetIt(t *testing.T) {
 	_, err := service{name: "x", program: "ward-bench-no-such-program", addresses: 1}.run(t.Context(), t.TempDir(), t.TempDir())
 	if err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+// TestPeerThatFailsIsLeftOut lets one of three systems fail, and then Ward.
+func TestPeerThatFailsIsLeftOut(t *testing.T) {
+	boom := errors.New("boom")
+	u := &suite.Suite{Name: "chain", Run: func(_ context.Context, r *suite.Run) error {
+		s := r.Section(report.Section{Name: "s"})
+		for _, name := range []string{nameWard, nameRqlite, nameEtcd} {
+			s.Add(report.Row{Operation: commit, System: name, Quantity: "cpu", Samples: []float64{1}})
+		}
+		f := failures{}
+		if err := f.note(nameRqlite, boom); err != nil {
+			t.Errorf("a peer that failed ended the suite: %v", err)
+		}
+		f.leaveOut(r, s)
+		return f.note(nameWard, boom)
+	}}
+	got, err := u.Do(t.Context(), &suite.Run{Log: io.Discard}, false)
+	if !errors.Is(err, boom) {
+		t.Errorf("Ward failed, and the suite says %v", err)
+	}
+	if names := got.Sections[0].Systems(); !slices.Equal(names, []string{nameWard, nameEtcd}) || len(got.Skipped) != 1 || got.Skipped[0].System != nameRqlite {
+		t.Errorf("%v are left, %+v were skipped", names, got.Skipped)
 	}
 }
