@@ -61,8 +61,11 @@ type Options struct {
 	Contracts map[string]ledger.Contract
 	// Network connects the members. The replica closes it.
 	Network Network
-	// Bootstrap begins a new chain if Dir is empty. Set it on every founding
-	// member, and on none that joins later.
+	// Bootstrap lets this member found the chain. Set it on every founding member,
+	// and on none that joins later. If Dir is empty, the member neither votes nor
+	// signs until ⌈n/2⌉ of the n − 1 others have answered: then the chain cannot
+	// exist unknown to them. It founds it if they have no certified block; otherwise
+	// the disk was replaced, and the member recovers.
 	Bootstrap bool
 	// Log receives what an operator should know; nil discards it. It never
 	// receives the contents of transactions.

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +23,82 @@ type lost struct {
 }
 
 func (l lost) any() bool { return l.log || l.vote || l.sign }
+
+// recoveringMark is the name of a file that says what this replica may have
+// forgotten. It is on stable storage before anything is created, cut or written
+// anew that would hide the loss, and removed when all is made good and this replica
+// may vote: an Open that is cut off, at any point, leaves it to the next.
+const recoveringMark = "recovering"
+
+// String returns the words of the file recoveringMark.
+func (l lost) String() string {
+	var words []string
+	for _, w := range []struct {
+		is   bool
+		word string
+	}{{l.log, "log"}, {l.vote, "vote"}, {l.sign, "signatures"}} {
+		if w.is {
+			words = append(words, w.word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// parseLost reads what String wrote. Anything else means that everything is lost.
+func parseLost(s string) lost {
+	var l lost
+	for word := range strings.FieldsSeq(s) {
+		l.log = l.log || word == "log"
+		l.vote = l.vote || word == "vote"
+		l.sign = l.sign || word == "signatures"
+	}
+	if l.String() != s || !l.any() {
+		return lost{log: true, vote: true, sign: true}
+	}
+	return l
+}
+
+// recall returns what an Open before this one found lost and did not make good. An
+// empty directory may be that of a member whose disk was replaced: it has lost
+// everything.
+func (r *Replica) recall() (lost, error) {
+	raw, err := os.ReadFile(filepath.Join(r.opt.Dir, recoveringMark))
+	switch {
+	case err == nil:
+		r.noted = parseLost(string(raw))
+		return r.noted, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return lost{}, err
+	case isEmpty(r.opt.Dir):
+		l := lost{log: true, vote: true, sign: true}
+		return l, r.note(l)
+	}
+	return lost{}, nil
+}
+
+// note makes durable that l is lost.
+func (r *Replica) note(l lost) error {
+	if l == r.noted {
+		return nil
+	}
+	if err := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, recoveringMark), []byte(l.String())); err != nil {
+		return &writeError{fmt.Errorf("note what is lost: %w", err)}
+	}
+	r.noted = l
+	return nil
+}
+
+// forgive removes the note: what was lost is made good.
+func (r *Replica) forgive() {
+	if !r.noted.any() {
+		return
+	}
+	if err := r.opt.medium.remove(filepath.Join(r.opt.Dir, recoveringMark)); err != nil {
+		r.log.Error("the next start asks the others again", "error", err)
+		return
+	}
+	r.noted = lost{}
+}
 
 // termSlack is how far a single member's word can raise the term.
 const termSlack = 1 << 10
@@ -39,11 +119,14 @@ const termSlack = 1 << 10
 // signature of this replica, bear out; see claims.
 func (r *Replica) makeGood(ctx context.Context, l lost) error {
 	k := r.Consortium()
-	r.log.Warn("this replica may have forgotten promises; asking the others",
-		"log", l.log, "vote", l.vote, "signatures", l.sign)
+	if isBlank(r) {
+		r.log.Info("nothing here yet; asking the other members whether the chain exists")
+	} else {
+		r.log.Warn("this replica may have forgotten promises; asking the others", "lost", l)
+	}
 	all := r.askClaims(ctx, k)
 	for !all.enough() {
-		if !r.pauseFor(ctx, r.opt.Heartbeat) {
+		if !r.pauseFor(ctx, r.opt.Heartbeat/4) {
 			return fmt.Errorf("recover: %d of %d members answered: %w", len(all.answers), all.others, ctx.Err())
 		}
 		all = r.askClaims(ctx, k)
@@ -63,8 +146,8 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 		}
 		r.certs.signs(signed)
 	}
-	if l.log {
-		r.voteAt.Store(all.applied())
+	if at := all.applied(); l.log && at > 0 {
+		r.voteAt.Store(at)
 		if err := r.adopt(ctx); err != nil {
 			r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
 		}
@@ -104,8 +187,14 @@ func (c claims) backed(by int, value func(statusAnswer) uint64) uint64 {
 // did not answer, say so. Who is silent is one of the f that misbehave, or will
 // answer when it is asked again; then fewer are left to lie, or the bound comes
 // down.
+//
+// It is 0 if no block was certified: then the chain is being founded, and what the
+// members have applied was acknowledged to nobody.
 func (c claims) applied() uint64 {
 	silent := c.others - len(c.answers)
+	if c.backed(c.faulty+1-silent, func(a statusAnswer) uint64 { return a.Height }) == 0 {
+		return 0
+	}
 	return c.backed(c.faulty+1-silent, func(a statusAnswer) uint64 { return a.Applied })
 }
 
@@ -203,6 +292,9 @@ func (r *Replica) watchVote() {
 		case <-r.ctx.Done():
 			return
 		}
+		if r.mayVote() {
+			break
+		}
 		all := r.askClaims(r.ctx, r.Consortium())
 		if !all.enough() {
 			continue
@@ -212,6 +304,7 @@ func (r *Replica) watchVote() {
 			r.voteAt.Store(at)
 		}
 	}
+	r.forgive()
 }
 
 // mayVote reports whether this replica has again all that it may have forgotten.

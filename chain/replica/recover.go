@@ -101,9 +101,9 @@ func isDamage(err error) bool {
 	return errors.As(err, &damage) || errors.As(err, &corrupt)
 }
 
-// rebuild makes the chain again after damage: from the blocks that are still
-// good here, then from the other members, up to a block that t_c of them vouch
-// for.
+// rebuild executes the blocks that are still good here after damage. What is
+// missing then comes as after any restart: from the other members up to the newest
+// snapshot, and from the Raft log.
 func (r *Replica) rebuild(ctx context.Context) error {
 	if _, err := os.Lstat(filepath.Join(r.opt.Dir, "damaged", "raft")); err == nil {
 		return nil // the blocks are of another history

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -54,6 +55,7 @@ type Replica struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	begun  sync.WaitGroup // until what Open leaves to the background is done
 
 	executor  *ledger.Executor // Apply and Replay: Raft's state machine goroutine, or Open
 	book      *book
@@ -79,6 +81,7 @@ type Replica struct {
 	consortium atomic.Pointer[chain.Consortium]
 	readOnly   atomic.Bool
 	voteAt     atomic.Uint64     // log index from which this replica may vote again
+	noted      lost              // owned by Open, then by watchVote; what the file recovering says
 	refused    atomic.Uint64     // messages of peers that were refused
 	floorHits  atomic.Uint64     // attempts to overwrite applied entries
 	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
@@ -101,6 +104,10 @@ type Replica struct {
 // Open first repairs them from the other members, and waits for as many of them
 // as that takes until ctx ends. It takes ownership of opt.Network, also when it
 // fails.
+//
+// A founding member that has nothing yet cannot tell a founding from the loss of
+// its disk. For it Open returns at once, and it takes part in Raft when the others
+// have told it: see Options.Bootstrap.
 func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	opt, err = opt.withDefaults()
 	if err != nil {
@@ -136,11 +143,30 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 		return nil, err
 	}
 	r.openServices()
-	if err := r.prepare(ctx, damaged, l); err != nil {
+	if opt.Bootstrap && l.any() && !damaged && isBlank(r) && len(r.Consortium().Members) > 1 {
+		r.begun.Go(func() {
+			if err := r.begin(r.ctx, damaged, l); err != nil && r.ctx.Err() == nil {
+				r.halt(err)
+			}
+		})
+		return r, nil
+	}
+	if err := r.begin(ctx, damaged, l); err != nil {
 		return nil, err
 	}
+	return r, nil
+}
+
+// begin makes good what was lost and takes part in Raft.
+func (r *Replica) begin(ctx context.Context, damaged bool, l lost) error {
+	if err := r.prepare(ctx, damaged, l); err != nil {
+		return err
+	}
 	if err := r.startRaft(); err != nil {
-		return nil, err
+		return err
+	}
+	if r.mayVote() {
+		r.forgive()
 	}
 	r.wg.Go(r.dispatch)
 	r.wg.Go(r.sign)
@@ -149,8 +175,10 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
-	r.wg.Go(r.watchVote)
-	return r, nil
+	if !r.mayVote() {
+		r.wg.Go(r.watchVote)
+	}
+	return nil
 }
 
 // openStores opens everything on disk. damaged means that the chain had to be
@@ -165,19 +193,28 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 		k = opt.Known
 	}
 	r.consortium.Store(k)
-	fresh := isEmpty(opt.Dir)
+	if l, err = r.recall(); err != nil {
+		return false, l, err
+	}
 	if damaged, err = r.openChain(); err != nil {
 		return damaged, l, err
 	}
 	if err := r.openRaftStores(&l); err != nil {
 		return damaged, l, err
 	}
-	signFile, existed, err := openSignFile(opt.Dir, opt.medium)
+	path := filepath.Join(opt.Dir, "signed")
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		l.sign = true
+		if err := r.note(l); err != nil {
+			return damaged, l, err
+		}
+	}
+	signFile, _, err := openSignFile(opt.Dir, opt.medium)
 	if err != nil && !isDamage(err) {
 		return damaged, l, err
 	}
 	r.signed = signFile
-	l.sign = err != nil || !existed && !fresh
+	l.sign = l.sign || err != nil
 	reached := max(r.book.Applied().Index, r.signed.last.Raft)
 	last := r.raftLog.log.Last()
 	if s := r.snaps.newest(); s != nil {
@@ -185,8 +222,8 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	}
 	_, err = os.Lstat(filepath.Join(opt.Dir, "damaged", "raft"))
 	l.log = l.log || last < reached || damaged && err == nil
-	if fresh && !opt.Bootstrap {
-		l = lost{log: true, vote: true, sign: true} // perhaps a member whose disk was replaced
+	if err := r.note(l); err != nil {
+		return damaged, l, err
 	}
 	v := r.book.view()
 	defer v.txn.Discard()
@@ -200,7 +237,7 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 
 // isEmpty reports whether dir has no replica in it yet.
 func isEmpty(dir string) bool {
-	for _, name := range []string{"state", "blocks", "raft", "vote", "signed", "snapshot", "damaged"} {
+	for _, name := range []string{recoveringMark, "state", "blocks", "raft", "vote", "signed", "snapshot", "damaged"} {
 		if _, err := os.Lstat(filepath.Join(dir, name)); err == nil {
 			return false
 		}
@@ -265,9 +302,18 @@ func (r *Replica) checkState() error {
 
 func (r *Replica) openRaftStores(l *lost) error {
 	opt := r.opt
-	logOpt := opt.medium.logOptions(seglog.Options{ScanAll: true, DropDamaged: true})
+	logOpt := opt.medium.logOptions(seglog.Options{ScanAll: true})
 	raftDir := filepath.Join(opt.Dir, "raft")
 	log, err := seglog.Open(raftDir, logOpt)
+	if isDamage(err) {
+		r.log.Error("Raft log is damaged", "error", err)
+		l.log = true
+		if err := r.note(*l); err != nil {
+			return err
+		}
+		logOpt.DropDamaged = true
+		log, err = seglog.Open(raftDir, logOpt)
+	}
 	if err != nil {
 		return err
 	}
@@ -278,16 +324,19 @@ func (r *Replica) openRaftStores(l *lost) error {
 		r.log.Error("a peer tried to overwrite applied entries", "index", index, "applied", floor)
 	}
 	r.raftLog.onFailed = func(err error) { r.halt(&writeError{err}) }
-	if d := log.Damaged(); d != nil {
-		r.log.Error("Raft log is damaged", "error", d)
-		l.log = true
-	}
 	var existed bool
 	r.stable, existed, err = openStable(filepath.Join(opt.Dir, "vote"), opt.medium)
 	if err != nil && !isDamage(err) {
 		return err
 	}
-	l.vote = err != nil || !existed && log.Last() > 1
+	if err == nil && existed {
+		// Raft stores a term before it stores entries of it.
+		var term uint64
+		if term, err = r.stable.GetUint64([]byte(keyCurrentTerm)); err == nil && term < r.raftLog.term(log.Last()) {
+			err = &DamageError{Path: r.stable.path, Reason: "older than the log"}
+		}
+	}
+	l.vote = l.vote || err != nil || !existed && log.Last() > 1
 	var damage error
 	if r.snaps, damage, err = openSnaps(opt.Dir, opt.medium, r.Consortium); err != nil {
 		return err
@@ -304,6 +353,9 @@ func (r *Replica) openRaftStores(l *lost) error {
 		// Raft cannot go on from a log that does not join its snapshot.
 		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
 		l.log = l.log || log.First() > covered+1
+		if err := r.note(*l); err != nil {
+			return err
+		}
 		if err := log.TruncateFront(log.Last()); err != nil {
 			return err
 		}
@@ -362,14 +414,6 @@ func (r *Replica) openServices() {
 func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
 	if err := r.resign(); err != nil {
 		return err
-	}
-	if r.opt.Bootstrap && isBlank(r) {
-		for _, a := range r.askClaims(ctx, r.Consortium()).answers {
-			if a.Height > 0 {
-				// The chain exists: this is no founding but an empty disk.
-				l = lost{log: true, vote: true, sign: true}
-			}
-		}
 	}
 	if l.any() && len(r.Consortium().Members) > 1 {
 		if err := r.makeGood(ctx, l); err != nil {
@@ -434,7 +478,7 @@ func (r *Replica) startRaft() (err error) {
 	config.SnapshotInterval = opt.snapshotInterval
 	config.Logger = raftLogger(r.log)
 	if opt.Bootstrap && r.raftLog.log.Last() == 0 && r.snaps.newest() == nil && r.book.Applied() == (position{}) && r.voteAt.Load() == 0 {
-		if err := r.bootstrap(config); err != nil {
+		if err := r.bootstrap(); err != nil {
 			return err
 		}
 	}
@@ -465,13 +509,22 @@ func (r *Replica) startRaft() (err error) {
 // node returns Raft, nil before it runs.
 func (r *Replica) node() *raft.Raft { return r.running.Load() }
 
-// bootstrap writes the first entry, the same on every founding member.
-func (r *Replica) bootstrap(config *raft.Config) error {
+// bootstrap writes the first entry, the same on every founding member. It does what
+// raft.BootstrapCluster does, also when the vote of a term was given up before.
+func (r *Replica) bootstrap() error {
 	var servers []raft.Server
 	for _, m := range r.opt.Consortium.Members {
 		servers = append(servers, raft.Server{ID: raft.ServerID(m.Name), Address: raft.ServerAddress(m.Name)})
 	}
-	return raft.BootstrapCluster(config, r.raftLog, r.stable, r.snaps, r.transport, raft.Configuration{Servers: servers})
+	term, err := r.stable.GetUint64([]byte(keyCurrentTerm))
+	if err == nil && term == 0 {
+		err = r.stable.SetUint64([]byte(keyCurrentTerm), 1)
+	}
+	if err != nil {
+		return err
+	}
+	first := &raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(raft.Configuration{Servers: servers})}
+	return r.raftLog.StoreLog(first)
 }
 
 // accept hands incoming connections to Raft or to the peer protocol.
@@ -586,6 +639,7 @@ func (r *Replica) shutdown() error {
 	}
 	r.mu.Unlock()
 	r.cancel()
+	r.begun.Wait() // no Raft begins after this
 	var errs []error
 	var down raft.Future
 	if r.node() != nil {

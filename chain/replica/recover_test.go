@@ -1,0 +1,232 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ward-health/ward/chain/replica/seglog"
+)
+
+// openAlone opens a member while nobody else can be reached.
+func (c *cluster) openAlone(name string) (*Replica, error) {
+	c.net = newSimNet(time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return Open(ctx, c.options(name))
+}
+
+// A founder whose disk was replaced starts while the one member that has what it
+// acknowledged is away. It does not take itself for founding: another chain would
+// be certified beside the first.
+func TestAttackFounderOnAnEmptyDiskFoundsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(4)
+		c.sameHead()
+		c.stop("h2")
+		c.load(3) // acknowledged by h0 and h1
+		acked := c.sameHead()
+		c.stopAll()
+		if err := os.RemoveAll(filepath.Join(c.dir, "h1")); err != nil {
+			t.Fatal(err)
+		}
+		c.net = newSimNet(time.Millisecond)
+		c.start("h1")
+		c.start("h2")
+		for range 2 {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			rc, err := c.nodes["h2"].Submit(ctx, put(t, "alice", "k", []byte("x"), nil), nil)
+			cancel()
+			if err == nil {
+				t.Fatalf("block %d is certified without the acknowledged ones up to %d", rc.Result.Height, acked.Height)
+			}
+			c.stop("h1") // it is not less careful the second time
+			c.start("h1")
+		}
+		c.start("h0")
+		c.load(1)
+		if head := c.sameHead(); head.Height <= acked.Height {
+			t.Errorf("height %d, %d was acknowledged", head.Height, acked.Height)
+		}
+		c.stopAll()
+	})
+}
+
+// Founders begin when as many are there as a certificate takes, whoever is first.
+func TestFoundingTakesAsManyAsACertificate(t *testing.T) {
+	for n, enough := range map[int]int{1: 1, 2: 2, 3: 3, 4: 3, 5: 4} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, n, nil)
+			for i := range enough {
+				for name, r := range c.nodes {
+					if r.node() != nil || r.mayVote() && r.raftLog.log.Last() > 0 {
+						t.Errorf("%s takes part with %d of %d members up", name, i, n)
+					}
+				}
+				c.start(memberName(i))
+				time.Sleep(20 * time.Second)
+			}
+			c.load(1)
+			c.sameHead()
+			for name := range c.nodes {
+				if _, err := os.Lstat(filepath.Join(c.dir, name, recoveringMark)); err == nil {
+					t.Errorf("%s would ask again", name)
+				}
+			}
+			c.stopAll()
+		})
+	}
+}
+
+// A member that may have forgotten a promise waits for the others, also when it is
+// opened again: what shows the loss may be gone by then.
+func TestLossIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(2)
+		c.sameHead()
+		var oldVote []byte
+		for range 4 {
+			if name, _ := c.nodes["h1"].leader(); oldVote == nil && name != "" {
+				b, err := os.ReadFile(filepath.Join(c.dir, "h1", "vote"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				oldVote = b
+			}
+			for _, r := range c.nodes {
+				if _, self := r.leader(); self {
+					r.stepDown()
+					break
+				}
+			}
+			time.Sleep(5 * time.Second)
+			c.load(2)
+		}
+		c.sameHead()
+		c.stopAll()
+		good := c.dir
+		for name, lose := range map[string]func(dir string) error{
+			"log":                func(dir string) error { return os.RemoveAll(filepath.Join(dir, "raft")) },
+			"end of the log":     func(dir string) error { return flipLast(t, filepath.Join(dir, "raft")) },
+			"vote":               func(dir string) error { return os.Remove(filepath.Join(dir, "vote")) },
+			"vote of an old day": func(dir string) error { return os.WriteFile(filepath.Join(dir, "vote"), oldVote, 0o600) },
+			"signatures":         func(dir string) error { return os.Remove(filepath.Join(dir, "signed")) },
+			"everything":         os.RemoveAll,
+			"nothing":            nil,
+		} {
+			c.dir = filepath.Join(tempDir(t))
+			dir := filepath.Join(c.dir, "h1")
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(good, "h1"))); err != nil {
+				t.Fatal(err)
+			}
+			c.tune = func(o *Options) { o.Bootstrap = false }
+			if lose != nil {
+				if err := lose(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for try := range 2 {
+				r, err := c.openAlone("h1")
+				if err == nil {
+					r.Close()
+				}
+				if (err == nil) != (lose == nil) {
+					t.Errorf("%s, try %d: %v", name, try, err)
+				}
+			}
+		}
+	})
+}
+
+// flipLast damages the last entry of the log in dir, which was not executed: all
+// others are there. It adds two, so that the state does not tell.
+func flipLast(t *testing.T, dir string) error {
+	log, err := seglog.Open(dir, seglog.Options{InsecureNoSync: true})
+	if err != nil {
+		return err
+	}
+	last, err := log.Read(log.Last())
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := log.Append(log.Last()+1, bytes.Clone(last)); err != nil {
+			return err
+		}
+	}
+	if err := log.Close(); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil {
+		return err
+	}
+	path := files[len(files)-1]
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	flipAt(t, path, info.Size()-9)
+	return nil
+}
+
+// A member that waits for the entries it may have acknowledged still does after a
+// restart. It votes when it has them, and then the note of its loss is gone.
+func TestWaitForEntriesSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(4)
+		c.sameHead()
+		c.stopAll()
+		if err := os.RemoveAll(filepath.Join(c.dir, "h1")); err != nil {
+			t.Fatal(err)
+		}
+		// The others say how far they are, and nothing else.
+		status := &statusAnswer{Height: 4, Certified: 4, Term: 3, LastIndex: 9, Applied: 9}
+		lie := func(_ context.Context, _ string, kind byte, _ []byte) (any, error) {
+			if kind == rpcStatus {
+				return status, nil
+			}
+			return nil, ErrNotFound
+		}
+		stop0, stop2 := c.lie("h0", lie), c.lie("h2", lie)
+		for try := range 2 {
+			r := c.start("h1")
+			time.Sleep(10 * time.Second)
+			if r.node() == nil || r.mayVote() {
+				t.Errorf("try %d: votes with entries to %d", try, r.raftLog.log.Last())
+			}
+			c.stop("h1")
+		}
+		stop0()
+		stop2()
+		c.startAll()
+		c.load(1)
+		c.sameHead()
+		time.Sleep(10 * time.Second)
+		if _, err := os.Lstat(filepath.Join(c.dir, "h1", recoveringMark)); err == nil || !c.nodes["h1"].mayVote() {
+			t.Errorf("waits although it has all: %v", err)
+		}
+		c.stopAll()
+	})
+}
+
+func FuzzParseLost(f *testing.F) {
+	f.Add("log vote signatures")
+	f.Add("log log")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		if l := parseLost(s); !l.any() || l.String() != s && l != (lost{log: true, vote: true, sign: true}) {
+			t.Errorf("%q means %v", s, l)
+		}
+	})
+}
