@@ -31,7 +31,7 @@ func inParts(o *devnet.Options) {
 		tune := c.Replica
 		c.Replica = func(r *replica.Options) {
 			tune(r)
-			r.Contracts[keys.Contract] = keys.NewWithTestingLimits(consent.Live, keys.Limits{Writes: 16 << 10, Looks: 100, Room: 2 * 272})
+			r.Contracts[keys.Contract] = keys.NewWithTestingLimits(consent.Live, keys.Limits{Writes: 16 << 10, Looks: 100, Room: 2 * 272, Rounds: 8})
 		}
 	}
 }

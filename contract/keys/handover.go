@@ -28,12 +28,6 @@ type Handover struct {
 	Rounds     uint32 // times that the search has come round
 }
 
-// maxRounds bounds how long new grants can put the end of a hand-over off. Each
-// round finds those that were made in the one before, fewer and fewer of them;
-// whoever makes them as fast as they move has to stop after so many. Part of
-// the rules.
-const maxRounds = 8
-
 // A part says what a ceremony of a reshare moves, and what came of it.
 type part struct {
 	_          struct{} `cbor:",toarray"`
@@ -250,7 +244,7 @@ func (s *search) take(g LiveGrant) bool {
 }
 
 // enter lets the ceremony run, as a part of a hand-over if it moves grants alone.
-func enter(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
+func (c *contract) enter(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 	cer.State = Running
 	pending, err := Pending(call.State)
 	if err != nil || pending == nil && p.Keys {
@@ -260,7 +254,7 @@ func enter(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 		pending = &Handover{Generation: p.Generation, Members: h.Members, Keys: h.Keys, Certify: h.Certify}
 	}
 	pending.Windows = h.Windows
-	if !p.Keys && pending.Rounds < maxRounds {
+	if !p.Keys && int(pending.Rounds) < c.limits.Rounds {
 		cer.State = Handing
 	}
 	return store(call.State, []byte(keyHandover), pending)

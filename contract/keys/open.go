@@ -25,9 +25,15 @@ type Limits struct {
 	Writes int // bytes of grants that one transaction lists or stores
 	Looks  int // live grants that one transaction looks at
 	Room   int // bytes of the grants of one ceremony, as listed and as one member deals them
+
+	// Rounds bounds how long new grants can put the end of a hand-over off. Each
+	// round of the search finds those that were made in the one before, fewer
+	// and fewer of them; whoever makes them as fast as they move is stopped
+	// after so many.
+	Rounds int
 }
 
-var rules = Limits{Writes: 208 << 10, Looks: 4096, Room: 1 << 20}
+var rules = Limits{Writes: 208 << 10, Looks: 4096, Room: 1 << 20, Rounds: 8}
 
 // Bytes of a commitment and of a share, of which a deal consists.
 const (
@@ -85,7 +91,7 @@ func (c *contract) open(call *ledger.Call, raw []byte) ([]byte, error) {
 		}
 	}
 	if done {
-		if err := start(call, cer, h, p); err != nil {
+		if err := c.start(call, cer, h, p); err != nil {
 			return nil, err
 		}
 	}
@@ -181,11 +187,11 @@ func inForce(call *ledger.Call, a *Authority, g LiveGrant) (listed, error) {
 }
 
 // start lets the ceremony run from this transaction on.
-func start(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
+func (c *contract) start(call *ledger.Call, cer *Ceremony, h *header, p *part) error {
 	h.Opened, h.Cursor = at(call), ""
 	cer.State, cer.Opened = Running, call.Index
 	if p != nil {
-		if err := enter(call, cer, h, p); err != nil {
+		if err := c.enter(call, cer, h, p); err != nil {
 			return err
 		}
 	}
