@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -146,7 +147,7 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 	if b.db, err = openKV(filepath.Join(dir, "state"), opt.medium); err != nil {
 		return nil, err
 	}
-	logOpt := opt.medium.logOptions(seglog.Options{})
+	logOpt := opt.medium.logOptions(seglog.Options{ReadOnly: opt.readOnly})
 	if b.blocks, err = seglog.Open(filepath.Join(dir, "blocks"), logOpt); err != nil {
 		return nil, err
 	}
@@ -481,21 +482,30 @@ func (b *book) heightOf(index uint64) (height, first uint64, err error) {
 }
 
 // sidecar returns the sidecar of the transaction at index: nil if it has none,
-// ErrPurged if it was purged.
+// ErrPurged from the moment on at which a block that purges it is executed.
 func (b *book) sidecar(index uint64) ([]byte, error) {
+	gone := fmt.Errorf("%w: transaction %d", ErrPurged, index)
 	b.mu.RLock()
+	var pending []byte
+	purged := false
 	for _, s := range b.pending {
 		if s.outcome == nil {
 			continue
 		}
 		for _, d := range s.outcome.Sidecars {
 			if d.Index == index {
-				b.mu.RUnlock()
-				return d.Data, nil
+				pending = d.Data
 			}
 		}
+		purged = purged || slices.Contains(s.outcome.Purge, index)
 	}
 	b.mu.RUnlock()
+	switch {
+	case pending != nil && purged:
+		return nil, gone
+	case pending != nil:
+		return pending, nil
+	}
 	txn := b.reader()
 	defer txn.Discard()
 	v, err := txn.get(numKey(keySidecar, index))
@@ -505,9 +515,17 @@ func (b *book) sidecar(index uint64) ([]byte, error) {
 	if len(v) != 8 {
 		return nil, &DamageError{Path: b.db.dir, Reason: "malformed sidecar number"}
 	}
+	// With a mark, a crash may have left the record half erased.
+	mark, err := txn.get(numKey(keyPurge, index))
+	if err != nil {
+		return nil, err
+	}
+	if purged || mark != nil {
+		return nil, gone
+	}
 	data, err := b.sidecars.Read(binary.BigEndian.Uint64(v))
 	if errors.Is(err, seglog.ErrErased) {
-		return nil, fmt.Errorf("%w: transaction %d", ErrPurged, index)
+		return nil, gone
 	}
 	return data, err
 }

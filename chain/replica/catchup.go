@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 		if blk.Header.Hash() != target.Hash() {
 			return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: blk.Header.Hash()}
 		}
-		return nil
+		return r.configure(ctx, &a.Anchor)
 	}
 	if a, err = r.attestAnew(a); err != nil {
 		return err
@@ -130,8 +131,18 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	if head.Hash() != target.Hash() {
 		return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: head.Hash()}
 	}
-	err = r.book.append(&step{pos: position{Index: a.Anchor.Pos.Index, Term: a.Anchor.Pos.Term}, config: a.Anchor.Config, configAt: a.Anchor.ConfigIndex})
-	if err != nil {
+	return r.configure(ctx, &a.Anchor)
+}
+
+// configure stores the Raft configuration of a snapshot at whose block the chain has
+// arrived, if it is not known: it is in no block. It was lost with the state, or a
+// crash came between the last block and it.
+func (r *Replica) configure(ctx context.Context, a *anchor) error {
+	config, at, err := r.book.configAt(a.Pos.Index)
+	if err != nil || at == a.ConfigIndex && bytes.Equal(config, a.Config) && r.book.Applied().Index >= a.Pos.Index {
+		return err
+	}
+	if err := r.book.append(&step{pos: a.Pos, config: a.Config, configAt: a.ConfigIndex}); err != nil {
 		return err
 	}
 	return r.book.drain(ctx)

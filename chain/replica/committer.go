@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
-
-	"github.com/ward-health/ward/chain/replica/seglog"
 )
 
 // groupDelay is how long the committer waits for more blocks before it writes a
@@ -58,8 +56,8 @@ func (b *book) commit(hashes int64) {
 }
 
 // collect gathers a group, which begins with first if it is not nil: what arrives
-// within groupDelay, as much as one Badger transaction takes. A step that does not
-// fit begins the next group.
+// within groupDelay, until it is half of what one Badger transaction takes. A step
+// that does not fit into one begins the next group.
 func (b *book) collect(first *step) (g *group, next *step, more bool) {
 	if first == nil {
 		var ok bool
@@ -307,7 +305,9 @@ func (b *book) stored(height uint64) bool {
 	return true
 }
 
-// erase overwrites the sidecars that the blocks of a group purged.
+// erase overwrites the sidecars that the blocks of a group purged. Their marks came
+// to disk with the group, and go when all are overwritten: until then the next start
+// begins again.
 func (b *book) erase(g *group) error {
 	var leaves []uint64
 	for _, s := range g.steps {
@@ -331,8 +331,7 @@ func (b *book) eraseLeaves(leaves []uint64) error {
 			return err
 		}
 		if len(v) == 8 {
-			err := b.sidecars.Erase(binary.BigEndian.Uint64(v))
-			if err != nil && !errors.Is(err, seglog.ErrErased) {
+			if err := b.sidecars.Erase(binary.BigEndian.Uint64(v)); err != nil {
 				return err
 			}
 		}

@@ -86,3 +86,108 @@ func TestWriteThatLostItsFirstSectorIsCutOff(t *testing.T) {
 		l.Close()
 	}
 }
+
+// A crash inside Erase, with all, none or one of the sectors of either write on the
+// disk, takes nothing from another record, wherever in a sector the record began;
+// and Erase can be repeated.
+func TestCrashInsideEraseKeepsTheOtherRecords(t *testing.T) {
+	payload := func(i uint64) []byte { return bytes.Repeat([]byte{byte(i)}, 1100) }
+	for left := range recordHeader + 4 {
+		dir := t.TempDir()
+		var states [][]byte // of the file, before and after each flush
+		keep := func(f *os.File) error {
+			b, err := os.ReadFile(f.Name())
+			states = append(states, b)
+			return err
+		}
+		l := open(t, dir, Options{InsecureSync: keep})
+		// The second record begins this far from the end of the first sector.
+		if err := l.Append(1, bytes.Repeat([]byte{1}, sector-segmentHeader-recordHeader-left)); err != nil {
+			t.Fatal(err)
+		}
+		for i := uint64(2); i <= 4; i++ {
+			if err := l.Append(i, payload(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		path := l.segs[0].path
+		states = states[len(states)-1:]
+		if err := l.Erase(2); err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		for n, after := range states[1:] {
+			before := states[n]
+			check := func(b []byte) {
+				t.Helper()
+				if err := os.WriteFile(path, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				for _, opt := range []Options{{ReadOnly: true}, {}} {
+					l := open(t, dir, opt)
+					defer l.Close()
+					if l.Last() != 4 {
+						t.Fatalf("record %d bytes before the end of a sector: log ends at %d of 4", left, l.Last())
+					}
+					for i := uint64(3); i <= 4; i++ {
+						if got, err := l.Read(i); err != nil || !bytes.Equal(got, payload(i)) {
+							t.Fatalf("record %d: %d bytes, %v", i, len(got), err)
+						}
+					}
+					if opt.ReadOnly {
+						continue
+					}
+					if err := l.Erase(2); err != nil {
+						t.Fatalf("erase again: %v", err)
+					}
+					if _, err := l.Read(2); !errors.Is(err, ErrErased) {
+						t.Fatalf("erased record: %v", err)
+					}
+				}
+				if b, err := os.ReadFile(path); err != nil || bytes.Contains(b, payload(2)[:8]) {
+					t.Fatalf("the erased bytes are still there: %v", err)
+				}
+			}
+			check(before)
+			for from := 0; from < len(after); from += sector {
+				to := min(from+sector, len(after))
+				if bytes.Equal(before[from:to], after[from:to]) {
+					continue
+				}
+				one, others := bytes.Clone(before), bytes.Clone(after)
+				copy(one[from:to], after[from:to])
+				copy(others[from:to], before[from:to])
+				check(one)
+				check(others)
+			}
+		}
+	}
+}
+
+// The name of the new first segment is on the disk before the old one goes; if
+// that cannot be known, the log takes nothing more.
+func TestTruncateFrontFlushesTheNewNameFirst(t *testing.T) {
+	both, fail := false, error(nil)
+	l := open(t, t.TempDir(), Options{
+		InsecureSync: func(*os.File) error { return nil },
+		InsecureSyncDir: func(dir string) error {
+			names, err := os.ReadDir(dir)
+			both = both || len(names) == 2
+			return errors.Join(err, fail)
+		},
+	})
+	fill(t, l, 1, 5)
+	if err := l.TruncateFront(2); err != nil {
+		t.Fatal(err)
+	}
+	if !both {
+		t.Error("the old name was removed before the new one was flushed")
+	}
+	fail = errors.New("test")
+	if err := l.TruncateFront(3); err == nil {
+		t.Error("names were not flushed, and no error")
+	}
+	if err := l.Append(6, record(6, 100)); !errors.Is(err, ErrFailed) {
+		t.Errorf("append after the names were not flushed: %v", err)
+	}
+}

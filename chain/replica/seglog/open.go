@@ -174,6 +174,9 @@ func (s *segment) scan(size int64, isLast, readOnly bool) error {
 		if whole && h.flags&flagErased == 0 {
 			whole = crc32.Checksum(rest[recordHeader:recordHeader+int(h.length)], castagnoli) == h.sum
 		}
+		if length, ok := halfMarked(rest, s.end, index); herr != nil && ok {
+			h, whole = header{length: length, index: index, flags: flagErased}, true
+		}
 		if !whole {
 			if isLast && torn(rest, s.end, h, herr) {
 				if readOnly {
@@ -229,6 +232,29 @@ func torn(rest []byte, off int64, h header, herr error) bool {
 		rest, off = rest[n:], off+n
 	}
 	return false
+}
+
+// halfMarked tells a header of which Erase had written one sector and not the
+// other, and returns the length of the record. Its payload is still whole, so both
+// headers are known. Such a record reads as damaged until Erase is repeated.
+func halfMarked(rest []byte, off int64, index uint64) (length uint32, ok bool) {
+	n := sector - off%sector
+	if n >= recordHeader || len(rest) < recordHeader {
+		return 0, false
+	}
+	length = binary.LittleEndian.Uint32(rest)
+	if int64(length) > int64(len(rest))-recordHeader {
+		return 0, false
+	}
+	sum := crc32.Checksum(rest[recordHeader:recordHeader+int(length)], castagnoli)
+	old := appendHeader(nil, header{length: length, sum: sum, index: index})
+	erased := appendHeader(nil, header{length: length, index: index, flags: flagErased})
+	for _, h := range [][2][]byte{{old, erased}, {erased, old}} {
+		if bytes.Equal(rest[:n], h[0][:n]) && bytes.Equal(rest[n:recordHeader], h[1][n:]) {
+			return length, true
+		}
+	}
+	return 0, false
 }
 
 func isZero(b []byte) bool {

@@ -315,12 +315,17 @@ func (l *Log) find(index uint64) *segment {
 	return nil
 }
 
+// next returns where the record after the one at index begins.
+func (s *segment) next(index uint64) int64 {
+	if i := index - s.first + 1; i < uint64(len(s.offsets)) {
+		return int64(s.offsets[i])
+	}
+	return s.end
+}
+
 func (s *segment) read(index uint64) ([]byte, error) {
 	off := int64(s.offsets[index-s.first])
-	next := s.end
-	if i := index - s.first + 1; i < uint64(len(s.offsets)) {
-		next = int64(s.offsets[i])
-	}
+	next := s.next(index)
 	if next < off+recordHeader {
 		return nil, s.corrupt(index, off, "offsets out of order")
 	}

@@ -66,8 +66,8 @@ func (l *Log) TruncateFront(index uint64) error {
 
 // rewriteFirst replaces the first segment by one that begins at index.
 //
-// The old file is removed after the new one is in place. A crash between the two
-// leaves both; Open recognises the overlap and removes the old one.
+// The old file is removed after the new one and its name are on stable storage. A
+// crash in between leaves both; Open recognises the overlap and removes the old one.
 func (l *Log) rewriteFirst(index uint64) error {
 	old := l.segs[0]
 	buf := headerOf(index)
@@ -115,7 +115,15 @@ func (l *Log) install(seg *segment, buf []byte, tmp string) error {
 	if err := l.sync(seg.file); err != nil {
 		return err
 	}
-	return os.Rename(tmp, seg.path)
+	if err := os.Rename(tmp, seg.path); err != nil {
+		return err
+	}
+	// From here on Open prefers the new file: the old one takes nothing more.
+	if err := l.syncDir(); err != nil {
+		l.failed = err
+		return err
+	}
+	return nil
 }
 
 func (l *Log) retire(old *segment) error {
@@ -139,6 +147,9 @@ func (l *Log) dropSegment(i int) error {
 
 // Erase overwrites the payload of the record at index with zeros and marks it.
 // It may be repeated, and must be if it was interrupted.
+//
+// The mark is on stable storage before the first zero is written, so that a payload
+// with zeros in it is never taken for a record that was not written as a whole.
 func (l *Log) Erase(index uint64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -149,24 +160,25 @@ func (l *Log) Erase(index uint64) error {
 	if seg == nil {
 		return fmt.Errorf("%w: %d", ErrNotFound, index)
 	}
-	off := int64(seg.offsets[index-seg.first])
-	head := make([]byte, recordHeader)
-	if _, err := seg.file.ReadAt(head, off); err != nil {
-		return fmt.Errorf("erase log record: %w", err)
+	// The header may be torn: the length is where the next record begins.
+	off, next := int64(seg.offsets[index-seg.first]), seg.next(index)
+	if next < off+recordHeader {
+		return seg.corrupt(index, off, "offsets out of order")
 	}
-	h, err := parseHeader(head)
-	if err != nil {
-		return seg.corrupt(index, off, err.Error())
-	}
-	buf := appendHeader(nil, header{length: h.length, index: index, flags: flagErased})
-	buf = append(buf, make([]byte, h.length)...)
-	if _, err := seg.file.WriteAt(buf, off); err != nil {
-		l.failed = err
-		return fmt.Errorf("erase log record: %w", err)
-	}
-	if err := l.sync(seg.file); err != nil {
-		l.failed = err
-		return fmt.Errorf("erase log record: %w", err)
+	zeros := make([]byte, next-off-recordHeader)
+	head := appendHeader(nil, header{length: uint32(len(zeros)), index: index, flags: flagErased})
+	for _, w := range []struct {
+		b  []byte
+		at int64
+	}{{head, off}, {zeros, off + recordHeader}} {
+		_, err := seg.file.WriteAt(w.b, w.at)
+		if err == nil {
+			err = l.sync(seg.file)
+		}
+		if err != nil {
+			l.failed = err
+			return fmt.Errorf("erase log record: %w", err)
+		}
 	}
 	return nil
 }
