@@ -149,6 +149,11 @@ func TestRecoveringMemberHeedsTheOnlyOneLeft(t *testing.T) {
 			t.Errorf("%d members, applied %d: waits for %d, want %d", test.n, test.applied, got, test.want)
 		}
 	}
+	// Nothing was certified: the chain is being founded.
+	founding := claims{faulty: 1, others: 3, answers: []statusAnswer{{Applied: 9}, {Applied: 9, Height: 1}, {Applied: 9}}}
+	if got := founding.applied(); got != 0 {
+		t.Errorf("waits for %d though nothing was certified", got)
+	}
 	c := answers(5, 7)
 	c.faulty, c.others = 1, 3
 	if c.proven = 6; c.signed() != 6 || c.term() != 7 {

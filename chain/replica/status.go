@@ -14,7 +14,7 @@ type Status struct {
 	LogLast   uint64 // last entry of the Raft log
 	LogBytes  int64
 	ReadOnly  bool // the disk is nearly full
-	Voting    bool // false while what was lost of the log is fetched
+	Voting    bool // false while what was lost of the log is fetched, and before a founding
 	Queued    int  // bytes of transactions waiting to be proposed
 	// Refused counts messages of peers that no honest member sends.
 	Refused uint64
@@ -30,7 +30,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Member: r.opt.Member, Leader: leader, Height: head.Height, Size: head.Size,
 		LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
-		LogBytes: r.raftLog.log.Size(), ReadOnly: r.readOnly.Load(), Voting: r.mayVote(),
+		LogBytes: r.raftLog.log.Size(), ReadOnly: r.readOnly.Load(), Voting: r.node() != nil && r.mayVote(),
 		Refused: r.refused.Load(), Err: r.Err(),
 	}
 	if r.node() != nil { // nil until Open has repaired what it must
