@@ -304,6 +304,12 @@ func (r *Replica) openRaftStores(l *lost) error {
 	opt := r.opt
 	logOpt := opt.medium.logOptions(seglog.Options{ScanAll: true})
 	raftDir := filepath.Join(opt.Dir, "raft")
+	if _, err := os.Lstat(raftDir); errors.Is(err, fs.ErrNotExist) && r.book.Applied().Index > 0 {
+		l.log = true // also if the snapshot covers all that was executed
+		if err := r.note(*l); err != nil {
+			return err
+		}
+	}
 	log, err := seglog.Open(raftDir, logOpt)
 	if isDamage(err) {
 		r.log.Error("Raft log is damaged", "error", err)
