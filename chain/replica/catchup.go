@@ -154,8 +154,11 @@ const fetchTimeout = 20 * time.Second
 
 // fetchSome asks the members in turn for the next blocks, beginning with the one
 // who answered last, until one has some that hold. Their entries are at or before
-// maxIndex in the Raft log.
+// maxIndex in the Raft log. It fetches nothing while the disk is nearly full.
 func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) error {
+	if err := r.writable(); err != nil {
+		return err
+	}
 	var errs []error
 	members := r.Consortium().Members
 	for range members {

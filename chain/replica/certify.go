@@ -320,7 +320,7 @@ func (c *certifier) offer(cp *chain.Checkpoint) {
 	c.accept(cp)
 }
 
-// Checkpoint returns the newest certified checkpoint, or nil.
+// checkpoint returns the newest certified checkpoint, or nil.
 func (c *certifier) checkpoint() *chain.Checkpoint {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -355,7 +355,8 @@ func (c *certifier) own() []chain.Checkpoint {
 }
 
 // sign is the signer's loop: it signs every executed tree head once, after
-// writing down that it does, and hands the signatures to the peers.
+// writing down that it does, and hands the signatures to the peers. It ends when
+// the replica halts.
 func (r *Replica) sign() {
 	c := r.certs
 	for {
@@ -370,6 +371,9 @@ func (r *Replica) sign() {
 		c.mu.Unlock()
 		if len(jobs) == 0 {
 			continue
+		}
+		if r.haltErr() != nil {
+			return
 		}
 		signed, err := r.signAll(jobs)
 		if err != nil {

@@ -43,3 +43,12 @@ func (r *Replica) checkDisk() {
 		r.stepDown()
 	}
 }
+
+// writable returns ErrReadOnly while the disk is nearly full. Whatever would make
+// the chain or the log longer asks it.
+func (r *Replica) writable() error {
+	if r.readOnly.Load() {
+		return ErrReadOnly
+	}
+	return nil
+}

@@ -169,15 +169,23 @@ func (s *sharing) run(mine *sharedOp, op func() (uint64, error)) {
 	go s.run(nil, op)
 }
 
-// Block returns the block at height, 1 or more, which may not be certified yet.
+// Block returns the block at height, 1 or more, which may not be certified yet. A
+// replica that halted returns none.
 func (r *Replica) Block(height uint64) (*chain.Block, error) {
+	if err := r.haltErr(); err != nil {
+		return nil, err
+	}
 	blk, _, err := r.book.block(height)
 	return blk, err
 }
 
 // Sidecar returns the sidecar of the transaction with this leaf index, nil if it
-// has none. The error wraps ErrPurged if it was erased.
+// has none. The error wraps ErrPurged if it was erased. A replica that halted
+// returns none.
 func (r *Replica) Sidecar(index uint64) ([]byte, error) {
+	if err := r.haltErr(); err != nil {
+		return nil, err
+	}
 	blk, i, err := r.book.leaf(index)
 	if err != nil {
 		return nil, err

@@ -166,7 +166,7 @@ func (r *Replica) watchBehind() {
 		}
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
 		idle := r.node().AppliedIndex() >= r.node().CommitIndex() && time.Since(r.node().LastContact()) < r.opt.Heartbeat
-		if now != height || hit == hits && !idle {
+		if now != height || hit == hits && !idle || r.readOnly.Load() { // a full disk is why it stands
 			height, hits, still = now, hit, 0
 			continue
 		}

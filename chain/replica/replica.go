@@ -370,10 +370,11 @@ func (r *Replica) openRaftStores(l *lost) error {
 	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
 	r.snaps.onStored = r.raftLog.cover
 	r.snaps.renew = r.attestAnew
+	r.snaps.writable = r.writable
 	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)
 	r.raftLog.check = func(logs []*raft.Log) error {
-		if r.readOnly.Load() {
-			return ErrReadOnly
+		if err := r.writable(); err != nil {
+			return err
 		}
 		if err := r.haltErr(); err != nil {
 			return err

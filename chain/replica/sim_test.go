@@ -269,7 +269,7 @@ func (s *simulation) client(ctx context.Context, id int, r *rand.Rand) {
 		op.Return = int64(time.Since(s.begin))
 		switch {
 		case err == nil:
-		case in.write == 0, errors.Is(err, ErrOverloaded), errors.Is(err, ErrNotCommitted), errors.Is(err, ErrReadOnly):
+		case in.write == 0, !errors.Is(err, ErrUnknown) && (errors.Is(err, ErrOverloaded) || errors.Is(err, ErrNotCommitted) || errors.Is(err, ErrReadOnly)):
 			continue // nothing happened
 		default:
 			op.Output, op.Return = nil, 1<<62

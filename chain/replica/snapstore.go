@@ -23,6 +23,7 @@ type snapStore struct {
 	medium     medium
 	consortium func() *chain.Consortium
 	onStored   func(pos position)
+	writable   func() error                       // nil, or why nothing is to be stored
 	renew      func(*attested) (*attested, error) // of one that members in force did not sign; nil refuses it
 
 	mu   sync.Mutex
@@ -140,12 +141,18 @@ func (s *snapSink) Write(p []byte) (int, error) {
 	return s.buf.Write(p)
 }
 
-// Close verifies the snapshot and stores it.
+// Close verifies the snapshot and stores it. On a nearly full disk it refuses: the
+// blocks that a snapshot of another member stands for would be written next.
 func (s *snapSink) Close() error {
 	if s.done {
 		return nil
 	}
 	s.done = true
+	if s.store.writable != nil {
+		if err := s.store.writable(); err != nil {
+			return err
+		}
+	}
 	raw := bytes.Clone(s.buf.Bytes())
 	a, err := parseAttested(raw)
 	if err != nil {

@@ -27,7 +27,9 @@ const (
 // Submit works on every member and may be repeated with the same transaction,
 // here or elsewhere: it has one effect. It waits while too much is queued, and
 // retries through changes of leader until ctx ends. Then the error wraps
-// ErrOverloaded if nothing was sent, and ErrUnknown otherwise.
+// ErrOverloaded if nothing was sent, and ErrUnknown otherwise. It wraps ErrSignature
+// if the signature does not verify here, and ErrReadOnly if the leader's disk is
+// nearly full: with ErrUnknown, unless this member is certain that nothing was sent.
 func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*chain.Receipt, error) {
 	if err := r.submittable(tx, sidecar); err != nil {
 		return nil, err
@@ -58,6 +60,7 @@ func (r *Replica) submittable(tx *chain.Tx, sidecar []byte) error {
 // that it was sent before.
 func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *waiter, sent bool) (*chain.Receipt, error) {
 	begun := time.Now()
+	unsure := sent // it may be on the chain
 	for {
 		own := *tx // verification marks it, and an earlier attempt may be under way
 		it := &item{tx: &own, sidecar: sidecar, done: make(chan error, 1)}
@@ -71,7 +74,12 @@ func (r *Replica) submit(ctx context.Context, tx *chain.Tx, sidecar []byte, w *w
 		at, err := r.await(ctx, tx, w, it, time.Now())
 		switch {
 		case errors.Is(err, errRetry):
-			if errors.Is(err, ErrReadOnly) && time.Since(begun) > 5*r.opt.Heartbeat {
+			readOnly := errors.Is(err, ErrReadOnly)
+			unsure = unsure || !readOnly || errors.Is(err, ErrUnknown)
+			if readOnly && time.Since(begun) > 5*r.opt.Heartbeat {
+				if unsure && !errors.Is(err, ErrUnknown) {
+					err = fmt.Errorf("%w: %w", ErrUnknown, err)
+				}
 				return nil, fmt.Errorf("submit: %w", err)
 			}
 			if !r.pauseFor(ctx, r.opt.Heartbeat/20) {
@@ -99,6 +107,13 @@ func (r *Replica) submitted(ctx context.Context, at executed) (*chain.Receipt, e
 	return rc, nil
 }
 
+// genuine reports whether a member must take tx for well-formed and its signature for
+// good. What another says of it is not proof.
+func genuine(tx *chain.Tx) bool {
+	own, err := chain.ParseTx(tx.Bytes()) // verification marks it
+	return err == nil && own.Verify()
+}
+
 var errRetry = errors.New("send again")
 
 // await waits until tx, sent at this time, is executed here, or is to be sent
@@ -123,9 +138,9 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, 
 			switch {
 			case err == nil:
 				result = nil // proposed and executed by the leader: it comes here too
-			case errors.Is(err, ErrSignature):
+			case errors.Is(err, ErrSignature) && !genuine(tx):
 				return executed{}, err
-			default:
+			default: // also a leader who is wrong about the signature
 				return executed{}, fmt.Errorf("%w: %w", errRetry, err)
 			}
 		case <-retry.C:
@@ -518,8 +533,8 @@ func (r *Replica) forward(leader string, batch []*item) {
 	}
 	for i, it := range own {
 		switch {
-		case err != nil:
-			it.done <- err
+		case err != nil: // whatever the leader says, it may have proposed it
+			it.done <- fmt.Errorf("%w: %w", ErrUnknown, err)
 		case codes[i] == forwardOK:
 			it.done <- nil
 		case codes[i] == forwardSignature:
