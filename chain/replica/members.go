@@ -55,11 +55,11 @@ func (r *Replica) reconcile() error {
 		id, addr := raft.ServerID(m.Name), raft.ServerAddress(m.Name)
 		if i < 0 {
 			r.log.Info("member joins", "member", m.Name)
-			return r.node().AddNonvoter(id, addr, 0, enqueueTimeout).Error()
+			return r.ask(func(n *raft.Raft) raft.Future { return n.AddNonvoter(id, addr, 0, enqueueTimeout) })
 		}
 		if servers[i].Suffrage != raft.Voter && r.caughtUp(m.Name) {
 			r.log.Info("member gets a vote", "member", m.Name)
-			return r.node().AddVoter(id, addr, 0, enqueueTimeout).Error()
+			return r.ask(func(n *raft.Raft) raft.Future { return n.AddVoter(id, addr, 0, enqueueTimeout) })
 		}
 	}
 	for _, s := range servers {
@@ -71,7 +71,7 @@ func (r *Replica) reconcile() error {
 			return nil
 		}
 		r.log.Info("member leaves", "member", string(s.ID))
-		return r.node().RemoveServer(s.ID, 0, enqueueTimeout).Error()
+		return r.ask(func(n *raft.Raft) raft.Future { return n.RemoveServer(s.ID, 0, enqueueTimeout) })
 	}
 	return nil
 }

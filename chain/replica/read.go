@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/ward-health/ward/chain"
 )
 
@@ -101,7 +103,8 @@ func (r *Replica) linearize(ctx context.Context) (uint64, error) {
 
 // barrier commits an empty entry and returns the height executed then.
 func (r *Replica) barrier() (uint64, error) {
-	if err := r.node().Barrier(enqueueTimeout).Error(); err != nil {
+	err := r.ask(func(n *raft.Raft) raft.Future { return n.Barrier(enqueueTimeout) })
+	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
 	}
 	return r.book.Head().Header.Height, nil

@@ -90,9 +90,10 @@ type Replica struct {
 	ledTerm    uint64            // owned by dispatch; term in which this replica led up to date
 
 	mu       sync.Mutex
-	halted   error         // guarded by mu
-	closed   bool          // guarded by mu
-	stopped  chan struct{} // closed when halted or closed
+	halted   error          // guarded by mu
+	closed   bool           // guarded by mu
+	stopped  chan struct{}  // closed when halted or closed
+	asking   sync.WaitGroup // those who wait for an answer of Raft; none is added once closed is set
 	closing  sync.Once
 	closeErr error
 }
@@ -646,7 +647,8 @@ func (r *Replica) shutdown() error {
 	}
 	r.mu.Unlock()
 	r.cancel()
-	r.begun.Wait() // no Raft begins after this
+	r.begun.Wait()  // no Raft begins after this
+	r.asking.Wait() // a leader that is alone steps down, and answers, within its lease
 	var errs []error
 	var down raft.Future
 	if r.node() != nil {
@@ -697,6 +699,21 @@ func (r *Replica) handOver() {
 		}
 	}
 	r.log.Info("leadership not handed over in time")
+}
+
+// ask hands Raft something through do and returns its answer. When Raft shuts down,
+// what was committed and not yet given to the state machine is answered never: so
+// Close lets Raft run until whoever asked has an answer.
+func (r *Replica) ask(do func(*raft.Raft) raft.Future) error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return raft.ErrRaftShutdown
+	}
+	r.asking.Add(1)
+	r.mu.Unlock()
+	defer r.asking.Done()
+	return do(r.node()).Error()
 }
 
 // spawn runs f in a goroutine that Close waits for. It reports false, and does not,

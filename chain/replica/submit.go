@@ -424,7 +424,8 @@ func (r *Replica) lead() bool {
 	if r.ledTerm == term {
 		return true
 	}
-	if err := r.node().Barrier(r.opt.Heartbeat).Error(); err != nil {
+	err := r.ask(func(n *raft.Raft) raft.Future { return n.Barrier(r.opt.Heartbeat) })
+	if err != nil {
 		return false
 	}
 	r.ledTerm = term
@@ -458,11 +459,14 @@ func (r *Replica) propose(batch []*item) {
 		return
 	}
 	r.entries.propose(data, e)
-	future := r.node().Apply(data, enqueueTimeout)
-	err = future.Error()
+	var applied raft.ApplyFuture
+	err = r.ask(func(n *raft.Raft) raft.Future {
+		applied = n.Apply(data, enqueueTimeout)
+		return applied
+	})
 	r.entries.forget(data)
 	if err == nil {
-		err, _ = future.Response().(error)
+		err, _ = applied.Response().(error)
 	}
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 		err = fmt.Errorf("%w: %w", errNotLeader, err)
