@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,9 +18,10 @@ import (
 
 // lost says which of its promises a replica may have forgotten.
 type lost struct {
-	log  bool // entries it acknowledged to a leader
-	vote bool // whom it voted for
-	sign bool // which tree heads it signed
+	log   bool   // entries it acknowledged to a leader
+	vote  bool   // whom it voted for
+	sign  bool   // which tree heads it signed
+	until uint64 // index of the entry up to which it may have forgotten some, once the others have told; 0 if none is missing
 }
 
 func (l lost) any() bool { return l.log || l.vote || l.sign }
@@ -41,6 +43,9 @@ func (l lost) String() string {
 			words = append(words, w.word)
 		}
 	}
+	if l.until > 0 {
+		words = append(words, "until", strconv.FormatUint(l.until, 10))
+	}
 	return strings.Join(words, " ")
 }
 
@@ -52,7 +57,10 @@ func parseLost(s string) lost {
 		l.vote = l.vote || word == "vote"
 		l.sign = l.sign || word == "signatures"
 	}
-	if l.String() != s || !l.any() {
+	if _, index, ok := strings.Cut(s, "until "); ok {
+		l.until, _ = strconv.ParseUint(index, 10, 64) // 0 if it is none
+	}
+	if l.String() != s || l == (lost{}) {
 		return lost{log: true, vote: true, sign: true}
 	}
 	return l
@@ -66,6 +74,7 @@ func (r *Replica) recall() (lost, error) {
 	switch {
 	case err == nil:
 		r.noted = parseLost(string(raw))
+		r.voteAt.Store(r.noted.until)
 		return r.noted, nil
 	case !errors.Is(err, fs.ErrNotExist):
 		return lost{}, err
@@ -90,7 +99,7 @@ func (r *Replica) note(l lost) error {
 
 // forgive removes the note: what was lost is made good.
 func (r *Replica) forgive() {
-	if !r.noted.any() {
+	if r.noted == (lost{}) {
 		return
 	}
 	if err := r.opt.medium.remove(filepath.Join(r.opt.Dir, recoveringMark)); err != nil {
@@ -146,13 +155,27 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 		}
 		r.certs.signs(signed)
 	}
-	if at := all.applied(); l.log && at > 0 {
+	if l.log {
+		at := all.applied()
 		r.voteAt.Store(at)
-		if err := r.adopt(ctx); err != nil {
-			r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
+		if at > 0 {
+			if err := r.adopt(ctx); err != nil {
+				r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
+			}
 		}
 	}
-	return nil
+	return r.noteWait()
+}
+
+// noteWait makes durable that nothing is left to ask the others, and which entry
+// this replica waits for. Asked again after a restart, they would name a newer one,
+// which it never acknowledged, and which a leader may need its vote to send.
+func (r *Replica) noteWait() error {
+	at := r.voteAt.Load()
+	if at == 0 {
+		return nil // forgive follows
+	}
+	return r.note(lost{until: at})
 }
 
 // claims are what members other than this one say about themselves.
@@ -302,6 +325,9 @@ func (r *Replica) watchVote() {
 		if at := all.applied(); at < r.voteAt.Load() {
 			r.log.Info("may vote from another entry on", "entry", at)
 			r.voteAt.Store(at)
+			if err := r.noteWait(); err != nil {
+				r.log.Error("the next start waits for a later entry", "error", err)
+			}
 		}
 	}
 	r.forgive()

@@ -532,6 +532,7 @@ func (s *simulation) settle() {
 		err := node.Read(ctx, func(*View) error { return nil })
 		cancel()
 		if err != nil {
+			s.describe()
 			s.t.Fatalf("%s: %v", name, err)
 		}
 	}
