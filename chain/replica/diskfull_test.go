@@ -44,6 +44,11 @@ func (s *simulation) fillDisks() {
 	}
 }
 
+// isDiskFault reports whether err is what fillDisks causes.
+func isDiskFault(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO)
+}
+
 func (s *simulation) reopenHalted(name string) {
 	s.mu.Lock()
 	node := s.nodes[name]
@@ -59,7 +64,7 @@ func (s *simulation) reopenHalted(name string) {
 		defer s.mu.Unlock()
 		delete(s.starting, name)
 	}()
-	if err := node.Err(); !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EIO) {
+	if err := node.Err(); !isDiskFault(err) {
 		s.t.Errorf("%s stopped for another reason: %v", name, err)
 	}
 	_ = node.Close() // says again that it could not write

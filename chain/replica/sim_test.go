@@ -441,6 +441,12 @@ func (s *simulation) restart(name string, healed bool) {
 	}
 	defer cancel()
 	node, err := Open(ctx, s.options(name))
+	for isDiskFault(err) && ctx.Err() == nil {
+		// A member that begins writes what it fetches. Its operator tries again.
+		s.notThrownAway(name)
+		time.Sleep(500 * time.Millisecond)
+		node, err = Open(ctx, s.options(name))
+	}
 	if err != nil && !healed && errors.Is(err, context.DeadlineExceeded) {
 		return // it needs the others to repair itself, and does not reach them
 	}
