@@ -128,7 +128,7 @@ func (c *Client) try(ctx context.Context, fn func(Node) error) error {
 		if errors.As(err, &s) {
 			return s.error
 		}
-		if err == nil || !p.again(ctx, err) {
+		if err == nil || !again(ctx, p, err) {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func collect[T any](ctx context.Context, c *Client, d *demand, fetch func(Node, 
 				return context.Cause(ctx)
 			}
 		}
-		if busy.again(ctx, col.tried) {
+		if again(ctx, busy, col.tried) {
 			round--
 			continue
 		}

@@ -16,11 +16,12 @@ const module = "github.com/ward-health/ward"
 // begins with "./" for a package of ours. What is not listed is forbidden, and
 // so is a package without a line.
 var mayImport = map[string][]string{
-	"": {"./abe", "./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./pre", "./store", "./store/seal", "./wallet"},
+	"": {"./abe", "./chain", "./chain/audit", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./internal/patience", "./pre", "./store", "./store/seal", "./wallet"},
 
 	"internal/pairing":  {"./internal/wire", "github.com/cloudflare/circl/ecc/bls12381", "github.com/cloudflare/circl/expander", "github.com/cloudflare/circl/ecc/bls12381/", "github.com/consensys/gnark-crypto/", "go.dedis.ch/kyber/v3"},
 	"internal/wire":     {},
 	"internal/parallel": {},
+	"internal/patience": {},
 
 	"internal/durable":    {},
 	"internal/realserver": {}, // for tests only: finds and starts the servers that tools/build.sh built
@@ -73,7 +74,7 @@ var mayImport = map[string][]string{
 		"./node/api", "./node/protocol", "./node/remote", "./node/vault", "./pre", "./store", "./store/fs", "./store/replicated", "./store/storeurl", "golang.org/x/mod/sumdb/tlog"},
 	"node/devnet":   {module, "./chain", "./chain/replica", "./contract/identity", "./contract/keys", "./internal/durable", "./node", "./node/vault"},
 	"node/protocol": {"./", "./chain", "./contract/identity", "./contract/query", "./store"},
-	"node/remote":   {"./", "./chain", "./contract/query", "./node/protocol", "./store"},
+	"node/remote":   {"./", "./chain", "./contract/query", "./internal/patience", "./node/protocol", "./store"},
 	"node/api": {"./abe", "./", "./chain", "./chain/tile", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./node/protocol", "./pre", "./store",
 		"github.com/danielgtaylor/huma/v2", "github.com/danielgtaylor/huma/v2/adapters/humago", "github.com/prometheus/client_golang/prometheus", "github.com/prometheus/client_golang/prometheus/collectors", "github.com/prometheus/client_golang/prometheus/promhttp", "golang.org/x/mod/sumdb/tlog"},
 	"node/api/apitest": {"./", "./chain", "./chain/ledger", "./chain/ledger/ledgertest", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/query", "./contract/record", "./contract/workflow", "./node/api", "./store", "./store/mem", "golang.org/x/mod/sumdb/tlog"}, // for tests only

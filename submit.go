@@ -70,7 +70,7 @@ func (c *Client) submit(ctx context.Context, contract, method string, args any, 
 				break
 			}
 		}
-		if !doubt && busy.again(ctx, tried[asked:]) {
+		if !doubt && again(ctx, busy, tried[asked:]) {
 			tried, round = nil, 0 // as if nobody had been asked
 			continue
 		}

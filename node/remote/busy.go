@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/ward-health/ward"
+	"github.com/ward-health/ward/internal/patience"
 )
 
 // A busyError is ward.ErrBusy and says how long the node wants to be left alone.
@@ -35,29 +35,21 @@ func timed(err error, header string) error {
 	return &busyError{err, min(time.Duration(seconds)*time.Second, maxRetryAfter)}
 }
 
+// busyPause is how long the node is left alone that does not say for how long.
+const busyPause = 100 * time.Millisecond
+
 // patiently calls fn again while the node is busy, for at most Options.Patience
 // in all. fn reports besides whether it may be called again.
 func (n *Node) patiently(ctx context.Context, fn func() (again bool, err error)) error {
-	until := time.Now().Add(n.opt.Patience)
-	for {
+	for p := patience.New(n.opt.Patience, busyPause, busyPause); ; {
 		again, err := fn()
 		if !again || !errors.Is(err, ward.ErrBusy) {
 			return err
 		}
-		wait := 100 * time.Millisecond
-		if asks := new(busyError); errors.As(err, &asks) {
-			wait = max(wait, asks.after)
-		}
-		wait += rand.N(wait/2 + 1) // so that those refused together do not return together
-		if time.Now().Add(wait).After(until) {
+		asks := new(busyError)
+		errors.As(err, &asks)
+		if !p.Wait(ctx, asks.after) {
 			return err
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return err
-		case <-t.C:
 		}
 	}
 }

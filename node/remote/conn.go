@@ -30,9 +30,9 @@ type conn struct {
 	heard chan struct{} // closed when no Read gives anything any more
 }
 
-// patience is how long at most a Write that failed waits. It ends the wait when
+// hearingTime is how long at most a Write that failed waits. It ends the wait when
 // nobody reads: there is no answer then that somebody waits for.
-const patience = 2 * time.Second
+const hearingTime = 2 * time.Second
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
@@ -45,7 +45,7 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		t := time.NewTimer(patience)
+		t := time.NewTimer(hearingTime)
 		defer t.Stop()
 		select {
 		case <-c.heard:
