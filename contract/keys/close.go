@@ -90,31 +90,42 @@ func (c *contract) settle(call *ledger.Call, cer *Ceremony, h *header, p *part, 
 	if p != nil && !p.Keys {
 		return c.hand(call, cer, h, p, made)
 	}
-	var found []moved
-	size := 0
+	found, done, err := nextListed(c, call, cer, h, func(g *listed) (moved, int) {
+		entry := moved{ID: g.ID}
+		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
+			entry.Sharing = s.Bytes()
+		}
+		return entry, movedSize(&entry)
+	})
+	if err != nil {
+		return false, err
+	}
+	return done, storeLists(call.State, keyMoved, cer.Number, movedChunk, found, func(g *moved) (string, int) { return g.ID, movedSize(g) })
+}
+
+// nextListed returns what entry makes of the listed grants behind the cursor, as many
+// as one transaction can write by the sizes that entry gives, and moves the cursor to
+// the last of them. done means that these were all.
+func nextListed[T any](c *contract, call *ledger.Call, cer *Ceremony, h *header, entry func(*listed) (T, int)) (found []T, done bool, err error) {
+	size, last := 0, h.Cursor
 	done = true
 	err = each(call.State, keyListed, cer.Number, h.Cursor, func(g *listed) bool {
 		if g.ID <= h.Cursor {
 			return true
 		}
-		entry := moved{ID: g.ID}
-		if s := made[g.ID]; s != nil && len(g.Sharing) > 0 {
-			entry.Sharing = s.Bytes()
-		}
-		if size += movedSize(&entry); size > c.limits.Writes {
+		e, n := entry(g)
+		if size += n; size > c.limits.Writes {
 			done = false
 			return false
 		}
-		found = append(found, entry)
+		found, last = append(found, e), g.ID
 		return true
 	})
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	if len(found) > 0 {
-		h.Cursor = found[len(found)-1].ID
-	}
-	return done, storeLists(call.State, keyMoved, cer.Number, movedChunk, found, func(g *moved) (string, int) { return g.ID, movedSize(g) })
+	h.Cursor = last
+	return found, done, nil
 }
 
 // movedSize returns the largest encoding that a moved grant can have.

@@ -267,23 +267,12 @@ func (c *contract) hand(call *ledger.Call, cer *Ceremony, h *header, p *part, ma
 		id string
 		handed
 	}
-	var found []result
-	size := 0
-	done = true
-	err = each(call.State, keyListed, cer.Number, h.Cursor, func(g *listed) bool {
-		if g.ID <= h.Cursor {
-			return true
-		}
+	found, done, err := nextListed(c, call, cer, h, func(g *listed) (result, int) {
 		entry := handed{Number: cer.Number}
 		if s := made[g.ID]; s != nil {
 			entry.Sharing = s.Bytes()
 		}
-		if size += handedSize(g.ID, &entry); size > c.limits.Writes {
-			done = false
-			return false
-		}
-		found = append(found, result{g.ID, entry})
-		return true
+		return result{g.ID, entry}, handedSize(g.ID, &entry)
 	})
 	if err != nil {
 		return false, err
@@ -292,7 +281,6 @@ func (c *contract) hand(call *ledger.Call, cer *Ceremony, h *header, p *part, ma
 		if err := store(call.State, handedKey(p.Generation, found[i].id), &found[i].handed); err != nil {
 			return false, err
 		}
-		h.Cursor = found[i].id
 	}
 	return done, nil
 }
