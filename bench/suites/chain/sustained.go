@@ -7,9 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/ward-health/ward/bench/measure"
@@ -170,33 +168,21 @@ type stock struct{ file *os.File }
 
 const entrySize = 512
 
-// stock makes n entries, on all processors.
+// stock makes n entries, in a file.
 func (s *signer) stock(path string, n int) (_ *stock, err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	workers := runtime.GOMAXPROCS(0)
-	errs := make([]error, workers)
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			for i := w; i < n && errs[w] == nil; i += workers {
-				var tx *chain.Tx
-				if tx, errs[w] = s.one(); errs[w] != nil {
-					return
-				}
-				b := tx.Bytes()
-				if len(b) != entrySize {
-					errs[w] = fmt.Errorf("an entry has %d bytes", len(b))
-					return
-				}
-				_, errs[w] = f.WriteAt(b, int64(i)*entrySize)
-			}
-		})
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
+	err = s.each(n, func(i int, tx *chain.Tx) error {
+		b := tx.Bytes()
+		if len(b) != entrySize {
+			return fmt.Errorf("an entry has %d bytes", len(b))
+		}
+		_, err := f.WriteAt(b, int64(i)*entrySize)
+		return err
+	})
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &stock{f}, nil

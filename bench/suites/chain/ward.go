@@ -220,18 +220,32 @@ func newSigner() *signer {
 // sign makes n entries, on all processors.
 func (s *signer) sign(n int) ([]*chain.Tx, error) {
 	txs := make([]*chain.Tx, n)
+	err := s.each(n, func(i int, tx *chain.Tx) error {
+		txs[i] = tx
+		return nil
+	})
+	return txs, err
+}
+
+// each makes n entries, on all processors, and hands each to fn with its number
+// until an error.
+func (s *signer) each(n int, fn func(i int, tx *chain.Tx) error) error {
 	workers := runtime.GOMAXPROCS(0)
 	errs := make([]error, workers)
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
 			for i := w; i < n && errs[w] == nil; i += workers {
-				txs[i], errs[w] = s.one()
+				tx, err := s.one()
+				if err == nil {
+					err = fn(i, tx)
+				}
+				errs[w] = err
 			}
 		})
 	}
 	all.Wait()
-	return txs, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // valueSize makes a transaction of 512 bytes.
