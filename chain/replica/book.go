@@ -1,14 +1,12 @@
 package replica
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -484,7 +482,6 @@ func (b *book) heightOf(index uint64) (height, first uint64, err error) {
 // sidecar returns the sidecar of the transaction at index: nil if it has none,
 // ErrPurged from the moment on at which a block that purges it is executed.
 func (b *book) sidecar(index uint64) ([]byte, error) {
-	gone := fmt.Errorf("%w: transaction %d", ErrPurged, index)
 	b.mu.RLock()
 	var pending []byte
 	purged := false
@@ -502,7 +499,7 @@ func (b *book) sidecar(index uint64) ([]byte, error) {
 	b.mu.RUnlock()
 	switch {
 	case pending != nil && purged:
-		return nil, gone
+		return nil, purgedError(index)
 	case pending != nil:
 		return pending, nil
 	}
@@ -521,14 +518,16 @@ func (b *book) sidecar(index uint64) ([]byte, error) {
 		return nil, err
 	}
 	if purged || mark != nil {
-		return nil, gone
+		return nil, purgedError(index)
 	}
 	data, err := b.sidecars.Read(binary.BigEndian.Uint64(v))
 	if errors.Is(err, seglog.ErrErased) {
-		return nil, gone
+		return nil, purgedError(index)
 	}
 	return data, err
 }
+
+func purgedError(index uint64) error { return fmt.Errorf("%w: transaction %d", ErrPurged, index) }
 
 // configAt returns the newest Raft configuration at or before a Raft index.
 func (b *book) configAt(index uint64) (config []byte, at uint64, err error) {
@@ -544,47 +543,6 @@ func (b *book) configAt(index uint64) (config []byte, at uint64, err error) {
 	defer txn.Discard()
 	at, config, _, err = txn.floor(keyConfig, index)
 	return config, at, err
-}
-
-// digest reads the whole state on disk and compares it with the head.
-func (b *book) digest(v *View) error {
-	// One reads, as many as there are processors compute: both take about as long.
-	parts := make(chan []ledger.Write, 4)
-	sums := make([]ledger.Digest, runtime.GOMAXPROCS(0))
-	var all sync.WaitGroup
-	for i := range sums {
-		all.Go(func() {
-			for part := range parts {
-				for _, w := range part {
-					sums[i].Add(w.Key, w.Value)
-				}
-			}
-		})
-	}
-	const partSize = 512
-	part := make([]ledger.Write, 0, partSize)
-	err := v.Scan(nil, nil, func(key, value []byte) bool {
-		part = append(part, ledger.Write{Key: bytes.Clone(key), Value: bytes.Clone(value)})
-		if len(part) == partSize {
-			parts <- part
-			part = make([]ledger.Write, 0, partSize)
-		}
-		return true
-	})
-	parts <- part
-	close(parts)
-	all.Wait()
-	if err != nil {
-		return err
-	}
-	d := &sums[0]
-	for i := range sums[1:] {
-		d.Join(&sums[1+i])
-	}
-	if got := d.Sum(); got != v.head.Header.State {
-		return &DamageError{Path: b.db.dir, Reason: fmt.Sprintf("state hash at height %d is %s, want %s", v.head.Header.Height, got, v.head.Header.State)}
-	}
-	return nil
 }
 
 // ReadHashes implements tlog.HashReader.

@@ -95,12 +95,7 @@ func TestLyingMemberCannotSilenceARecoveringOne(t *testing.T) {
 // and not for every block.
 func TestSilentMemberCannotStallARecoveringOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 4, compacting)
-		c.startAll()
-		c.load(60)
-		time.Sleep(10 * time.Second)
-		c.load(5)
-		c.sameHead()
+		c := compacted(t, 4, 60, 5)
 		c.stop("h0") // who is asked first
 		c.stop("h1")
 		if err := os.RemoveAll(filepath.Join(c.dir, "h1")); err != nil {

@@ -29,12 +29,7 @@ func (c *cluster) compactsStill(r *Replica) {
 // and after the second such repair of three members, nobody could.
 func TestRepairedMembersCompactAndAttest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, compacting)
-		c.startAll()
-		c.load(40)
-		time.Sleep(10 * time.Second)
-		c.load(3)
-		c.sameHead()
+		c := compacted(t, 3, 40, 3)
 		for _, name := range []string{"h0", "h1"} {
 			c.stop(name)
 			if err := os.RemoveAll(filepath.Join(c.dir, name, "state")); err != nil {
@@ -62,12 +57,7 @@ func TestRepairedMembersCompactAndAttest(t *testing.T) {
 // stored the Raft configuration.
 func TestKilledBetweenTheLastBlockAndTheConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, compacting)
-		c.startAll()
-		c.load(40)
-		time.Sleep(10 * time.Second)
-		c.load(3)
-		c.sameHead()
+		c := compacted(t, 3, 40, 3)
 		r, kill := c.emptied("h2")
 		target := c.nodes["h0"].snaps.newest()
 		h, err := target.Anchor.header()

@@ -81,6 +81,19 @@ func compacting(o *Options) {
 	o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 8, 4, 2*time.Second
 }
 
+// compacted returns a cluster of n members that compacted their logs between this
+// many blocks and some more.
+func compacted(t *testing.T, n, blocks, more int) *cluster {
+	t.Helper()
+	c := newCluster(t, n, compacting)
+	c.startAll()
+	c.load(blocks)
+	time.Sleep(10 * time.Second)
+	c.load(more)
+	c.sameHead()
+	return c
+}
+
 // A member that was away while the log was compacted fetches the blocks from the
 // others and executes them.
 func TestMemberThatFellBehindCatchesUp(t *testing.T) {

@@ -434,8 +434,8 @@ func (r *Replica) lead() bool {
 
 // propose makes a block of a batch and takes it through Raft.
 func (r *Replica) propose(batch []*item) {
-	if r.readOnly.Load() {
-		answer(batch, ErrReadOnly)
+	if err := r.writable(); err != nil {
+		answer(batch, err)
 		return
 	}
 	batch = r.verified(batch)
@@ -557,8 +557,8 @@ func (r *Replica) serveSubmit(ctx context.Context, req submitRequest) ([]byte, e
 	if _, self := r.leader(); !self {
 		return nil, errNotLeader
 	}
-	if r.readOnly.Load() {
-		return nil, ErrReadOnly
+	if err := r.writable(); err != nil {
+		return nil, err
 	}
 	codes := make([]byte, len(req.Txs))
 	items := make([]*item, len(req.Txs))
