@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/internal/realserver"
 	"github.com/ward-health/ward/node"
 	"github.com/ward-health/ward/node/admin"
 	"github.com/ward-health/ward/node/api"
@@ -39,7 +40,7 @@ func admit(t *testing.T, name string, p patient) chain.Member {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := chain.Member{Name: name, NodeKey: chain.PublicKey(public), URL: "https://" + freeAddress(t), Peer: freeAddress(t)}
+	m := chain.Member{Name: name, NodeKey: chain.PublicKey(public), URL: "https://" + realserver.FreeAddresses(t, 1)[0], Peer: realserver.FreeAddresses(t, 1)[0]}
 	if p.down {
 		return m
 	}

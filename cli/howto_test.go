@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ward-health/ward/internal/realserver"
 )
 
 // TestRunAConsortium runs the shell lines of docs/how-to/run-a-consortium.md, all
@@ -30,7 +30,7 @@ func TestRunAConsortium(t *testing.T) {
 	ports := map[string]string{}
 	script = regexp.MustCompile(`127\.0\.0\.1:7[12]0\d`).ReplaceAllStringFunc(script, func(addr string) string {
 		if ports[addr] == "" {
-			ports[addr] = freeAddress(t)
+			ports[addr] = realserver.FreeAddresses(t, 1)[0]
 		}
 		return ports[addr]
 	})
@@ -112,22 +112,6 @@ func shellOf(t *testing.T, path string) string {
 		t.Fatalf("%s has no shell lines", path)
 	}
 	return out.String()
-}
-
-// freeAddress returns an address that a node can take, and take again after a
-// restart: its port is below those that systems give to connections.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000)))
-		if err != nil {
-			continue
-		}
-		defer l.Close()
-		return l.Addr().String()
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // runShell runs a script that stops at its first error, in an environment

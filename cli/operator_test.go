@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/ward-health/ward/internal/realserver"
 	"github.com/ward-health/ward/node"
 	"github.com/ward-health/ward/node/vault"
 )
@@ -42,8 +43,8 @@ func TestOperator(t *testing.T) {
 					env.Setenv(name, "")
 				}
 			}
-			env.Setenv("API", freeAddress(t))
-			env.Setenv("PEER", freeAddress(t))
+			env.Setenv("API", realserver.FreeAddresses(t, 1)[0])
+			env.Setenv("PEER", realserver.FreeAddresses(t, 1)[0])
 			return nil
 		},
 		RequireUniqueNames: true,

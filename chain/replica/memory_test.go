@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/internal/realserver"
 )
 
 // BenchmarkMemory prints the memory of members that run in processes of their own
@@ -30,7 +31,7 @@ func BenchmarkMemory(b *testing.B) {
 
 func benchMemory(b *testing.B) {
 	const members, batch = 3, 1000
-	dir, peers := b.TempDir(), freePorts(b, members+1)
+	dir, peers := b.TempDir(), realserver.FreeAddresses(b, members+1)
 	start := func(heap string) []*child {
 		var all []*child
 		for i := range members {

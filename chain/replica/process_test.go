@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/internal/realserver"
 )
 
 var soak = flag.Bool("soak", false, "run 50 rounds of kill -9 and 200 bit flips in every store")
@@ -188,20 +189,6 @@ func (ch *child) acked() int {
 	return len(ch.acks)
 }
 
-func freePorts(t testing.TB, n int) []string {
-	t.Helper()
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		addrs = append(addrs, l.Addr().String())
-		defer l.Close()
-	}
-	return addrs
-}
-
 func eventually(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); !ok(); {
@@ -223,7 +210,7 @@ func TestKillRealProcesses(t *testing.T) {
 	if *soak {
 		rounds = 50
 	}
-	dir, peers := t.TempDir(), freePorts(t, 3)
+	dir, peers := t.TempDir(), realserver.FreeAddresses(t, 3)
 	config := func(i int) childConfig {
 		return childConfig{Dir: filepath.Join(dir, memberName(i)), Member: memberName(i), Listen: peers[i], Peers: peers, Writes: true, MinFree: -1}
 	}
@@ -372,7 +359,7 @@ func TestFullDisk(t *testing.T) {
 		t.Skipf("no permission to mount a file system: %v", err)
 	}
 	defer syscall.Unmount(mount, syscall.MNT_DETACH)
-	dir, peers := t.TempDir(), freePorts(t, 3)
+	dir, peers := t.TempDir(), realserver.FreeAddresses(t, 3)
 	small := startChild(t, childConfig{Dir: filepath.Join(mount, "h0"), Member: "h0", Listen: peers[0], Peers: peers, Writes: true, MinFree: 64 << 20})
 	var others []*child
 	for i := 1; i < 3; i++ {
@@ -423,7 +410,7 @@ func TestNoBitFlipIsSilent(t *testing.T) {
 		flips = 200
 	}
 	dir := t.TempDir()
-	peers := freePorts(t, 3)
+	peers := realserver.FreeAddresses(t, 3)
 	k := testConsortium(t, 3, 0)
 	for i, p := range peers {
 		k.Members[i].Peer = p

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -56,7 +57,7 @@ func Kubo(t testing.TB) (url, repository string) {
 	ipfs := Program(t, "ipfs")
 	repository = t.TempDir()
 	env := append(os.Environ(), "IPFS_PATH="+repository)
-	addr := freeAddr(t)
+	addr := FreeAddresses(t, 1)[0]
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +96,7 @@ const (
 func VersityGW(t testing.TB) (url string) {
 	t.Helper()
 	program := Program(t, "versitygw")
-	addr := freeAddr(t)
+	addr := FreeAddresses(t, 1)[0]
 	env := append(os.Environ(), "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
 	start(t, env, program, "--port", addr, "posix", t.TempDir())
 	url = "http://" + addr
@@ -109,15 +110,24 @@ func VersityGW(t testing.TB) (url string) {
 	return url
 }
 
-// freeAddr returns an address that was free a moment ago.
-func freeAddr(t testing.TB) string {
+// FreeAddresses returns n addresses on loopback that a server can take, and take
+// again after a restart: their ports are below those that systems give to
+// connections.
+func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var addresses []string
+	for range 100 * n {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		if addresses = append(addresses, l.Addr().String()); len(addresses) == n {
+			return addresses
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return nil
 }
 
 // start runs a server until the test ends.
