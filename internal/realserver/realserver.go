@@ -111,23 +111,58 @@ func VersityGW(t testing.TB) (url string) {
 }
 
 // FreeAddresses returns n addresses on loopback that a server can take, and take
-// again after a restart: their ports are below those that systems give to
-// connections.
+// again after a restart. Nobody else is given them: not another test, not one in
+// another process, and no connection, as their ports are below those that systems
+// give to connections.
 func FreeAddresses(t testing.TB, n int) []string {
 	t.Helper()
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
 	var addresses []string
-	for range 100 * n {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.IntN(20_000)))
+	for len(addresses) < n {
+		if ports.left == 0 && !ports.claim() {
+			t.Fatal("no port is free")
+		}
+		address := fmt.Sprintf("127.0.0.1:%d", ports.next)
+		ports.next, ports.left = ports.next+1, ports.left-1
+		if l, err := net.Listen("tcp", address); err == nil {
+			addresses = append(addresses, address)
+			l.Close()
+		}
+	}
+	return addresses
+}
+
+// ports are those that this process may give away.
+var ports reservation
+
+// reservation holds blocks of ports against other processes that use this package.
+type reservation struct {
+	mu         sync.Mutex
+	next, left int            // guarded by mu; in the newest block
+	marks      []net.Listener // guarded by mu; at the first port of each block, open until the process ends
+}
+
+const (
+	firstPort  = 12_000
+	portBlocks = 600
+	portBlock  = 32
+)
+
+// claim takes a block that nobody has and reports whether there is one. Whoever
+// listens on the first port has the block.
+func (r *reservation) claim() bool {
+	for _, i := range rand.Perm(portBlocks) {
+		first := firstPort + i*portBlock
+		mark, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first))
 		if err != nil {
 			continue
 		}
-		defer l.Close()
-		if addresses = append(addresses, l.Addr().String()); len(addresses) == n {
-			return addresses
-		}
+		r.marks = append(r.marks, mark)
+		r.next, r.left = first+1, portBlock-1
+		return true
 	}
-	t.Fatal("no port is free")
-	return nil
+	return false
 }
 
 // start runs a server until the test ends.
