@@ -92,7 +92,10 @@ func (r *Replica) vetCommand(command any) error {
 		if c.Term > own+maxTermJump {
 			return fmt.Errorf("term %d after %d", c.Term, own)
 		}
-		return r.vetEntries(c)
+		if err := r.vetEntries(c); err != nil {
+			return err
+		}
+		r.told.note(c)
 	case *raft.RequestVoteRequest:
 		if c.Term > own+maxTermJump {
 			return fmt.Errorf("term %d after %d", c.Term, own)

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/replica/seglog"
@@ -165,7 +168,8 @@ func (r *Replica) watchBehind() {
 			return
 		}
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
-		idle := r.node().AppliedIndex() >= r.node().CommitIndex() && time.Since(r.node().LastContact()) < r.opt.Heartbeat
+		applied := r.node().AppliedIndex()
+		idle := applied >= r.node().CommitIndex() && applied >= r.told.commit.Load() && r.told.within(r.opt.Heartbeat)
 		if now != height || hit == hits && !idle || r.readOnly.Load() { // a full disk is why it stands
 			height, hits, still = now, hit, 0
 			continue
@@ -181,6 +185,24 @@ func (r *Replica) watchBehind() {
 			return
 		}
 	}
+}
+
+// told is what leaders said last of how far the log is committed. Heartbeats say
+// nothing of it.
+type told struct {
+	commit atomic.Uint64 // log index
+	at     atomic.Int64  // Unix nanoseconds
+}
+
+func (t *told) note(c *raft.AppendEntriesRequest) {
+	if c.PrevLogEntry > 0 || len(c.Entries) > 0 {
+		t.commit.Store(c.LeaderCommitIndex)
+		t.at.Store(time.Now().UnixNano())
+	}
+}
+
+func (t *told) within(d time.Duration) bool {
+	return time.Since(time.Unix(0, t.at.Load())) < d
 }
 
 // certifiedAhead returns a certified checkpoint above height that a member has,

@@ -80,10 +80,11 @@ type Replica struct {
 
 	consortium atomic.Pointer[chain.Consortium]
 	readOnly   atomic.Bool
-	voteAt     atomic.Uint64     // log index from which this replica may vote again
-	noted      lost              // owned by Open, then by watchVote; what the file recovering says
-	refused    atomic.Uint64     // messages of peers that were refused
-	floorHits  atomic.Uint64     // attempts to overwrite applied entries
+	voteAt     atomic.Uint64 // log index from which this replica may vote again
+	noted      lost          // owned by Open, then by watchVote; what the file recovering says
+	refused    atomic.Uint64 // messages of peers that were refused
+	floorHits  atomic.Uint64 // attempts to overwrite applied entries
+	told       told
 	replayed   map[uint64]uint64 // owned by Raft's state machine goroutine; term of entries executed before the restart, by index
 	savedCert  uint64            // owned by certifyLoop; height of the checkpoint on disk
 	unsaved    *chain.Checkpoint // owned by certifyLoop; waits until the blocks it covers are on disk
@@ -138,7 +139,12 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 		opt.Network.Close()
 		return nil, err
 	}
-	damaged, l, err := r.openStores()
+	err = checkImported(opt.Dir)
+	var damaged bool
+	var l lost
+	if err == nil {
+		damaged, l, err = r.openStores()
+	}
 	if err != nil {
 		opt.Network.Close()
 		return nil, err
