@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
@@ -102,11 +103,38 @@ func openKV(dir string, m medium) (db *kv, err error) {
 			WithIndexCacheSize(1 << 20).
 			WithBlockCacheSize(0)
 	}
+	if err := removeUnborn(dir, m); err != nil {
+		return nil, err
+	}
 	b, err := badger.Open(opt)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errBadger, err)
 	}
 	return &kv{dir: dir, db: b, medium: m}, nil
+}
+
+// removeUnborn removes memtables without a byte. Badger leaves one if it is killed
+// between the creation of the file and its first bytes, and does not open with one.
+func removeUnborn(dir string, m medium) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if filepath.Ext(f.Name()) != ".mem" {
+			continue
+		}
+		info, err := f.Info()
+		if err == nil && info.Size() == 0 {
+			if err = os.Remove(filepath.Join(dir, f.Name())); err == nil {
+				err = m.flushDir(dir)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close flushes and releases the database.
