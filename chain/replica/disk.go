@@ -4,7 +4,10 @@ import (
 	"time"
 )
 
-const diskInterval = time.Second
+const (
+	diskInterval = time.Second
+	minFree      = 256 << 20 // by default
+)
 
 // watchDisk makes the replica read-only before its disk is full. Badger writes
 // through memory maps: on a full disk it does not fail, it dies.

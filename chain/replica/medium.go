@@ -50,7 +50,7 @@ func (m medium) writeFile(path string, data []byte) error {
 	if !m.simulated {
 		return durable.WriteFile(path, data, 0o600)
 	}
-	tmp := path + ".sim"
+	tmp := filepath.Join(filepath.Dir(path), ".unfinished-"+filepath.Base(path)) // as durable calls it
 	f, err := os.Create(tmp)
 	if err != nil {
 		return err

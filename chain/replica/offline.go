@@ -1,10 +1,14 @@
 package replica
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -78,151 +82,6 @@ func export(ctx context.Context, w io.Writer, b *book, founding *chain.Consortiu
 	return e.Close()
 }
 
-// ImportOptions say into what an exported chain is imported.
-type ImportOptions struct {
-	// Dir receives the replica. It must not hold one.
-	Dir string
-	// Member is whose replica it will be.
-	Member string
-	// Trusted is a consortium file of the chain, of any epoch, that the caller
-	// has from a trusted place.
-	Trusted *chain.Consortium
-	// Contracts are the rules, by name.
-	Contracts map[string]ledger.Contract
-
-	medium medium
-}
-
-// Import makes a replica from an exported chain, executing every transaction
-// again. It returns the header of the last block. Dir is as if the import had
-// never begun unless it returns nil.
-//
-// To restore a consortium that lost every replica, import the same export on all
-// members and open them with Options.Bootstrap. What was certified after the
-// export is then gone: clients that hold later receipts will notice.
-func Import(in io.Reader, opt ImportOptions) (_ *chain.Header, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("import: %w", err)
-		}
-	}()
-	if !isEmpty(opt.Dir) {
-		return nil, fmt.Errorf("%s holds a replica already", opt.Dir)
-	}
-	if err := durable.MkdirAll(opt.Dir, 0o700); err != nil {
-		return nil, err
-	}
-	lock, err := durable.LockDir(opt.Dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	i := &importer{opt: opt}
-	defer func() {
-		if i.book != nil {
-			err = errors.Join(err, i.book.Close())
-		}
-		if err != nil {
-			err = errors.Join(err, discardImport(opt.Dir))
-		}
-	}()
-	if i.executor, err = ledger.NewExecutor(opt.Contracts); err != nil {
-		return nil, err
-	}
-	_, err = audit.Verify(in, opt.Trusted, audit.Visitor{
-		Genesis: i.genesis, Block: i.block, Sidecar: i.sidecar, Checkpoint: i.checkpoint,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return i.finish()
-}
-
-func discardImport(dir string) error {
-	var errs []error
-	for _, name := range []string{"state", "blocks", "sidecars", "signed"} {
-		errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
-	}
-	return errors.Join(errs...)
-}
-
-// importer executes the blocks of an export one behind the reader, because the
-// sidecars of a block follow it.
-type importer struct {
-	opt      ImportOptions
-	book     *book
-	executor *ledger.Executor
-	held     *chain.Block
-	sidecars map[uint64][]byte
-	last     *chain.Checkpoint
-}
-
-func (i *importer) genesis(founding *chain.Consortium, genesis *chain.Header) error {
-	b, err := openBook(i.opt.Dir, founding, bookOptions{medium: i.opt.medium}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	i.book = b
-	if got := b.Head().Header.Hash(); got != genesis.Hash() {
-		return &chain.BrokenError{Height: 0, Link: "genesis", Want: got, Got: genesis.Hash()}
-	}
-	return nil
-}
-
-func (i *importer) block(b *chain.Block) error {
-	if err := i.execute(); err != nil {
-		return err
-	}
-	i.held, i.sidecars = b, map[uint64][]byte{}
-	return nil
-}
-
-func (i *importer) sidecar(index uint64, data []byte) error {
-	i.sidecars[index] = data
-	return nil
-}
-
-func (i *importer) checkpoint(c *chain.Checkpoint) error {
-	i.last = c
-	return nil
-}
-
-func (i *importer) execute() error {
-	if i.held == nil {
-		return nil
-	}
-	s, _, err := i.book.replay(i.executor, i.held, position{}, func(index uint64) []byte { return i.sidecars[index] })
-	if err != nil {
-		return err
-	}
-	i.held = nil
-	return i.book.append(s)
-}
-
-func (i *importer) finish() (*chain.Header, error) {
-	if err := i.execute(); err != nil {
-		return nil, err
-	}
-	if err := i.book.drain(context.Background()); err != nil {
-		return nil, err
-	}
-	head := i.book.Head().Header
-	if i.last != nil && i.last.Height == head.Height {
-		if err := i.book.storeCheckpoint(i.last); err != nil {
-			return nil, err
-		}
-	}
-	// What this member signed up to here is what it has now.
-	s, _, err := openSignFile(i.opt.Dir, i.opt.medium)
-	if err != nil {
-		return nil, err
-	}
-	if head.Height > 0 {
-		err = s.record(signedHead{Height: head.Height, Hash: bodyHash(head.TreeHead())})
-	}
-	return &head, errors.Join(err, s.Close())
-}
-
 // VerifyOptions say what Verify checks a directory against.
 type VerifyOptions struct {
 	// Dir holds a replica that is not running.
@@ -244,13 +103,17 @@ type Report struct {
 	Purged    uint64 // sidecars that were erased
 }
 
-// Verify walks the chain in the directory of a stopped replica: every checksum,
-// every link from genesis, every signature, every tree root, every sidecar, then
-// the tree hashes and the whole state against the last header, and the newest
-// certified checkpoint. It changes nothing.
+// Verify walks the chain in the directory of a stopped replica: first, from genesis,
+// every checksum, every link, every signature and every tree root of the blocks; then
+// what is stored beside them: the whole state against the last header, every stored
+// tree hash, the indexes of transactions and of changes of the consortium, every
+// sidecar, and the newest certified checkpoint. It repairs nothing. The Raft log, the
+// vote and the file of signatures are not part of the chain; Open checks them.
 //
-// The error names the first link that is broken: a *chain.BrokenError, a
-// *seglog.CorruptError or a *DamageError.
+// The error names the first link that is broken, in this order: a *chain.BrokenError,
+// a *seglog.CorruptError or a *DamageError. It wraps fs.ErrNotExist if no chain is in
+// the directory, durable.ErrLocked while a replica runs there, and ErrImporting if an
+// import was cut off.
 func Verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 	rep, err := verify(ctx, opt)
 	if err != nil {
@@ -263,7 +126,12 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 	if opt.Trusted == nil {
 		opt.Trusted = opt.Founding
 	}
-	if _, err := os.Stat(filepath.Join(opt.Dir, "state")); err != nil {
+	if err := checkImported(opt.Dir); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(filepath.Join(opt.Dir, "state")); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no chain in %s", fs.ErrNotExist, opt.Dir)
+	} else if err != nil {
 		return nil, err
 	}
 	lock, err := durable.LockDir(opt.Dir)
@@ -287,7 +155,7 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep, err := verifyBook(b, auditor)
+	rep, err := verifyBook(ctx, b, auditor)
 	return rep, errors.Join(err, b.Close())
 }
 
@@ -336,9 +204,9 @@ type auditedBlock struct {
 	by   *chain.Consortium // whose members certify it: a change takes effect after its block
 }
 
-// verifyBook checks state, tree hashes and sidecars against the blocks that were
-// audited.
-func verifyBook(b *book, trail *auditTrail) (*Report, error) {
+// verifyBook checks against the blocks that were audited what is stored beside them:
+// state, tree hashes, indexes and sidecars.
+func verifyBook(ctx context.Context, b *book, trail *auditTrail) (*Report, error) {
 	rep := &Report{Head: b.Head().Header}
 	height := rep.Head.Height
 	if got := rep.Head.Hash(); got != trail.blocks[height].hash {
@@ -349,19 +217,17 @@ func verifyBook(b *book, trail *auditTrail) (*Report, error) {
 	if err := b.digest(v); err != nil {
 		return rep, err
 	}
-	if size := rep.Head.Size; size > 0 {
-		root, err := tlog.TreeHash(int64(size), b)
-		if err != nil {
+	w := &bookWalk{book: b, txn: v.txn, report: rep}
+	for h := uint64(1); h <= height; h++ {
+		if err := ctx.Err(); err != nil {
 			return rep, err
 		}
-		if chain.Hash(root) != rep.Head.Root {
-			return rep, &chain.BrokenError{Height: height, Link: "stored tree hashes", Want: rep.Head.Root, Got: chain.Hash(root)}
+		if err := w.block(h); err != nil {
+			return rep, err
 		}
 	}
-	for h := uint64(1); h <= height; h++ {
-		if err := rep.sidecars(b, h); err != nil {
-			return rep, err
-		}
+	if err := w.end(); err != nil {
+		return rep, err
 	}
 	cp, err := b.checkpoint()
 	if err != nil || cp == nil {
@@ -380,24 +246,121 @@ func verifyBook(b *book, trail *auditTrail) (*Report, error) {
 	return rep, nil
 }
 
-func (rep *Report) sidecars(b *book, height uint64) error {
-	blk, _, err := b.block(height)
+// bookWalk derives again, block by block, what a book stores beside the blocks.
+type bookWalk struct {
+	book    *book
+	txn     *kvTxn
+	report  *Report
+	tree    chain.Tree
+	blocks  int // so far
+	changes int // of the consortium, so far
+	indexes []int64
+}
+
+func (w *bookWalk) block(height uint64) error {
+	blk, _, err := w.book.block(height)
 	if err != nil {
 		return err
 	}
-	return eachSidecar(blk, blk.Header.Size-uint64(len(blk.Results)), func(index uint64, tx *chain.Tx) error {
-		data, err := b.sidecar(index)
-		if errors.Is(err, ErrPurged) || err == nil && data == nil {
-			rep.Purged++
-			return nil
+	if err := w.hashes(blk); err != nil {
+		return err
+	}
+	first := blk.Header.Size - uint64(len(blk.Results))
+	if err := w.stored(height, "index of the transactions", numKey(keyLeaves, first), binary.BigEndian.AppendUint64(nil, height)); err != nil {
+		return err
+	}
+	w.blocks++
+	for i := range blk.Results {
+		if blk.Results[i].Code != "" {
+			continue
 		}
+		tx, err := chain.ParseTx(blk.Proposal.Txs[i])
 		if err != nil {
 			return err
 		}
-		if !tx.Sidecar.Matches(data) {
-			return &chain.BrokenError{Height: height, Link: fmt.Sprintf("sidecar of transaction %d", index)}
+		if tx.Contract == chain.SystemContract && tx.Method == chain.ConsortiumMethod {
+			if err := w.stored(height, "stored change of the consortium", numKey(keyChange, first+uint64(i)), tx.Args); err != nil {
+				return err
+			}
+			w.changes++
 		}
-		rep.Sidecars++
+		if tx.Sidecar.Size > 0 {
+			if err := w.sidecar(height, first+uint64(i), tx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hashes compares the tree hashes that a block completes.
+func (w *bookWalk) hashes(blk *chain.Block) error {
+	from := tlog.StoredHashCount(int64(w.tree.Size()))
+	tree, want, err := w.tree.AppendBlock(blk)
+	if err != nil {
+		return err
+	}
+	w.tree, w.indexes = tree, w.indexes[:0]
+	for i := range want {
+		w.indexes = append(w.indexes, from+int64(i))
+	}
+	got, err := w.book.ReadHashes(w.indexes)
+	if err != nil {
+		return err
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			return &chain.BrokenError{Height: blk.Header.Height, Link: fmt.Sprintf("stored tree hash %d", w.indexes[i]),
+				Want: chain.Hash(want[i]), Got: chain.Hash(got[i])}
+		}
+	}
+	return nil
+}
+
+// stored compares a value on disk that follows from a block.
+func (w *bookWalk) stored(height uint64, link string, key, want []byte) error {
+	got, err := w.txn.get(key)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return &chain.BrokenError{Height: height, Link: link, Want: sha256.Sum256(want), Got: sha256.Sum256(got)}
+	}
+	return nil
+}
+
+func (w *bookWalk) sidecar(height, index uint64, tx *chain.Tx) error {
+	data, err := w.book.sidecar(index)
+	if errors.Is(err, ErrPurged) || err == nil && data == nil {
+		w.report.Purged++
 		return nil
-	})
+	}
+	if err != nil {
+		return err
+	}
+	if !tx.Sidecar.Matches(data) {
+		return &chain.BrokenError{Height: height, Link: fmt.Sprintf("sidecar of transaction %d", index)}
+	}
+	w.report.Sidecars++
+	return nil
+}
+
+// end looks for entries of the indexes that no block stands for: a search finds the
+// nearest one.
+func (w *bookWalk) end() error {
+	for _, index := range []struct {
+		kind byte
+		want int
+		link string
+	}{{keyLeaves, w.blocks, "index of the transactions"}, {keyChange, w.changes, "stored changes of the consortium"}} {
+		n := 0
+		err := w.txn.scan([]byte{index.kind}, nil, func(_, _ []byte) (bool, error) { n++; return true, nil })
+		if err != nil {
+			return err
+		}
+		if n != index.want {
+			return &chain.BrokenError{Height: w.report.Head.Height, Link: fmt.Sprintf("%s has %d entries, want %d", index.link, n, index.want)}
+		}
+	}
+	return nil
 }

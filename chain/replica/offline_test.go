@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,24 @@ func loaded(t *testing.T) *cluster {
 	c.sameHead()
 	time.Sleep(2 * time.Second) // the certificate is saved
 	return c
+}
+
+// startTogether opens members that wait for each other.
+func (c *cluster) startTogether(names ...string) {
+	c.t.Helper()
+	opened := make([]*Replica, len(names))
+	errs := make([]error, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { opened[i], errs[i] = Open(within(c.t, time.Minute), c.options(name)) })
+	}
+	all.Wait()
+	for i, name := range names {
+		if errs[i] != nil {
+			c.t.Fatalf("open %s: %v", name, errs[i])
+		}
+		c.nodes[name] = opened[i]
+	}
 }
 
 func (c *cluster) verify(name string) (*Report, error) {
@@ -106,7 +125,7 @@ func TestExportAndImport(t *testing.T) {
 		}
 		for _, m := range c.consortium.Members {
 			got, err := Import(bytes.NewReader(out.Bytes()), ImportOptions{
-				Dir: filepath.Join(c.dir, m.Name), Member: m.Name, Trusted: c.consortium, Contracts: testContracts(), medium: medium{simulated: true},
+				Dir: filepath.Join(c.dir, m.Name), Trusted: c.consortium, Contracts: testContracts(), MinFree: -1, medium: medium{simulated: true},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -115,7 +134,7 @@ func TestExportAndImport(t *testing.T) {
 				t.Fatalf("imported head %v, want %v", got.Hash(), head.Hash())
 			}
 		}
-		c.startAll()
+		c.startTogether("h0", "h1", "h2")
 		c.load(5)
 		if after := c.sameHead(); after.Height < head.Height+5 {
 			t.Fatalf("height %d after restore", after.Height)
@@ -173,7 +192,7 @@ func TestImportRefusesDamagedExport(t *testing.T) {
 func (c *cluster) refuseImport(export []byte) {
 	c.t.Helper()
 	dir := filepath.Join(c.dir, "import")
-	_, err := Import(bytes.NewReader(export), ImportOptions{Dir: dir, Member: "h0", Trusted: c.consortium, Contracts: testContracts(), medium: medium{simulated: true}})
+	_, err := Import(bytes.NewReader(export), ImportOptions{Dir: dir, Trusted: c.consortium, Contracts: testContracts(), MinFree: -1, medium: medium{simulated: true}})
 	if err == nil {
 		c.t.Fatal("damaged export was imported")
 	}

@@ -147,7 +147,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.QueueBytes, 64<<20)
 	def(&o.SnapshotEntries, 4096)
 	def(&o.TrailingEntries, 2048)
-	def(&o.MinFree, 256<<20)
+	def(&o.MinFree, minFree)
 	def(&o.Heartbeat, time.Second)
 	def(&o.MaxSkew, 5*time.Minute)
 	def(&o.ScrubEvery, 24*time.Hour)

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// lockName is the file inside a directory that carries its lock.
-const lockName = ".lock"
+// LockName is the file inside a directory that carries its lock.
+const LockName = ".lock"
 
 // ErrLocked is returned by LockDir for a directory another holder has.
 var ErrLocked = errors.New("directory is in use by another process")
@@ -23,7 +23,7 @@ type Lock struct {
 // LockDir takes the lock of dir, which must exist, and returns ErrLocked
 // without waiting if it is taken, by this process or by another.
 func LockDir(dir string) (*Lock, error) {
-	f, err := lockFile(filepath.Join(dir, lockName))
+	f, err := lockFile(filepath.Join(dir, LockName))
 	if err != nil {
 		return nil, err
 	}
