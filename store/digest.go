@@ -13,10 +13,15 @@ import (
 // returns the Outboard of those bytes. It hashes on up to four processors while
 // it reads and writes, in constant memory except for 32 bytes per leaf. It
 // stops at the first error of r, of w or of ctx, which it looks at between
-// leaves; the error wraps the one of r or w.
+// leaves; the error wraps the one of r or w. A Reader of which nothing was read
+// has the digests already, and checks every leaf against them: they are not
+// computed a second time.
 func Digest(ctx context.Context, w io.Writer, r io.Reader) (*Outboard, error) {
 	if w == nil {
 		w = io.Discard
+	}
+	if checked, ok := r.(*Reader); ok && checked.untouched() {
+		return checked.copyTo(ctx, w)
 	}
 	first := make([]byte, LeafSize)
 	n, last, err := readLeaf(ctx, r, first)

@@ -14,6 +14,7 @@ import (
 // its caller on a goroutine of its own, and checks what it fetched on all
 // processors. It is not safe for concurrent use.
 type Reader struct {
+	ob     *Outboard         // of the blob
 	read   chan *pendingLeaf // in order; closed by the goroutine when it ends
 	free   chan []byte
 	cancel context.CancelFunc
@@ -46,6 +47,7 @@ var errReaderClosed = errors.New("reader of a blob is closed")
 func (b *Blob) NewReader(ctx context.Context) *Reader {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &Reader{
+		ob:     b.ob,
 		read:   make(chan *pendingLeaf, readAhead+1), // every buffer and an error
 		free:   make(chan []byte, readAhead),
 		cancel: cancel,
@@ -156,6 +158,31 @@ func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 		if len(r.rest) > 0 {
 			return total, io.ErrShortWrite
 		}
+	}
+}
+
+// untouched reports whether all of the blob is still to be read.
+func (r *Reader) untouched() bool {
+	return r.left == r.ob.size && len(r.rest) == 0 && r.err == nil
+}
+
+// copyTo is Digest for an untouched Reader.
+func (r *Reader) copyTo(ctx context.Context, w io.Writer) (*Outboard, error) {
+	for {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		err := r.fill()
+		if err == io.EOF {
+			return r.ob, nil
+		}
+		if err != nil {
+			return nil, &readerError{err}
+		}
+		if _, err := w.Write(r.rest); err != nil {
+			return nil, fmt.Errorf("write blob: %w", err)
+		}
+		r.rest = nil
 	}
 }
 
