@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"time"
 )
 
@@ -9,18 +10,23 @@ const (
 	minFree      = 256 << 20 // by default
 )
 
-// watchDisk makes the replica read-only before its disk is full. Badger writes
-// through memory maps: on a full disk it does not fail, it dies.
-func (r *Replica) watchDisk() {
+// guardDisk makes the replica read-only before its disk is full, from now on. Badger
+// writes through memory maps: on a full disk it does not fail, it dies.
+func (r *Replica) guardDisk() {
 	if r.opt.MinFree < 0 {
 		return
 	}
+	r.checkDisk()
+	r.wg.Go(r.watchDisk)
+}
+
+func (r *Replica) watchDisk() {
 	ticker := time.NewTicker(diskInterval)
 	defer ticker.Stop()
 	for {
-		r.checkDisk()
 		select {
 		case <-ticker.C:
+			r.checkDisk()
 		case <-r.ctx.Done():
 			return
 		}
@@ -52,6 +58,17 @@ func (r *Replica) checkDisk() {
 func (r *Replica) writable() error {
 	if r.readOnly.Load() {
 		return ErrReadOnly
+	}
+	return nil
+}
+
+// awaitRoom waits until there is room on the disk. It returns ErrReadOnly if ctx ends
+// or the replica stops before.
+func (r *Replica) awaitRoom(ctx context.Context) error {
+	for r.writable() != nil {
+		if !r.pauseFor(ctx, diskInterval) {
+			return ErrReadOnly
+		}
 	}
 	return nil
 }

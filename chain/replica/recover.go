@@ -118,6 +118,9 @@ func (r *Replica) rebuild(ctx context.Context) error {
 		r.replayLocal(ctx, old)
 		old.Close()
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the rest of the blocks may be good
+	}
 	if a := r.snaps.newest(); a != nil && a.Anchor.Pos.Index > r.book.Applied().Index {
 		return nil // Open catches up to it
 	}
@@ -136,6 +139,9 @@ func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log) {
 		}
 		blk, pos, err := parseBlockRecord(raw)
 		var sidecars [][]byte
+		if err == nil {
+			err = r.awaitRoom(ctx)
+		}
 		if err == nil {
 			sidecars, err = r.findSidecars(ctx, blk, nil, &search)
 		}

@@ -104,7 +104,9 @@ type Replica struct {
 //
 // If data on disk are damaged, or are missing though the chain was here before,
 // Open first repairs them from the other members, and waits for as many of them
-// as that takes until ctx ends. It takes ownership of opt.Network, also when it
+// as that takes until ctx ends. It waits for room likewise if the disk is nearly full
+// and it has blocks to fetch, or a chain to found; with data to repair it fails with
+// ErrReadOnly, and has moved nothing. It takes ownership of opt.Network, also when it
 // fails.
 //
 // A founding member that has nothing yet cannot tell a founding from the loss of
@@ -140,6 +142,7 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 		return nil, err
 	}
 	err = checkImported(opt.Dir)
+	r.guardDisk()
 	var damaged bool
 	var l lost
 	if err == nil {
@@ -169,7 +172,7 @@ func (r *Replica) begin(ctx context.Context, damaged bool, l lost) error {
 	if err := r.prepare(ctx, damaged, l); err != nil {
 		return err
 	}
-	if err := r.startRaft(); err != nil {
+	if err := r.startRaft(ctx); err != nil {
 		return err
 	}
 	if r.mayVote() {
@@ -178,7 +181,6 @@ func (r *Replica) begin(ctx context.Context, damaged bool, l lost) error {
 	r.wg.Go(r.dispatch)
 	r.wg.Go(r.sign)
 	r.wg.Go(r.certifyLoop)
-	r.wg.Go(r.watchDisk)
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
@@ -273,6 +275,9 @@ func (r *Replica) openChain() (damaged bool, err error) {
 			_ = r.book.Close() // it is moved aside
 			r.book = nil
 		}
+	}
+	if err := r.writable(); err != nil {
+		return true, fmt.Errorf("no room to make the damaged chain again: %w", err)
 	}
 	aside := []string{"state", "blocks", "sidecars"}
 	if marked {
@@ -472,7 +477,7 @@ func (r *Replica) resign() error {
 	return r.haltErr()
 }
 
-func (r *Replica) startRaft() (err error) {
+func (r *Replica) startRaft(ctx context.Context) (err error) {
 	opt := r.opt
 	config := raft.DefaultConfig()
 	config.LocalID = raft.ServerID(opt.Member)
@@ -492,6 +497,9 @@ func (r *Replica) startRaft() (err error) {
 	config.SnapshotInterval = opt.snapshotInterval
 	config.Logger = raftLogger(r.log)
 	if opt.Bootstrap && r.raftLog.log.Last() == 0 && r.snaps.newest() == nil && r.book.Applied() == (position{}) && r.voteAt.Load() == 0 {
+		if err := r.awaitRoom(ctx); err != nil {
+			return err
+		}
 		if err := r.bootstrap(); err != nil {
 			return err
 		}
