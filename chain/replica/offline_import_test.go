@@ -308,7 +308,10 @@ func TestImportTouchesNothingElse(t *testing.T) {
 		}
 		c.startAll()
 		for _, err := range []error{
-			func() error { _, err := Import(bytes.NewReader(export), c.importOptions(filepath.Join(c.dir, "h0"))); return err }(),
+			func() error {
+				_, err := Import(bytes.NewReader(export), c.importOptions(filepath.Join(c.dir, "h0")))
+				return err
+			}(),
 			func() error { _, err := c.verify("h0"); return err }(),
 		} {
 			if !errors.Is(err, durable.ErrLocked) {
