@@ -166,7 +166,7 @@ func (r *Replica) attest(a *anchor) ([]byte, error) {
 		if term == 0 && err == nil && next.Term == at.Term {
 			term = at.Term // no longer in the log, but between two blocks of one term
 		}
-		if a.Pos.Index > r.appliedIndex() || term != a.Pos.Term {
+		if a.Pos.Index > r.appliedIndex() || term == 0 || term != a.Pos.Term {
 			return nil, errors.New("anchor is at an entry this replica does not have")
 		}
 	}

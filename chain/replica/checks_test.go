@@ -60,6 +60,9 @@ func TestAnchorIsSignedWhereItsBlockStands(t *testing.T) {
 		if signs(changed, between) {
 			t.Error("signed at an entry whose term is not known any more")
 		}
+		if signs(changed, position{Index: between.Index}) {
+			t.Error("signed at an entry without a term")
+		}
 		if !signs(changed, at(changed)) {
 			t.Error("did not sign at the block itself")
 		}
