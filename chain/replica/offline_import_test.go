@@ -249,6 +249,49 @@ func TestImportFlushesEverythingBeforeTheMarkGoes(t *testing.T) {
 	})
 }
 
+// While an import that failed cleans up, the mark is there: it is put back if its
+// removal is what failed, and goes when nothing else is left on stable storage.
+func TestFailedImportIsMarkedUntilItIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, export, _ := exported(t)
+		failed := errors.New("disk fails")
+		for name, export := range map[string][]byte{"the export": export[:len(export)-1], "the last flush": export} {
+			dir := filepath.Join(tempDir(t), "chain")
+			opt := c.importOptions(dir)
+			var flushed []os.DirEntry // names in dir
+			marked, failing, putBack := false, false, false
+			opt.medium.sync = func(f *os.File) error {
+				if failing && !putBack {
+					if _, err := os.Stat(filepath.Join(dir, "state")); err != nil {
+						t.Errorf("%s fails: the mark comes when the chain is half gone", name)
+					}
+					putBack = true
+				}
+				return nil
+			}
+			opt.medium.syncDir = func(of string) (err error) {
+				if of != dir {
+					return nil
+				}
+				is := checkImported(dir) != nil
+				switch {
+				case marked && !is && !failing && name == "the last flush":
+					failing = true
+					err = failed
+				case marked && !is && len(flushed) != 2:
+					t.Errorf("%s fails: the mark goes before %v", name, flushed)
+				}
+				marked = is
+				flushed, _ = os.ReadDir(dir)
+				return err
+			}
+			if _, err := Import(bytes.NewReader(export), opt); err == nil || failing != putBack || checkEmpty(dir) != nil {
+				t.Errorf("%s fails: %v, put back %v", name, err, putBack)
+			}
+		}
+	})
+}
+
 // An import that fails leaves nothing, and one that cannot even clean up leaves the
 // mark: whichever use of the disk fails, and that one or all from it on.
 func TestImportOnADiskThatFails(t *testing.T) {
