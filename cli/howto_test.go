@@ -85,8 +85,9 @@ const handOver = `
 field() { ward node status --dir $1 --json --for joined --wait 1m | sed 's/.*"'$2'":"\{0,1\}\([a-z0-9]*\).*/\1/'; }
 leader=$(field north leader)
 other=north; if [ $leader = north ]; then other=east; fi
-kill -TERM $(field $leader pid)
-while ward node status --dir $leader --for running >/dev/null 2>&1; do :; done
+pid=$(field $leader pid)
+kill -TERM $pid
+while kill -0 $pid 2>/dev/null; do sleep 0.1; done
 if grep 'leadership not handed over' $leader.log; then exit 1; fi
 next=$(field $other leader)
 ward node run --dir $leader --passphrase-file $leader.pass 2>>$leader.log &
