@@ -65,7 +65,14 @@ type memberReply struct {
 	P99     float64 `json:"p99,omitempty"`
 }
 
+// memoryLimit is how much memory a member's process aims to need: what
+// "ward node run" sets where nobody says otherwise.
+const memoryLimit = 320 << 20
+
 func serveMember(c memberConfig, in io.Reader, out io.Writer) (err error) {
+	if os.Getenv("GOMEMLIMIT") == "" { // that counts before, there as here
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	l, err := net.Listen("tcp", c.Peers[c.Index])
 	if err != nil {
 		return err
