@@ -27,8 +27,13 @@ type attacker struct {
 // attack runs four members, of which three must certify, stops the last one and
 // hands its place to an attacker.
 func attack(t *testing.T, script func(a *attacker, victims []*Replica)) {
+	attackWith(t, compacting, script)
+}
+
+// attackWith is attack on members with other options.
+func attackWith(t *testing.T, tune func(*Options), script func(a *attacker, victims []*Replica)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 4, compacting)
+		c := newCluster(t, 4, tune)
 		c.startAll()
 		c.load(6)
 		c.sameHead()
