@@ -311,10 +311,7 @@ func reopen(t *testing.T, dir string, k *chain.Consortium, tune func(*Options)) 
 	nodes := make([]*Replica, len(k.Members))
 	var wg sync.WaitGroup
 	for i, m := range k.Members {
-		l, err := net.Listen("tcp", m.Peer)
-		if err != nil {
-			t.Fatal(err)
-		}
+		l := realserver.Listen(t, m.Peer)
 		network, err := ListenTLS(l, testKey(m.Name), func() *chain.Consortium { return k }, nil)
 		if err != nil {
 			t.Fatal(err)

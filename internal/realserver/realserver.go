@@ -125,10 +125,14 @@ func FreeAddresses(t testing.TB, n int) []string {
 		}
 		address := fmt.Sprintf("127.0.0.1:%d", ports.next)
 		ports.next, ports.left = ports.next+1, ports.left-1
-		if l, err := net.Listen("tcp", address); err == nil {
+		// Not by listening: a process that another test starts just then would
+		// listen too, until it runs its program.
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err != nil {
 			addresses = append(addresses, address)
-			l.Close()
+			continue
 		}
+		conn.Close()
 	}
 	return addresses
 }
@@ -163,6 +167,19 @@ func (r *reservation) claim() bool {
 		return true
 	}
 	return false
+}
+
+// Listen listens on an address of FreeAddresses, also where a listener was closed
+// just now: it lives on in a process that another test starts at that moment, until
+// that runs its program.
+func Listen(t testing.TB, address string) net.Listener {
+	t.Helper()
+	var l net.Listener
+	await(t, func() (err error) {
+		l, err = net.Listen("tcp", address)
+		return err
+	})
+	return l
 }
 
 // start runs a server until the test ends.
