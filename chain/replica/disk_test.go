@@ -108,50 +108,69 @@ func TestOpeningHeedsANearlyFullDisk(t *testing.T) {
 // A damaged chain is made again from its own blocks when there is room: without, they
 // are left where they are, and when it becomes short Open waits.
 func TestRebuildingHeedsANearlyFullDisk(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var free atomic.Int64
-		free.Store(1000)
-		c := newCluster(t, 3, smallDisk(free.Load))
-		c.startAll()
-		side := []byte("sealed") // it is asked for, which takes a while
-		for range 40 {
-			mustSubmit(t, c.nodes["h2"], put(t, "bob", "k", []byte("v"), side), side)
-		}
-		before := c.sameHead()
-		c.stop("h2")
-		if err := os.RemoveAll(filepath.Join(c.dir, "h2", "state")); err != nil {
-			t.Fatal(err)
-		}
-		free.Store(10)
-		if _, err := Open(within(t, time.Minute), c.options("h2")); !errors.Is(err, ErrReadOnly) {
-			t.Errorf("repaired on a disk that is nearly full: %v", err)
-		}
-		c.notThrownAway("h2")
-		free.Store(1000)
-		var own atomic.Pointer[book]
-		o := c.options("h2")
-		o.opened = own.Store
-		opened := make(chan error, 1)
-		go func() {
-			r, err := Open(within(t, time.Hour), o)
+	synctest.Test(t, func(t *testing.T) { rebuildOnASmallDisk(t, false) })
+}
+
+// An Open that is cut off while it waits for room has not made the chain again.
+func TestRebuildingCutOffWhileItWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { rebuildOnASmallDisk(t, true) })
+}
+
+func rebuildOnASmallDisk(t *testing.T, cut bool) {
+	var free atomic.Int64
+	free.Store(1000)
+	c := newCluster(t, 3, smallDisk(free.Load))
+	c.startAll()
+	side := []byte("sealed") // it is asked for, which takes a while
+	for range 40 {
+		mustSubmit(t, c.nodes["h2"], put(t, "bob", "k", []byte("v"), side), side)
+	}
+	before := c.sameHead()
+	c.stop("h2")
+	if err := os.RemoveAll(filepath.Join(c.dir, "h2", "state")); err != nil {
+		t.Fatal(err)
+	}
+	free.Store(10)
+	if _, err := Open(within(t, time.Minute), c.options("h2")); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("repaired on a disk that is nearly full: %v", err)
+	}
+	c.notThrownAway("h2")
+	free.Store(1000)
+	var own atomic.Pointer[book]
+	o := c.options("h2")
+	o.opened = own.Store
+	ctx, give := context.WithCancel(within(t, time.Hour))
+	opened := make(chan error, 1)
+	go func() {
+		r, err := Open(ctx, o)
+		if err == nil {
 			c.nodes["h2"] = r
-			opened <- err
-		}()
-		time.Sleep(1500 * time.Millisecond)
-		free.Store(10)
-		time.Sleep(time.Minute)
-		if got := own.Load().Head().Header.Height; got == 0 || got > 30 {
-			t.Errorf("wrote the blocks up to %d again", got)
 		}
+		opened <- err
+	}()
+	time.Sleep(1500 * time.Millisecond)
+	free.Store(10)
+	time.Sleep(time.Minute)
+	if got := own.Load().Head().Header.Height; got == 0 || got > 30 {
+		t.Errorf("wrote the blocks up to %d again", got)
+	}
+	if cut {
+		give()
+	} else {
 		free.Store(1000)
-		if err := <-opened; err != nil {
-			t.Fatal(err)
-		}
-		if got := c.sameHead(); got.Height < before.Height {
-			t.Errorf("height %d after %d", got.Height, before.Height)
-		}
-		c.stopAll()
-	})
+	}
+	if err := <-opened; cut && !errors.Is(err, context.Canceled) || !cut && err != nil {
+		t.Fatal(err)
+	}
+	give()
+	if cut {
+		free.Store(1000)
+		c.start("h2")
+	}
+	if got := c.sameHead(); got.Height < before.Height {
+		t.Errorf("height %d after %d", got.Height, before.Height)
+	}
+	c.stopAll()
 }
 
 // A chain is founded when there is room, and nobody takes the disk for damaged.

@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ type ImportOptions struct {
 const importMark = "importing"
 
 // importedNames is what Import puts into a directory.
-var importedNames = []string{"state", "blocks", "sidecars", "signed", recoveringMark}
+var importedNames = []string{"state", "blocks", "sidecars", recoveringMark}
 
 // Import makes a replica from an exported chain, executing every transaction
 // again. It returns the header of the last block. When it returns nil everything is
@@ -281,18 +280,6 @@ func (i *importer) finish() (*chain.Header, error) {
 	if err := i.execute(); err != nil {
 		return nil, err
 	}
-	if err := i.book.drain(context.Background()); err != nil {
-		return nil, err
-	}
-	if err := i.book.storeCheckpoint(i.last); err != nil {
-		return nil, err
-	}
-	// What this member signed up to here is what it has now.
-	s, _, err := openSignFile(i.opt.Dir, i.opt.medium)
-	if err != nil {
-		return nil, err
-	}
 	head := i.book.Head().Header
-	err = s.record(signedHead{Height: head.Height, Hash: bodyHash(head.TreeHead())})
-	return &head, errors.Join(err, s.Close())
+	return &head, i.book.storeCheckpoint(i.last)
 }

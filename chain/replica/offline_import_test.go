@@ -374,6 +374,7 @@ func TestImportTouchesNothingElse(t *testing.T) {
 			t.Error("it went on when the disk was nearly full")
 		}
 		opt.MinFree, opt.free = 0, func(string) (int64, error) { return minFree - 1, nil }
+		opt.medium.commit = func() error { t.Error("a chain was begun on a disk that is nearly full"); return nil }
 		if _, err := Import(bytes.NewReader(export), opt); !errors.Is(err, ErrReadOnly) {
 			t.Errorf("by default: %v", err)
 		}

@@ -163,9 +163,13 @@ func TestVerifyAfterAChangeOfTheMembers(t *testing.T) {
 		if rep.Head.Height == rep.Certified.Height && founding.Verify(rep.Certified) != nil {
 			t.Error("the change is not certified by the members it replaces")
 		}
+		both := next.Verify(rep.Certified) == nil
 		rep, err = Verify(context.Background(), VerifyOptions{Dir: dir, Founding: founding, Trusted: next})
 		if err != nil || rep.Certified != nil && next.Verify(rep.Certified) != nil {
 			t.Errorf("%+v, %v: counts what members of the trusted file did not certify", rep, err)
+		}
+		if err == nil && both && rep.Certified == nil {
+			t.Error("does not count what members of the trusted file certified")
 		}
 	})
 }
