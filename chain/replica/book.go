@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 	"github.com/ward-health/ward/chain/replica/seglog"
-	"github.com/ward-health/ward/internal/durable"
 )
 
 // position is where an entry stands in the Raft log.
@@ -641,23 +639,4 @@ func (b *book) storeCheckpoint(c *chain.Checkpoint) error {
 	var txn batch
 	txn.set(metaKey('c'), raw)
 	return b.db.commit(&txn)
-}
-
-// quarantine moves the damaged chain aside, so that it can be rebuilt and looked
-// at. It keeps one earlier copy at most.
-func quarantine(m medium, dir string, names ...string) error {
-	aside := filepath.Join(dir, "damaged")
-	if err := os.RemoveAll(aside); err != nil {
-		return err
-	}
-	if err := durable.MkdirAll(aside, 0o700); err != nil {
-		return err
-	}
-	for _, name := range names {
-		err := os.Rename(filepath.Join(dir, name), filepath.Join(aside, name))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
-		}
-	}
-	return m.flushDir(dir)
 }

@@ -102,7 +102,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 			return err
 		}
 		if blk.Header.Hash() != target.Hash() {
-			return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: blk.Header.Hash()}
+			return &astrayError{&chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: blk.Header.Hash()}}
 		}
 		return r.configure(ctx, &a.Anchor)
 	}
@@ -129,7 +129,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	}
 	head := r.book.Head().Header
 	if head.Hash() != target.Hash() {
-		return &chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: head.Hash()}
+		return &astrayError{&chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: head.Hash()}}
 	}
 	return r.configure(ctx, &a.Anchor)
 }

@@ -396,7 +396,7 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 		j := jobs[first]
 		if j.head.Height == last.Height && !last.Hash.IsZero() {
 			if bodyHash(j.head) != last.Hash {
-				return nil, &chain.BrokenError{Height: j.head.Height, Link: "tree head signed before", Want: last.Hash, Got: bodyHash(j.head)}
+				return nil, &astrayError{&chain.BrokenError{Height: j.head.Height, Link: "tree head signed before", Want: last.Hash, Got: bodyHash(j.head)}}
 			}
 			break // signing the same again is no second signature
 		}

@@ -127,8 +127,10 @@ func rebuildOnASmallDisk(t *testing.T, cut bool) {
 	}
 	before := c.sameHead()
 	c.stop("h2")
-	if err := os.RemoveAll(filepath.Join(c.dir, "h2", "state")); err != nil {
-		t.Fatal(err)
+	for _, lost := range []string{"state", "sidecars"} {
+		if err := os.RemoveAll(filepath.Join(c.dir, "h2", lost)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	free.Store(10)
 	if _, err := Open(within(t, time.Minute), c.options("h2")); !errors.Is(err, ErrReadOnly) {

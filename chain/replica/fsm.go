@@ -57,8 +57,16 @@ func (r *Replica) apply(log *raft.Log) error {
 }
 
 // checkReplayed compares an entry that was executed before a restart with what
-// was executed then.
+// was executed then. A configuration is in no block: if the state was made again from
+// blocks, it is put back.
 func (r *Replica) checkReplayed(log *raft.Log) error {
+	if log.Type == raft.LogConfiguration {
+		_, at, err := r.book.configAt(log.Index)
+		if err == nil && at != log.Index {
+			err = r.book.append(&step{pos: position{Index: log.Index, Term: log.Term}, config: log.Data})
+		}
+		return err
+	}
 	if log.Type != raft.LogCommand {
 		return nil
 	}
@@ -77,7 +85,7 @@ func (r *Replica) checkReplayed(log *raft.Log) error {
 		}
 	}
 	if term, ok := r.replayed[log.Index]; ok && term != log.Term {
-		err := fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term)
+		err := &astrayError{fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term)}
 		r.halt(err)
 		return err
 	}

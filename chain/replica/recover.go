@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -104,57 +102,6 @@ func isDamage(err error) bool {
 	return errors.As(err, &damage) || errors.As(err, &corrupt)
 }
 
-// rebuild executes the blocks that are still good here after damage. What is
-// missing then comes as after any restart: from the other members up to the newest
-// snapshot, and from the Raft log.
-func (r *Replica) rebuild(ctx context.Context) error {
-	if _, err := os.Lstat(filepath.Join(r.opt.Dir, "damaged", "raft")); err == nil {
-		return nil // the blocks are of another history
-	}
-	old, err := seglog.Open(filepath.Join(r.opt.Dir, "damaged", "blocks"), seglog.Options{ScanAll: true, DropDamaged: true, InsecureNoSync: true})
-	if err != nil {
-		r.log.Warn("blocks on disk cannot be used", "error", err)
-	} else {
-		r.replayLocal(ctx, old)
-		old.Close()
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx) // the rest of the blocks may be good
-	}
-	if a := r.snaps.newest(); a != nil && a.Anchor.Pos.Index > r.book.Applied().Index {
-		return nil // Open catches up to it
-	}
-	return r.book.drain(ctx)
-}
-
-// replayLocal executes the blocks of a log as far as they hold, with the sidecars
-// that the other members have.
-func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log) {
-	var search sidecarSearch
-	for height := uint64(1); height <= old.Last(); height++ {
-		raw, err := old.Read(height)
-		if err != nil {
-			r.log.Warn("blocks on disk end", "height", height, "error", err)
-			return
-		}
-		blk, pos, err := parseBlockRecord(raw)
-		var sidecars [][]byte
-		if err == nil {
-			err = r.awaitRoom(ctx)
-		}
-		if err == nil {
-			sidecars, err = r.findSidecars(ctx, blk, nil, &search)
-		}
-		if err == nil {
-			err = r.replay(blk, pos, sidecars)
-		}
-		if err != nil {
-			r.log.Warn("blocks on disk end", "height", height, "error", err)
-			return
-		}
-	}
-}
-
 // behindFor is how many heartbeats a replica may stand still behind a certified
 // block before it concludes that its log cannot lead it there.
 const behindFor = 40
@@ -187,7 +134,7 @@ func (r *Replica) watchBehind() {
 			continue
 		}
 		if still++; still >= behindFor/4 {
-			r.halt(fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height))
+			r.halt(&astrayError{fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height)})
 			return
 		}
 	}

@@ -143,33 +143,33 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	}
 	err = checkImported(opt.Dir)
 	r.guardDisk()
-	var damaged bool
+	var rep *repair
 	var l lost
 	if err == nil {
-		damaged, l, err = r.openStores()
+		rep, l, err = r.openStores()
 	}
 	if err != nil {
 		opt.Network.Close()
 		return nil, err
 	}
 	r.openServices()
-	if opt.Bootstrap && l.any() && !damaged && isBlank(r) && len(r.Consortium().Members) > 1 {
+	if opt.Bootstrap && l.any() && rep == nil && isBlank(r) && len(r.Consortium().Members) > 1 {
 		r.begun.Go(func() {
-			if err := r.begin(r.ctx, damaged, l); err != nil && r.ctx.Err() == nil {
+			if err := r.begin(r.ctx, rep, l); err != nil && r.ctx.Err() == nil {
 				r.halt(err)
 			}
 		})
 		return r, nil
 	}
-	if err := r.begin(ctx, damaged, l); err != nil {
+	if err := r.begin(ctx, rep, l); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
 // begin makes good what was lost and takes part in Raft.
-func (r *Replica) begin(ctx context.Context, damaged bool, l lost) error {
-	if err := r.prepare(ctx, damaged, l); err != nil {
+func (r *Replica) begin(ctx context.Context, rep *repair, l lost) error {
+	if err := r.prepare(ctx, rep, l); err != nil {
 		return err
 	}
 	if err := r.startRaft(ctx); err != nil {
@@ -190,12 +190,12 @@ func (r *Replica) begin(ctx context.Context, damaged bool, l lost) error {
 	return nil
 }
 
-// openStores opens everything on disk. damaged means that the chain had to be
-// moved aside; l says which promises are forgotten.
-func (r *Replica) openStores() (damaged bool, l lost, err error) {
+// openStores opens everything on disk. rep is the repair that is under way, nil if
+// none is; l says which promises are forgotten.
+func (r *Replica) openStores() (rep *repair, l lost, err error) {
 	opt := r.opt
 	if r.executor, err = ledger.NewExecutor(opt.Contracts); err != nil {
-		return false, l, err
+		return nil, l, err
 	}
 	k := opt.Consortium
 	if opt.Known != nil {
@@ -203,24 +203,24 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	}
 	r.consortium.Store(k)
 	if l, err = r.recall(); err != nil {
-		return false, l, err
+		return nil, l, err
 	}
-	if damaged, err = r.openChain(); err != nil {
-		return damaged, l, err
+	if rep, err = r.openChain(); err != nil {
+		return rep, l, err
 	}
 	if err := r.openRaftStores(&l); err != nil {
-		return damaged, l, err
+		return rep, l, err
 	}
 	path := filepath.Join(opt.Dir, "signed")
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		l.sign = true
 		if err := r.note(l); err != nil {
-			return damaged, l, err
+			return rep, l, err
 		}
 	}
 	signFile, _, err := openSignFile(opt.Dir, opt.medium)
 	if err != nil && !isDamage(err) {
-		return damaged, l, err
+		return rep, l, err
 	}
 	r.signed = signFile
 	l.sign = l.sign || err != nil
@@ -229,19 +229,18 @@ func (r *Replica) openStores() (damaged bool, l lost, err error) {
 	if s := r.snaps.newest(); s != nil {
 		last = max(last, s.Anchor.Pos.Index)
 	}
-	_, err = os.Lstat(filepath.Join(opt.Dir, "damaged", "raft"))
-	l.log = l.log || last < reached || damaged && err == nil
+	l.log = l.log || last < reached || rep != nil && rep.history
 	if err := r.note(l); err != nil {
-		return damaged, l, err
+		return rep, l, err
 	}
 	v := r.book.view()
 	defer v.txn.Discard()
 	if now, err := ledger.InForce(v); err != nil {
-		return damaged, l, err
+		return rep, l, err
 	} else if now.Epoch > k.Epoch {
 		r.setConsortium(now)
 	}
-	return damaged, l, nil
+	return rep, l, nil
 }
 
 // isEmpty reports whether dir has no replica in it yet.
@@ -252,57 +251,6 @@ func isEmpty(dir string) bool {
 		}
 	}
 	return true
-}
-
-// openChain opens the book; a damaged one is moved aside and begun anew.
-func (r *Replica) openChain() (damaged bool, err error) {
-	opt := bookOptions{medium: r.opt.medium, onFail: r.halt}
-	_, err = os.Lstat(filepath.Join(r.opt.Dir, repairMark))
-	marked := err == nil
-	if !marked {
-		r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
-		if err == nil {
-			err = r.checkState()
-		}
-		if err == nil {
-			return false, nil
-		}
-		if !repairable(err) {
-			return false, err
-		}
-		r.log.Error("chain on disk is damaged; it is made again from the other members", "error", err)
-		if r.book != nil {
-			_ = r.book.Close() // it is moved aside
-			r.book = nil
-		}
-	}
-	if err := r.writable(); err != nil {
-		return true, fmt.Errorf("no room to make the damaged chain again: %w", err)
-	}
-	aside := []string{"state", "blocks", "sidecars"}
-	if marked {
-		// It halted because its history is not that of the others, or did not
-		// finish a repair: the log it came from is no good either.
-		aside = append(aside, "raft")
-	}
-	if err := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, repairMark), []byte("repair\n")); err != nil {
-		return true, err
-	}
-	if err := quarantine(r.opt.medium, r.opt.Dir, aside...); err != nil {
-		return true, err
-	}
-	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, opt, r.log)
-	return true, err
-}
-
-// repairMark is the name of a file that tells the next Open to rebuild the chain.
-const repairMark = "repair"
-
-// repairable reports whether err is about what is on disk and not, for example,
-// about permissions or another chain's directory.
-func repairable(err error) bool {
-	var path *os.PathError
-	return isDamage(err) || errors.Is(err, errBadger) && !errors.As(err, &path)
 }
 
 // checkState compares the state with its hash.
@@ -407,7 +355,7 @@ func (r *Replica) openServices() {
 		r.log.Warn("checkpoint on disk is not used", "error", err)
 		cp = nil
 	}
-	r.certs = newCertifier(opt.Member, cp, r.halt)
+	r.certs = newCertifier(opt.Member, cp, func(err error) { r.halt(&astrayError{err}) })
 	r.certs.top = r.book.Head().Header.Height
 	if cp != nil {
 		r.savedCert = cp.Height
@@ -430,7 +378,7 @@ func (r *Replica) openServices() {
 }
 
 // prepare repairs what was lost before Raft begins.
-func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
+func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 	if err := r.resign(); err != nil {
 		return err
 	}
@@ -439,18 +387,21 @@ func (r *Replica) prepare(ctx context.Context, damaged bool, l lost) error {
 			return err
 		}
 	}
-	if damaged {
-		if err := r.rebuild(ctx); err != nil {
+	if rep != nil {
+		if err := r.rebuild(ctx, rep); err != nil {
 			return err
 		}
 	}
 	if a := r.snaps.newest(); a != nil {
 		if err := r.catchUp(ctx, a); err != nil {
+			if rep != nil && isAstray(err) {
+				err = errors.Join(err, r.markRepair(err))
+			}
 			return err
 		}
 	}
-	if damaged {
-		return r.opt.medium.remove(filepath.Join(r.opt.Dir, repairMark))
+	if rep != nil {
+		return r.endRepair(ctx)
 	}
 	return nil
 }
@@ -594,7 +545,8 @@ func (r *Replica) appliedIndex() uint64 {
 }
 
 // halt stops the replica: it applies, signs and serves nothing more. The next
-// Open rebuilds the chain from the other members, unless all that happened is that
+// Open makes the chain again, and throws the log away only if err says that it is
+// another than the others'. It does nothing of this if all that happened is that
 // the disk took no more: then what is on it is still good, and the log may be
 // needed. If a majority whose disks are full threw theirs away, none of them could
 // vote again.
@@ -610,7 +562,7 @@ func (r *Replica) halt(err error) {
 	if full := (*writeError)(nil); errors.As(err, &full) && !isDamage(err) {
 		return
 	}
-	if werr := r.opt.medium.writeFile(filepath.Join(r.opt.Dir, repairMark), []byte(err.Error()+"\n")); werr != nil {
+	if werr := r.markRepair(err); werr != nil {
 		r.log.Error("mark for repair", "error", werr)
 	}
 }

@@ -2,6 +2,7 @@ package seglog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ func Open(dir string, opt Options) (*Log, error) {
 	if opt.SegmentBytes > 1<<31 {
 		return nil, fmt.Errorf("open log: segments of %d bytes: limit is 2 GiB", opt.SegmentBytes)
 	}
+	opt.ReadOnly = opt.ReadOnly || opt.Salvage
 	if !opt.ReadOnly {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("open log: %w", err)
@@ -45,7 +47,7 @@ func Open(dir string, opt Options) (*Log, error) {
 			l.Close()
 			return nil, fmt.Errorf("open log: %w", err)
 		}
-		if l.damaged != nil {
+		if l.damaged != nil && !opt.Salvage {
 			if err := l.discard(names[i+1:]); err != nil {
 				l.Close()
 				return nil, fmt.Errorf("open log: %w", err)
@@ -110,7 +112,9 @@ func (l *Log) load(name string, isLast bool) error {
 	if bad == nil && len(l.segs) > 1 {
 		prev := l.segs[len(l.segs)-2]
 		if len(prev.offsets) == 0 || prev.last()+1 != first {
-			seg.offsets, seg.end = nil, 0
+			if !l.opt.Salvage {
+				seg.offsets, seg.end = nil, 0
+			}
 			bad = seg.corrupt(prev.first+uint64(len(prev.offsets)), 0, "records missing before this segment")
 		}
 	}
@@ -121,10 +125,12 @@ func (l *Log) load(name string, isLast bool) error {
 	if !errors.As(bad, &corrupt) {
 		return bad
 	}
-	if !l.opt.DropDamaged {
+	if !l.opt.DropDamaged && !l.opt.Salvage {
 		return corrupt
 	}
-	l.damaged = corrupt
+	if l.damaged == nil {
+		l.damaged = corrupt
+	}
 	return nil
 }
 
@@ -135,12 +141,13 @@ func (l *Log) loadSegment(seg *segment, isLast bool) error {
 	if err != nil {
 		return err
 	}
+	var bad error
 	head := make([]byte, min(size, segmentHeader))
 	if _, err := seg.file.ReadAt(head, 0); err != nil && err != io.EOF {
 		return err
 	}
 	if !bytes.Equal(head, headerOf(seg.first)) {
-		if isLast && (size < segmentHeader || isZero(head)) {
+		if isLast && (size < segmentHeader || isZero(head) && !l.opt.Salvage) {
 			seg.end = segmentHeader
 			if l.opt.ReadOnly {
 				return nil
@@ -151,21 +158,26 @@ func (l *Log) loadSegment(seg *segment, isLast bool) error {
 			_, err := seg.file.WriteAt(headerOf(seg.first), 0)
 			return err
 		}
-		return seg.corrupt(seg.first, 0, "segment header")
+		bad = seg.corrupt(seg.first, 0, "segment header")
+		if !l.opt.Salvage {
+			return bad
+		}
 	}
 	seg.end = segmentHeader
 	if !isLast && !l.opt.ScanAll && seg.loadFooter(size) {
-		return nil
+		return bad
 	}
-	return seg.scan(size, isLast, l.opt.ReadOnly)
+	return errors.Join(bad, seg.scan(size, isLast, l.opt))
 }
 
-// scan reads every record and stops at the first that is not whole.
-func (s *segment) scan(size int64, isLast, readOnly bool) error {
+// scan reads every record and stops at the first that is not whole, to salvage the
+// first of which it is unknown where the next begins.
+func (s *segment) scan(size int64, isLast bool, opt Options) error {
 	buf, err := readAll(s.file, size)
 	if err != nil {
 		return err
 	}
+	var bad error
 	for s.end < size {
 		index := s.first + uint64(len(s.offsets))
 		rest := buf[s.end:]
@@ -178,20 +190,27 @@ func (s *segment) scan(size int64, isLast, readOnly bool) error {
 			h, whole = header{length: length, index: index, flags: flagErased}, true
 		}
 		if !whole {
-			if isLast && torn(rest, s.end, h, herr) {
-				if readOnly {
-					return nil
+			corrupt := s.corrupt(index, s.end, "checksum")
+			switch {
+			case opt.Salvage && herr == nil && h.index == index && followedBy(rest, h.length, index+1):
+				if bad == nil {
+					bad = corrupt
+				}
+			case isLast && torn(rest, s.end, h, herr):
+				if opt.ReadOnly {
+					return bad
 				}
 				return s.file.Truncate(s.end)
+			default:
+				return cmp.Or[error](bad, corrupt)
 			}
-			return s.corrupt(index, s.end, "checksum")
 		}
 		if h.flags&flagFooter != 0 {
 			s.sealed = true
 			if s.end+recordHeader+int64(h.length) != size {
 				return s.corrupt(index, s.end, "bytes after the footer")
 			}
-			return nil
+			return bad
 		}
 		if h.index != index {
 			return s.corrupt(index, s.end, fmt.Sprintf("found record %d", h.index))
@@ -202,7 +221,18 @@ func (s *segment) scan(size int64, isLast, readOnly bool) error {
 	if !isLast {
 		return s.corrupt(s.first+uint64(len(s.offsets)), s.end, "segment ends without a footer")
 	}
-	return nil
+	return bad
+}
+
+// followedBy reports whether the record at the beginning of rest, whose payload has
+// this length, ends where the log does or where the record at index begins.
+func followedBy(rest []byte, length uint32, index uint64) bool {
+	end := recordHeader + int64(length)
+	if end >= int64(len(rest)) {
+		return end == int64(len(rest))
+	}
+	h, err := parseHeader(rest[end:])
+	return err == nil && h.index == index
 }
 
 // torn tells a write that a crash cut off from one that rotted later. Unwritten

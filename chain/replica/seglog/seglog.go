@@ -72,6 +72,10 @@ type Options struct {
 	// DropDamaged removes the first damaged record and all that follow it
 	// instead of failing to open. Damaged then says what was found.
 	DropDamaged bool
+	// Salvage opens what is left of a damaged log, and implies ReadOnly. A damaged
+	// record keeps its place if it is known where the next begins, and Read reports
+	// it; what is missing is ErrNotFound, also between First and Last.
+	Salvage bool
 	// ReadOnly changes nothing on disk: a write that was cut off is passed over,
 	// and every method that writes fails.
 	ReadOnly bool

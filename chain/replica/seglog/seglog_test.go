@@ -392,6 +392,11 @@ func FuzzOpen(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "0000000000000001.seg"), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		left, err := Open(dir, Options{Salvage: true})
+		if err != nil {
+			t.Fatalf("salvage: %v", err)
+		}
+		left.Close()
 		l, err := Open(dir, Options{InsecureNoSync: true})
 		if err != nil {
 			return
