@@ -393,15 +393,16 @@ var flipStores = []struct{ name, files string }{
 	{"vote", "vote"}, {"signed", "signed"}, {"snapshot", "snapshot"},
 }
 
-// TestNoBitFlipIsSilent flips single bits in every store of a member and opens it
+// TestNoBitFlipIsSilent flips single bits in every store of a member, or cuts a file of
+// it to half of what is in it, and opens it
 // again: the damage is found and repaired from the others, or changed nothing. What
 // the member then serves is what the others have. The memtable is that of a member
 // that was killed, everything else that of one that was stopped.
 func TestNoBitFlipIsSilent(t *testing.T) {
 	t.Parallel()
-	flips := 2
+	flips, cuts := 2, 1
 	if testing.Short() {
-		flips = 1
+		flips, cuts = 1, 0
 	}
 	if *soak {
 		flips = 200
@@ -444,14 +445,18 @@ func TestNoBitFlipIsSilent(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(3, uint64(len(store.files))))
 			var harmless, repaired, crashed int
-			for range flips {
+			for i := range flips + cuts {
 				work := filepath.Join(t.TempDir(), "h2")
 				copyDir(t, work, clean)
 				rel, err := filepath.Rel(clean, files[r.IntN(len(files))])
 				if err != nil {
 					t.Fatal(err)
 				}
-				flip(t, filepath.Join(work, rel), r)
+				if i < flips {
+					flip(t, filepath.Join(work, rel), r)
+				} else if err := halve(filepath.Join(work, rel)); err != nil {
+					t.Fatal(err)
+				}
 				ch := startChild(t, childConfig{Dir: work, Member: "h2", Listen: peers[2], Peers: peers, MinFree: -1})
 				select {
 				case <-ch.ready:
@@ -479,7 +484,7 @@ func TestNoBitFlipIsSilent(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Logf("%-18s %d flips: %d repaired, %d refused to open, %d harmless or repaired in place, 0 silent", store.files, flips, repaired, crashed, harmless)
+			t.Logf("%-18s %d flips and cuts: %d repaired, %d refused to open, %d harmless or repaired in place, 0 silent", store.files, flips+cuts, repaired, crashed, harmless)
 		})
 	}
 }
@@ -548,6 +553,15 @@ func checkServed(t *testing.T, dir string, k *chain.Consortium, other *Replica, 
 	if got, err := b.sidecar(index); err != nil || !bytes.Equal(got, side) {
 		t.Fatalf("sidecar after repair: %q, %v", got, err)
 	}
+}
+
+// halve cuts a file to half of what was written to it.
+func halve(path string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, int64(len(bytes.TrimRight(b, "\x00"))/2))
 }
 
 func flip(t *testing.T, path string, r *rand.Rand) {
