@@ -233,6 +233,9 @@ func explain(err error) *problem {
 	if p := (*problem)(nil); errors.As(err, &p) {
 		return p
 	}
+	if errors.Is(err, audit.ErrConsortium) {
+		return failf("integrity", exitIntegrity, "the chain is of another consortium").withHint("give the consortium file of this chain")
+	}
 	if broken := (*chain.BrokenError)(nil); errors.As(err, &broken) {
 		return &problem{code: "integrity", exit: exitIntegrity, words: plain(err)}
 	}

@@ -103,7 +103,9 @@ var inChinese = map[string]string{
 	"the node is catching up, or was set back: try again in a moment, then another one with --node": "该节点正在追赶，或被回退：请稍后再试，然后用 --node 换一个节点",
 
 	// Verifying.
-	"the log of the consortium": "联盟的日志",
+	"the chain is of another consortium":                                      "该链属于另一个联盟",
+	"give the consortium file of this chain":                                  "请给出该链的联盟文件",
+	"the log of the consortium":                                               "联盟的日志",
 	"check an exported chain offline: links, trees, signatures, certificates": "离线检查导出的链：链接、哈希树、签名、证书",
 	"FILE": "文件",
 	`Reads an exported chain from a file, or from stdin if FILE is "-", and names the

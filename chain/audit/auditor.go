@@ -27,6 +27,9 @@ type Auditor struct {
 	vouched   bool                     // that one is by members of the trusted file or of a later one
 }
 
+// ErrConsortium means that a chain is of another consortium than the trusted file.
+var ErrConsortium = errors.New("chain of another consortium")
+
 // New returns an Auditor that begins at genesis. The founding file must be the one that trusted,
 // the consortium file the auditor holds, is descended from. The chain must lead
 // to trusted itself: members who have left could sign another history from
@@ -41,7 +44,7 @@ func New(trusted, founding *chain.Consortium, genesis *chain.Header) (*Auditor, 
 		return nil, err
 	}
 	if want != got || trusted.Chain != founding.Chain || founding.Epoch != 0 {
-		return nil, &chain.BrokenError{Link: "founding consortium file", Want: want, Got: got}
+		return nil, fmt.Errorf("%w: %w", ErrConsortium, &chain.BrokenError{Link: "founding consortium file", Want: want, Got: got})
 	}
 	expect, err := founding.Genesis(genesis.State)
 	if err != nil {

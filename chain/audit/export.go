@@ -158,6 +158,9 @@ func (x *exportReader) frame() (kind byte, payload []byte, err error) {
 	if _, err := io.ReadFull(x.r, head[:]); err != nil {
 		return 0, nil, truncated(err)
 	}
+	if !x.named && head[0] != frameName {
+		return 0, nil, x.broken("not " + nameExport)
+	}
 	n := binary.BigEndian.Uint32(head[1:])
 	if limit := frameLimit(head[0]); limit < 0 || n > uint32(limit) {
 		return 0, nil, x.broken(fmt.Sprintf("frame of kind %q with %d bytes", head[0], n))
