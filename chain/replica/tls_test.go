@@ -56,16 +56,22 @@ func TestStrangersAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	accepting := acceptor(t, a)
 	for name, config := range map[string]*tls.Config{
 		"key of no member": {Certificates: []tls.Certificate{stranger}, NextProtos: []string{string(LanePeer)}, MinVersion: tls.VersionTLS13},
 		"no certificate":   {NextProtos: []string{string(LanePeer)}, MinVersion: tls.VersionTLS13},
 		"TLS 1.2":          {Certificates: []tls.Certificate{member}, NextProtos: []string{string(LanePeer)}, MaxVersion: tls.VersionTLS12},
 		"unknown lane":     {Certificates: []tls.Certificate{member}, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS13},
+		"no lane":          {Certificates: []tls.Certificate{member}, MinVersion: tls.VersionTLS13},
 	} {
 		config.InsecureSkipVerify = true
 		if connects(t, k.Members[0].Peer, config) {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+	good := &tls.Config{Certificates: []tls.Certificate{member}, NextProtos: []string{string(LanePeer)}, MinVersion: tls.VersionTLS13, InsecureSkipVerify: true}
+	if !connects(t, k.Members[0].Peer, good) {
+		t.Error("a member is not accepted")
 	}
 	// And a member that is reached must be the one that was meant.
 	k.Members[2].Peer = k.Members[1].Peer
@@ -76,9 +82,35 @@ func TestStrangersAreRefused(t *testing.T) {
 	if _, err := a.Dial(context.Background(), "nobody", LanePeer); err == nil {
 		t.Error("dialled someone who is no member")
 	}
+	if n := accepting(); n != 1 {
+		t.Errorf("accepted %d connections", n)
+	}
 }
 
-// connects reports whether the far end keeps a connection open.
+// acceptor greets every connection that a network accepts with one byte. stop closes
+// the network and returns how many there were.
+func acceptor(t *testing.T, n Network) (stop func() int) {
+	t.Helper()
+	done := make(chan int, 1)
+	go func() {
+		accepted := 0
+		for {
+			conn, _, _, err := n.Accept()
+			if err != nil {
+				done <- accepted
+				return
+			}
+			accepted++
+			if _, err := conn.Write([]byte{1}); err != nil {
+				t.Error(err)
+			}
+			conn.Close()
+		}
+	}()
+	return func() int { n.Close(); return <-done }
+}
+
+// connects reports whether the far end, an acceptor, takes a connection.
 func connects(t *testing.T, addr string, config *tls.Config) bool {
 	t.Helper()
 	conn, err := tls.Dial("tcp", addr, config)
@@ -86,10 +118,12 @@ func connects(t *testing.T, addr string, config *tls.Config) bool {
 		return false
 	}
 	defer conn.Close()
-	if err := conn.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = conn.Read(make([]byte, 1))
-	ne, ok := err.(net.Error)
-	return ok && ne.Timeout()
+	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+		t.Error("neither accepted nor refused")
+	}
+	return err == nil
 }
