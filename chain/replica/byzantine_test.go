@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,7 +173,12 @@ func TestAttackRewrittenSuffix(t *testing.T) {
 // Snapshots that t_c members did not sign, or that are sent for another place or
 // configuration than they were signed for, are refused before Raft acts on them.
 func TestAttackForgedSnapshot(t *testing.T) {
-	attack(t, func(a *attacker, victims []*Replica) {
+	noticed := map[string]*messages{}
+	attackWith(t, func(o *Options) {
+		compacting(o)
+		noticed[o.Member] = &messages{text: "refused a snapshot"}
+		o.Log = slog.New(noticed[o.Member])
+	}, func(a *attacker, victims []*Replica) {
 		a.load(40)
 		time.Sleep(6 * time.Second) // snapshots are taken
 		good := victims[0].snaps.newest()
@@ -207,6 +214,7 @@ func TestAttackForgedSnapshot(t *testing.T) {
 		for _, v := range victims {
 			before := v.node().GetConfiguration().Configuration()
 			head := v.book.Head().Header
+			held, place := v.snaps.newest(), v.raftLog.log.Last()
 			for name, err := range map[string]error{
 				"garbage":              send(v, []byte("garbage"), good.Anchor.Config, far),
 				"other place":          send(v, raw, good.Anchor.Config, far),
@@ -219,8 +227,19 @@ func TestAttackForgedSnapshot(t *testing.T) {
 					t.Errorf("%s accepted a snapshot: %s", v.opt.Member, name)
 				}
 			}
+			if n := noticed[v.opt.Member].n.Load(); n != 6 {
+				t.Errorf("%s noticed %d forged snapshots of 6", v.opt.Member, n)
+			}
 			if got := v.node().GetConfiguration().Configuration(); len(got.Servers) != len(before.Servers) {
 				t.Errorf("%s: configuration replaced", v.opt.Member)
+			}
+			if got := v.snaps.newest(); got != held || v.raftLog.log.Last() != place {
+				t.Errorf("%s: snapshot or log replaced", v.opt.Member)
+			}
+			// One that no honest member sends is counted besides.
+			refused := v.Status().Refused
+			if err := send(v, raw, nil, good.Anchor.Pos); err == nil || v.Status().Refused != refused+1 {
+				t.Errorf("%s did not count a snapshot without a configuration: %v", v.opt.Member, err)
 			}
 			if got := v.book.Head().Header; got.Hash() != head.Hash() {
 				t.Errorf("%s: state replaced", v.opt.Member)
@@ -228,6 +247,23 @@ func TestAttackForgedSnapshot(t *testing.T) {
 		}
 		a.recovers()
 	})
+}
+
+// messages counts how often a text is logged.
+type messages struct {
+	text string
+	n    atomic.Int64
+}
+
+func (m *messages) Enabled(context.Context, slog.Level) bool { return true }
+func (m *messages) WithAttrs([]slog.Attr) slog.Handler       { return m }
+func (m *messages) WithGroup(string) slog.Handler            { return m }
+
+func (m *messages) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == m.text {
+		m.n.Add(1)
+	}
+	return nil
 }
 
 func mustMarshal(t *testing.T, v any) []byte {
@@ -322,6 +358,18 @@ func TestAttackReplayedBlock(t *testing.T) {
 		for _, v := range victims {
 			if got := value(t, v, "r"); string(got) != "second" {
 				t.Fatalf("%s: replayed transaction took effect: %q", v.opt.Member, got)
+			}
+			// Every member says on the chain, and so to a light client, that it
+			// was a replay.
+			head := v.book.Head().Header
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			rc, err := v.Receipt(ctx, head.Size-1)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := rc.Verify(a.consortium); err != nil || rc.Result.Code != chain.ErrDuplicate || !bytes.Equal(rc.Tx, tx.Bytes()) {
+				t.Errorf("%s: the replay is recorded as %q of %v, %v", v.opt.Member, rc.Result.Code, got, err)
 			}
 		}
 		a.recovers()

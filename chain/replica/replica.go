@@ -330,6 +330,7 @@ func (r *Replica) openRaftStores(l *lost) error {
 	r.raftLog.raise(min(r.book.Applied().Index, log.Last()))
 	r.snaps.onStored = r.raftLog.cover
 	r.snaps.renew = r.attestAnew
+	r.snaps.onRefused = func(err error) { r.log.Warn("refused a snapshot", "error", err) }
 	r.snaps.writable = r.writable
 	r.entries = newEntryCache(opt.Consortium.Chain, opt.MaxSkew, entryCacheBytes)
 	r.raftLog.check = func(logs []*raft.Log) error {

@@ -25,6 +25,7 @@ type snapStore struct {
 	onStored   func(pos position)
 	writable   func() error                       // nil, or why nothing is to be stored
 	renew      func(*attested) (*attested, error) // of one that members in force did not sign; nil refuses it
+	onRefused  func(error)                        // nil, or told of one that was sent and is not good
 
 	mu   sync.Mutex
 	last *storedSnap // guarded by mu
@@ -153,10 +154,21 @@ func (s *snapSink) Close() error {
 			return err
 		}
 	}
-	raw := bytes.Clone(s.buf.Bytes())
+	a, raw, err := s.judge(bytes.Clone(s.buf.Bytes()))
+	if err != nil {
+		if s.store.onRefused != nil {
+			s.store.onRefused(err)
+		}
+		return err
+	}
+	return s.store.put(a, raw)
+}
+
+// judge returns the snapshot in raw, and its bytes, if it may be stored.
+func (s *snapSink) judge(raw []byte) (*attested, []byte, error) {
 	a, err := parseAttested(raw)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if _, err = a.verify(s.store.consortium()); err != nil && s.store.renew != nil {
 		if a, err = s.store.renew(a); err == nil {
@@ -164,12 +176,12 @@ func (s *snapSink) Close() error {
 		}
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if a.Anchor.Pos != s.pos || a.Anchor.ConfigIndex != s.configIndex || !sameConfig(a.Anchor.Config, s.config) {
-		return errors.New("snapshot is for another place in the log or another configuration than it is sent with")
+		return nil, nil, errors.New("snapshot is for another place in the log or another configuration than it is sent with")
 	}
-	return s.store.put(a, raw)
+	return a, raw, nil
 }
 
 func (s *snapStore) put(a *attested, raw []byte) error {
