@@ -99,8 +99,12 @@ func InForce(r Reader) (*chain.Consortium, error) {
 
 // Apply runs an entry on the state that head describes and r reads. It changes
 // neither. Errors are a *VoidError when the entry makes no block on any
-// replica; a *chain.BrokenError when the leader saw another history than head;
-// otherwise reading the state failed and the replica must stop.
+// replica with this history; otherwise reading the state failed and the replica
+// must stop.
+//
+// A proposer with another history does not stop the others: one member, damaged
+// or lying, could stop them all, and each again after a restart. Whose history it
+// is that differs, certificates say.
 func (x *Executor) Apply(head *Head, r Reader, e *chain.Entry) (*Outcome, error) {
 	b, err := x.begin(head, r, e)
 	if err != nil {
@@ -198,7 +202,7 @@ func (x *Executor) begin(head *Head, r Reader, e *chain.Entry) (*blockRun, error
 		}
 	}
 	if e.Parent != want {
-		return nil, &chain.BrokenError{Height: e.Height, Link: "header hash seen by the proposer", Want: want, Got: e.Parent}
+		return nil, &VoidError{fmt.Sprintf("its proposer has another block %d", e.Height)}
 	}
 	if err := x.window.moveTo(parent, r); err != nil {
 		return nil, err

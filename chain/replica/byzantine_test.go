@@ -376,6 +376,45 @@ func TestAttackReplayedBlock(t *testing.T) {
 	})
 }
 
+// A leader proposes on a block that nobody has, first beside the head and then
+// further back. If members stopped for it they would stop again at every restart,
+// and one member could end the chain: no block is made of it, on any of them.
+func TestAttackParentThatNobodyHas(t *testing.T) {
+	attack(t, func(a *attacker, victims []*Replica) {
+		before := a.sameHead()
+		for back := range uint64(3) {
+			for _, v := range victims {
+				h := v.book.Head().Header
+				e, err := chain.SignEntry(testChain, h.Height-back, chain.Hash{1}, time.Now().UnixMilli(), []*chain.Tx{put(t, "alice", "k", []byte("astray"), nil)}, nil, testKey(a.name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				data, err := e.Bytes()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := a.append(v, v.raftLog.log.Last(), &raft.Log{Type: raft.LogCommand, Data: data}); err != nil {
+					t.Fatalf("%s: %v", v.opt.Member, err)
+				}
+			}
+		}
+		time.Sleep(5 * time.Second)
+		for _, v := range victims {
+			if got := v.book.Head().Header; v.Err() != nil || got.Hash() != before.Hash() {
+				t.Errorf("%s: block %d after %d, %v", v.opt.Member, got.Height, before.Height, v.Err())
+			}
+		}
+		a.recovers()
+		for _, name := range []string{"h0", "h1", "h2"} {
+			a.stop(name)
+		}
+		for _, name := range []string{"h0", "h1", "h2"} {
+			a.start(name)
+		}
+		a.recovers()
+	})
+}
+
 // A leader shows two histories. At most one is ever certified; the member that
 // got the other notices, halts, and rebuilds the certified one.
 func TestAttackForkedLeader(t *testing.T) {

@@ -338,7 +338,7 @@ func TestHaltOnDamageKeepsTheLog(t *testing.T) {
 		"fault of the only member":   {1, errors.New("test"), false},
 		"the only member astray":     {1, &astrayError{errors.New("test")}, false},
 		"fault":                      {3, errors.New("test"), false},
-		"an entry with another link": {3, &chain.BrokenError{Height: 3, Link: "header hash seen by the proposer"}, false},
+		"an entry with another link": {3, &chain.BrokenError{Height: 3, Link: "replayed header"}, false},
 		"another history":            {3, &astrayError{errors.New("test")}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
