@@ -341,6 +341,28 @@ func TestWrongValueInBadgerIsReported(t *testing.T) {
 	}
 }
 
+// What nobody waits for any more leaves the queue unsent, and makes room.
+func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
+	o := &outbox{limit: 1 << 20, stop: make(chan struct{}), kick: make(chan struct{}, 1), room: newBell()}
+	var items []*item
+	for range 5 {
+		it := &item{tx: put(t, "a", "k", nil, nil), done: make(chan error, 1)}
+		items = append(items, it)
+		if err := o.put(context.Background(), it, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{0, 2, 4} {
+		items[i].left.Store(true)
+	}
+	if got := o.take(2, 1<<20); !slices.Equal(got, []*item{items[1], items[3]}) || items[2].taken.Load() {
+		t.Errorf("took %d", len(got))
+	}
+	if got := o.take(2, 1<<20); len(got) != 0 || !o.empty() || o.bytes != 0 {
+		t.Errorf("took %d, %d bytes left", len(got), o.bytes)
+	}
+}
+
 // The queue is bounded in bytes: who does not wait is told, who waits gets room.
 func TestQueueIsBounded(t *testing.T) {
 	o := &outbox{limit: 3000, stop: make(chan struct{}), kick: make(chan struct{}, 1), room: newBell()}

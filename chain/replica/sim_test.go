@@ -63,6 +63,7 @@ type simulation struct {
 	announced []*chain.Consortium          // guarded by mu; those that may be
 	joined    map[string]*chain.Consortium // guarded by mu; members who came later, with the file they know
 	starting  map[string]bool              // guarded by mu; members that are being opened or closed
+	compacted uint64                       // log index up to which no log has an entry at the end
 	kinds     []int                        // faults to choose from; nil means all
 	sidecars  simSidecars
 }
@@ -229,6 +230,7 @@ func simulate(t *testing.T, seed uint64, kinds ...int) *simulation {
 	s.check(seed, head)
 	s.checkSidecars(seed)
 	s.compact(seed)
+	s.compact(seed) // what was on its way when the first began
 	names := slices.Collect(maps.Keys(s.nodes))
 	s.stopAll()
 	s.checkErased(seed, names)

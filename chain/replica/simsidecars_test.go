@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ward-health/ward/chain/replica/seglog"
 )
 
 // simSidecars are the sidecars of a schedule: every other write has one, and half
@@ -79,6 +81,7 @@ func (s *simulation) compact(seed uint64) {
 	for _, node := range s.nodes {
 		last = max(last, node.raftLog.log.Last())
 	}
+	s.compacted = last
 	for begin := time.Now(); ; time.Sleep(time.Second) {
 		behind := ""
 		for name, node := range s.nodes {
@@ -98,6 +101,22 @@ func (s *simulation) compact(seed uint64) {
 		_, _ = s.nodes[behind].Submit(ctx, put(s.t, "alice", "compact", nil, nil), nil)
 		cancel()
 	}
+}
+
+// whereInLog says at which indices of a log something is.
+func whereInLog(dir string, what []byte) string {
+	log, err := seglog.Open(dir, seglog.Options{Salvage: true})
+	if err != nil {
+		return ""
+	}
+	defer log.Close()
+	var at []uint64
+	for i := log.First(); i > 0 && i <= log.Last(); i++ {
+		if b, err := log.Read(i); err == nil && bytes.Contains(b, what) {
+			at = append(at, i)
+		}
+	}
+	return fmt.Sprintf(", at %d of %d to %d", at, log.First(), log.Last())
 }
 
 // checkErased checks that what was purged is in no file of the members with these
@@ -120,7 +139,7 @@ func (s *simulation) checkErased(seed uint64, names []string) {
 			}
 			for i := bytes.Index(b, []byte("sidecar ")); i >= 0 && len(b) >= i+begins; {
 				if leaf, ok := purged[string(b[i:i+begins])]; ok {
-					s.t.Errorf("seed %d: %s still holds the purged sidecar of transaction %d", seed, path, leaf)
+					s.t.Errorf("seed %d: %s still holds the purged sidecar of transaction %d; the schedule ended at entry %d%s", seed, path, leaf, s.compacted, whereInLog(filepath.Dir(path), b[i:i+begins]))
 					return nil
 				}
 				b = b[i+1:]

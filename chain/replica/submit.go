@@ -119,6 +119,7 @@ var errRetry = errors.New("send again")
 // await waits until tx, sent at this time, is executed here, or is to be sent
 // again.
 func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, sent time.Time) (executed, error) {
+	defer it.left.Store(true)
 	select {
 	case at := <-w.ch:
 		return at, nil
@@ -282,6 +283,7 @@ type item struct {
 	sidecar   []byte
 	forwarded bool        // by another member: not to be forwarded again
 	taken     atomic.Bool // out of the queue
+	left      atomic.Bool // nobody waits for it any more: what is still in the queue is dropped
 	done      chan error  // takes one: nil when its entry was applied by the leader
 }
 
@@ -333,27 +335,27 @@ func (o *outbox) nudge() {
 	}
 }
 
-// take removes what goes into one block or one message.
+// take removes what goes into one block or one message, and what nobody waits for:
+// it may be on the chain already, and its sidecar purged since.
 func (o *outbox) take(maxTxs, maxBytes int) []*item {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n, bytes, block := 0, 0, 0
-	for n < len(o.items) && n < maxTxs {
+	batch := make([]*item, 0, min(len(o.items), maxTxs))
+	n, block := 0, 0
+	for ; n < len(o.items) && len(batch) < maxTxs; n++ {
 		it := o.items[n]
-		if block += it.size() - itemOverhead; block > maxBytes && n > 0 {
-			break
+		if !it.left.Load() {
+			if block += it.size() - itemOverhead; block > maxBytes && len(batch) > 0 {
+				break
+			}
+			it.taken.Store(true)
+			batch = append(batch, it)
 		}
-		bytes += it.size()
-		n++
-	}
-	batch := o.items[:n:n]
-	for _, it := range batch {
-		it.taken.Store(true)
+		o.bytes -= it.size()
 	}
 	if o.items = o.items[n:]; len(o.items) == 0 {
 		o.items = nil
 	}
-	o.bytes -= bytes
 	o.room.broadcast()
 	return batch
 }
@@ -562,6 +564,13 @@ func (r *Replica) serveSubmit(ctx context.Context, req submitRequest) ([]byte, e
 	}
 	codes := make([]byte, len(req.Txs))
 	items := make([]*item, len(req.Txs))
+	defer func() {
+		for _, it := range items {
+			if it != nil {
+				it.left.Store(true)
+			}
+		}
+	}()
 	for i, raw := range req.Txs {
 		codes[i] = forwardRetry
 		tx, err := chain.ParseTx(raw)
