@@ -152,6 +152,9 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 		return nil, err
 	}
 	b, err := openBook(opt.Dir, opt.Founding, bookOptions{readOnly: true}, slog.New(slog.DiscardHandler))
+	if repairable(err) && !isDamage(err) { // Badger has no type for a table that is damaged
+		err = &DamageError{Path: filepath.Join(opt.Dir, "state"), Reason: err.Error()}
+	}
 	if err != nil {
 		return nil, err
 	}
