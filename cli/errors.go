@@ -11,6 +11,8 @@ import (
 	"github.com/ward-health/ward/abe"
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/audit"
+	"github.com/ward-health/ward/chain/replica"
+	"github.com/ward-health/ward/chain/replica/seglog"
 	"github.com/ward-health/ward/contract/consent"
 	"github.com/ward-health/ward/contract/identity"
 	"github.com/ward-health/ward/contract/keys"
@@ -208,6 +210,7 @@ var known = []struct {
 	{vault.ErrNoVault, "not-initialised", exitNotReady, "there is no node in this directory", "`ward node init` makes one"},
 	{durable.ErrLocked, "in-use", exitFailure, "another process has the directory open", "is the node running already? `ward node status` asks it"},
 
+	{replica.ErrImporting, "importing", exitNotReady, "", "begin it again: `ward chain import FILE --dir NODE`"},
 	{ward.ErrIntegrity, "integrity", exitIntegrity, "", "do not use what came back; tell the consortium"},
 	{audit.ErrTruncated, "integrity", exitIntegrity, "", "the file is incomplete: export it again"},
 	{chain.ErrUncertified, "integrity", exitIntegrity, "", ""},
@@ -275,10 +278,22 @@ func speaking(err error) *problem {
 	if missing := (*ward.AttributeKeyError)(nil); errors.As(err, &missing) {
 		return missingKey(missing)
 	}
+	if damage := (*replica.DamageError)(nil); errors.As(err, &damage) {
+		return damaged(err)
+	}
+	if damage := (*seglog.CorruptError)(nil); errors.As(err, &damage) {
+		return damaged(err)
+	}
 	if wrong := (*abe.SyntaxError)(nil); errors.As(err, &wrong) {
 		return usagef("%s, column %d: %s", wrong.What, wrong.Column, wrong.Problem)
 	}
 	return nil
+}
+
+// damaged reports that a node's directory does not hold what was written there.
+func damaged(err error) *problem {
+	p := &problem{code: "integrity", exit: exitIntegrity, words: plain(err)}
+	return p.withHint("a node repairs what it can from the others when it starts; docs/how-to/run-a-consortium.md says what else there is")
 }
 
 // plain is an error's own text, which is not translated.

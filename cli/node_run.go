@@ -43,7 +43,7 @@ Examples:
 		Flags: slices.Concat([]urfave.Flag{
 			s.dirFlag(),
 			s.consortiumFlag(),
-			&urfave.StringFlag{Name: "founding", EnvVars: []string{"WARD_FOUNDING"}, Usage: s.tr("the founding consortium file, where --consortium is a later one")},
+			s.foundingFlag(),
 			&urfave.StringFlag{Name: "listen", EnvVars: []string{"WARD_LISTEN"}, Usage: s.tr("host:port to serve clients at; as on the card if not given")},
 			&urfave.StringFlag{Name: "listen-peer", EnvVars: []string{"WARD_LISTEN_PEER"}, Usage: s.tr("host:port to serve the other nodes at; as on the card if not given")},
 			&urfave.StringFlag{Name: "store", EnvVars: []string{"WARD_STORE"}, Usage: s.tr("where payloads are kept, as fs:DIR, s3:URL or ipfs:URL; blobs in the node's directory if not given")},
@@ -152,10 +152,19 @@ func serverOptions(metricsFrom []string) (opt api.Options, err error) {
 	return opt, nil
 }
 
-// consortiumFiles returns the founding file and the newest one: from what the
-// operator gave and from what the node kept, which must be of one consortium. It
-// keeps the founding file the first time.
+// consortiumFiles is findConsortium for a node that starts. It keeps the founding file
+// the first time.
 func consortiumFiles(dir, founding, newest string) (*chain.Consortium, *chain.Consortium, error) {
+	first, last, err := findConsortium(dir, founding, newest)
+	if err != nil {
+		return nil, nil, err
+	}
+	return first, last, keepFile(filepath.Join(dir, foundingFile), first)
+}
+
+// findConsortium returns the founding file and the newest one: from what the operator
+// gave and from what the node kept, which must be of one consortium.
+func findConsortium(dir, founding, newest string) (*chain.Consortium, *chain.Consortium, error) {
 	var all []*chain.Consortium
 	for _, path := range []string{filepath.Join(dir, foundingFile), filepath.Join(dir, currentFile), founding, newest} {
 		if path == "" {
@@ -195,7 +204,7 @@ func consortiumFiles(dir, founding, newest string) (*chain.Consortium, *chain.Co
 			return nil, nil, failf("consortium", exitIntegrity, "the consortium files are not of one consortium").withHint("this node was founded with %s", filepath.Join(dir, foundingFile))
 		}
 	}
-	return first, last, keepFile(filepath.Join(dir, foundingFile), first)
+	return first, last, nil
 }
 
 // keepFile writes a consortium file unless it is there.

@@ -36,7 +36,7 @@ func TestOperator(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/operator",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonField, "quick": quickNode},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonField, "quick": quickNode, "flip": flip, "truncate": truncate},
 		Setup: func(env *testscript.Env) error {
 			for _, e := range os.Environ() {
 				if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "WARD_") || strings.HasPrefix(name, "LC_") || name == "LANG" {

@@ -42,12 +42,7 @@ func scripts(dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits,
 			"holds": holds,
-			"flip": func(ts *testscript.TestScript, _ bool, args []string) {
-				rewrite(ts, args, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
-			},
-			"truncate": func(ts *testscript.TestScript, _ bool, args []string) {
-				rewrite(ts, args, func(b []byte) []byte { return b[:len(b)/2] })
-			},
+			"flip":  flip, "truncate": truncate,
 			"json":  jsonField,
 			"quick": quickNode,
 		},
@@ -128,7 +123,17 @@ func jsonField(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// rewrite changes a file: flip FILE, truncate FILE.
+// flip changes one bit in the middle of a file: flip FILE.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	rewrite(ts, args, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+}
+
+// truncate keeps the first half of a file: truncate FILE.
+func truncate(ts *testscript.TestScript, _ bool, args []string) {
+	rewrite(ts, args, func(b []byte) []byte { return b[:len(b)/2] })
+}
+
+// rewrite changes a file.
 func rewrite(ts *testscript.TestScript, args []string, change func([]byte) []byte) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: flip FILE, or truncate FILE")

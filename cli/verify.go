@@ -18,16 +18,20 @@ func (s *session) chain() *urfave.Command {
 		Usage: s.tr("the log of the consortium"),
 		Subcommands: []*urfave.Command{{
 			Name:      "verify",
-			Usage:     s.tr("check an exported chain offline: links, trees, signatures, certificates"),
+			Usage:     s.tr("check an exported chain, or a stopped node's own, offline: links, trees, signatures, certificates"),
 			ArgsUsage: s.tr("FILE"),
 			Description: s.tr(`Reads an exported chain from a file, or from stdin if FILE is "-", and names the
 first broken link if there is one. Needs nothing but the consortium file.
 
+Without FILE it checks the chain in the directory of a node that does not run, and
+what is stored beside it: the state, the indexes, the sidecars. It repairs nothing.
+
 Examples:
-  ward chain verify chain.export --consortium consortium.json`),
-			Flags:  []urfave.Flag{s.consortiumFlag()},
-			Action: s.act(1, verifyAction(false)),
-		}, s.chainExport(), s.chainCheckpoint()},
+  ward chain verify chain.export --consortium consortium.json
+  ward chain verify --dir /var/lib/ward`),
+			Flags:  []urfave.Flag{s.consortiumFlag(), s.dirFlag(), s.foundingFlag()},
+			Action: s.act(1, chainVerify),
+		}, s.chainExport(), s.chainImport(), s.chainCheckpoint()},
 	}
 }
 
@@ -55,6 +59,24 @@ func (s *session) consortiumFlag() urfave.Flag {
 	return &urfave.StringFlag{Name: "consortium", EnvVars: []string{"WARD_CONSORTIUM"}, Usage: s.tr("the consortium file that you trust")}
 }
 
+func (s *session) foundingFlag() urfave.Flag {
+	return &urfave.StringFlag{Name: "founding", EnvVars: []string{"WARD_FOUNDING"}, Usage: s.tr("the founding consortium file, where --consortium is a later one")}
+}
+
+// chainVerify verifies an export, or the directory of a node.
+func chainVerify(ctx context.Context, s *session, c *urfave.Context) (any, error) {
+	path := c.Args().First()
+	switch {
+	case path == "" && c.String("dir") != "":
+		return verifyDirectory(ctx, s, c)
+	case path == "":
+		return nil, usagef("which file?").withHint("give an exported chain, or - for stdin; or with --dir the directory of a stopped node")
+	case isDir(path):
+		return nil, usagef("%s is a directory, and no exported chain", path).withHint("`ward chain verify --dir %s` checks a stopped node's", path)
+	}
+	return verifyAction(false)(ctx, s, c)
+}
+
 // verifyAction verifies an export, with the rules or without.
 func verifyAction(rules bool) action {
 	return func(ctx context.Context, s *session, c *urfave.Context) (any, error) {
@@ -65,7 +87,7 @@ func verifyAction(rules bool) action {
 		if err != nil {
 			return nil, err
 		}
-		if at, err := os.Stat(c.Args().First()); err == nil && at.IsDir() {
+		if isDir(c.Args().First()) {
 			return nil, usagef("%s is a directory, and no exported chain", c.Args().First()).withHint("`ward chain export` makes the file")
 		}
 		file, size, err := input(ctx, c.Args().First())

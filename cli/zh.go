@@ -103,21 +103,30 @@ var inChinese = map[string]string{
 	"the node is catching up, or was set back: try again in a moment, then another one with --node": "该节点正在追赶，或被回退：请稍后再试，然后用 --node 换一个节点",
 
 	// Verifying.
-	"the chain is of another consortium":                                      "该链属于另一个联盟",
-	"give the consortium file of this chain":                                  "请给出该链的联盟文件",
-	"the log of the consortium":                                               "联盟的日志",
-	"check an exported chain offline: links, trees, signatures, certificates": "离线检查导出的链：链接、哈希树、签名、证书",
+	"the chain is of another consortium":     "该链属于另一个联盟",
+	"give the consortium file of this chain": "请给出该链的联盟文件",
+	"the log of the consortium":              "联盟的日志",
+	"check an exported chain, or a stopped node's own, offline: links, trees, signatures, certificates": "离线检查导出的链，或已停止节点自己的链：链接、哈希树、签名、证书",
 	"FILE": "文件",
 	`Reads an exported chain from a file, or from stdin if FILE is "-", and names the
 first broken link if there is one. Needs nothing but the consortium file.
 
+Without FILE it checks the chain in the directory of a node that does not run, and
+what is stored beside it: the state, the indexes, the sidecars. It repairs nothing.
+
 Examples:
-  ward chain verify chain.export --consortium consortium.json`: `从文件（"-" 表示标准输入）读取导出的链，若有断裂则指出第一处。只需要联盟文件。
+  ward chain verify chain.export --consortium consortium.json
+  ward chain verify --dir /var/lib/ward`: `从文件（"-" 表示标准输入）读取导出的链，若有断裂则指出第一处。只需要联盟文件。
+
+不给文件时，检查未运行的节点目录中的链，以及存于其旁的状态、索引和附件。不做任何修复。
 
 示例：
-  ward chain verify chain.export --consortium consortium.json`,
-	"who did what, and whether it was right":                                        "谁做了什么，以及是否合规",
-	"check an exported chain offline, and that every result follows from the rules": "离线检查导出的链，并确认每个结果都符合规则",
+  ward chain verify chain.export --consortium consortium.json
+  ward chain verify --dir /var/lib/ward`,
+	"give an exported chain, or - for stdin; or with --dir the directory of a stopped node": "请给出导出的链，或用 - 表示标准输入；或用 --dir 指定已停止节点的目录",
+	"`ward chain verify --dir %s` checks a stopped node's":                                  "`ward chain verify --dir %s` 检查已停止节点的链",
+	"who did what, and whether it was right":                                                "谁做了什么，以及是否合规",
+	"check an exported chain offline, and that every result follows from the rules":         "离线检查导出的链，并确认每个结果都符合规则",
 	`Does what chain verify does, and runs every transaction again under the rules of
 this version of Ward: so it finds a false result even if the members certified it
 together.

@@ -54,4 +54,39 @@ var inChineseForAudits = map[string]string{
 	"write the whole chain to a file":                        "把整条链写入文件",
 	"you may not see the whole chain":                        "您无权查看整条链",
 	"you may see the accesses only":                          "您只能看到访问记录",
+
+	// A node's own chain.
+	"restore the chain of a stopped node from an export": "用导出文件恢复已停止节点的链",
+	`For a node whose chain is lost and that the others cannot give it, because they lost
+theirs too: every transaction runs again under the rules of this version of Ward. The
+directory gets the whole chain, or none. What came after the export is gone. Members
+that restore are started together: each waits until half of the others answer.
+
+Examples:
+  ward chain import chain.export --dir /var/lib/ward
+  ward chain import chain.export --dir ./north --consortium consortium.json`: `用于链已丢失、而其他成员也丢失了链因而无法提供的节点：每笔交易都按本版本 Ward 的规则
+重新执行。目录中要么得到整条链，要么什么也没有。导出之后的内容不复存在。恢复的成员须一起
+启动：每个成员都要等到其他成员中有一半应答。
+
+示例：
+  ward chain import chain.export --dir /var/lib/ward
+  ward chain import chain.export --dir ./north --consortium consortium.json`,
+	"importing":               "导入",
+	"it was imported into %s": "已导入 %s",
+	"start all members that restore together, with `ward node run --dir %s`: each waits until half of the others answer": "请用 `ward node run --dir %s` 一起启动所有恢复的成员：每个成员都要等到其他成员中有一半应答",
+	"every block, the state, every index and %d sidecars are in order":                                                   "每个区块、状态、每个索引和 %d 份附件均无误",
+	"the newest checkpoint on disk certifies block %d":                                                                   "磁盘上最新的检查点认证到区块 %d",
+	"there is no checkpoint on disk that members of the consortium file certify":                                         "磁盘上没有由该联盟文件的成员认证的检查点",
+	"an export from before the newest consortium file needs the one of its time: --consortium FILE":                      "早于最新联盟文件的导出需要当时的联盟文件：--consortium 文件",
+	"`ward node stop --dir %s` stops the node":                                                                           "`ward node stop --dir %s` 停止该节点",
+	"there is no chain in %s: an import was cut off":                                                                     "%s 中没有链：导入曾被中断",
+	"begin it again: `ward chain import FILE --dir %s`":                                                                  "请重新开始：`ward chain import 文件 --dir %s`",
+	"begin it again: `ward chain import FILE --dir NODE`":                                                                "请重新开始：`ward chain import 文件 --dir 节点目录`",
+	"there is a chain in %s already":                                                                                     "%s 中已有链",
+	"`ward chain verify --dir %s` checks it; to replace it all the same, move %s away first":                             "`ward chain verify --dir %s` 可检查它；若仍要替换，请先移走 %s",
+	"the disk has too little room":                                                                                       "磁盘空间不足",
+	"nothing was imported; make room, and import again":                                                                  "没有导入任何内容；请腾出空间后重新导入",
+	"there is no chain in %s":                                                                                            "%s 中没有链",
+	"the others give it one when it runs; if they lost theirs too: `ward chain import FILE --dir %s`":                    "节点运行时由其他成员提供；若它们也丢失了：`ward chain import 文件 --dir %s`",
+	"a node repairs what it can from the others when it starts; docs/how-to/run-a-consortium.md says what else there is": "节点启动时会从其他成员修复所能修复的；其他办法见 docs/how-to/run-a-consortium.md",
 }
