@@ -67,6 +67,14 @@ func (s *simulation) changeMembers(r *rand.Rand) {
 	s.mu.Lock()
 	s.files = append(s.files, last)
 	s.mu.Unlock()
+	// Nor does he switch off who leaves before the others have taken it out.
+	for begin := time.Now(); !s.outvoted(next.Members[leaves].Name, last); time.Sleep(200 * time.Millisecond) {
+		if time.Since(begin) > simPatience {
+			s.t.Errorf("%s keeps its vote", next.Members[leaves].Name)
+			s.describe()
+			return
+		}
+	}
 	time.Sleep(time.Duration(r.IntN(3000)) * time.Millisecond)
 	s.mu.Lock()
 	gone := s.nodes[next.Members[leaves].Name]
@@ -87,6 +95,20 @@ func (s *simulation) votes(name string) bool {
 		}
 	}
 	return false
+}
+
+// outvoted reports whether a majority of the members of a file gives a vote to
+// those only, and so not to the one who left.
+func (s *simulation) outvoted(name string, k *chain.Consortium) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, m := range k.Members {
+		if node := s.nodes[m.Name]; node != nil && !slices.Contains(voters(node), name) {
+			n++
+		}
+	}
+	return 2*n > len(k.Members)
 }
 
 // describe logs where every member stands.
