@@ -183,7 +183,9 @@ func directoryProblem(err error, dir string) error {
 		return failf("disk-full", exitFailure, "the disk has too little room").withHint("nothing was imported; make room, and import again")
 	case errors.Is(err, audit.ErrConsortium):
 		return failf("integrity", exitIntegrity, "the chain is of another consortium").withHint("this node was founded with %s", filepath.Join(dir, foundingFile))
-	case errors.Is(err, fs.ErrNotExist) && !isDir(filepath.Join(dir, "chain", "state")):
+	case errors.Is(err, fs.ErrNotExist) && (isDir(filepath.Join(dir, "chain", "state")) || isDir(filepath.Join(dir, "chain", "blocks"))):
+		return damaged(err) // part of the chain is missing
+	case errors.Is(err, fs.ErrNotExist):
 		return failf("not-found", exitNotFound, "there is no chain in %s", dir).withHint("the others give it one when it runs; if they lost theirs too: `ward chain import FILE --dir %s`", dir)
 	}
 	return err

@@ -15,9 +15,11 @@ import (
 
 // TestDirectoryProblems: what the scripts do not bring about.
 func TestDirectoryProblems(t *testing.T) {
-	empty, full := t.TempDir(), t.TempDir()
-	if err := os.MkdirAll(filepath.Join(full, "chain", "state"), 0o700); err != nil {
-		t.Fatal(err)
+	empty, full, stateless := t.TempDir(), t.TempDir(), t.TempDir()
+	for _, part := range []string{filepath.Join(full, "chain", "state"), filepath.Join(stateless, "chain", "blocks")} {
+		if err := os.MkdirAll(part, 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, c := range []struct {
 		err         error
@@ -28,9 +30,10 @@ func TestDirectoryProblems(t *testing.T) {
 	}{
 		{replica.ErrReadOnly, empty, "disk-full", exitFailure, "too little room", "make room"},
 		{fs.ErrNotExist, empty, "not-found", exitNotFound, "there is no chain", "ward chain import"},
-		// A file of the chain is missing: that is not "there is no chain".
 		{&chain.BrokenError{Height: 7, Link: "block is missing"}, full, "integrity", exitIntegrity, "height 7: block is missing", ""},
-		{fs.ErrNotExist, full, "not-found", exitNotFound, "file does not exist", ""},
+		// A part of the chain is missing: that is not "there is no chain".
+		{fs.ErrNotExist, full, "integrity", exitIntegrity, "file does not exist", "repairs"},
+		{fs.ErrNotExist, stateless, "integrity", exitIntegrity, "file does not exist", "repairs"},
 		{&replica.DamageError{Path: "state", Reason: "checksum"}, full, "integrity", exitIntegrity, "state is damaged", "repairs"},
 		{&seglog.CorruptError{Path: "1.seg", Index: 3}, full, "integrity", exitIntegrity, "record 3 is damaged", "repairs"},
 	} {
