@@ -1,12 +1,17 @@
 package cli
 
 import (
+	"crypto/ed25519"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	urfave "github.com/urfave/cli/v2"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/replica"
@@ -41,5 +46,51 @@ func TestDirectoryProblems(t *testing.T) {
 		if p.code != c.code || p.exit != c.exit || !strings.Contains(p.words.in(english), c.words) || !strings.Contains(p.hint.in(english), c.hint) {
 			t.Errorf("%v: %s, exit %d: %q, hint %q", c.err, p.code, p.exit, p.words.in(english), p.hint.in(english))
 		}
+	}
+}
+
+// TestOlderFileIsTrustedOnlyIfNamed: members who have left could have made up an export
+// that ends before the newest file.
+func TestOlderFileIsTrustedOnlyIfNamed(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	first := &chain.Consortium{
+		Format: "ward/v1/consortium", Chain: "one.example", Created: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		KeyThreshold: 1, CheckpointThreshold: 1,
+		Members: []chain.Member{{Name: "one", NodeKey: chain.PublicKey(ed25519.NewKeyFromSeed(make([]byte, 32)).Public().(ed25519.PublicKey)),
+			URL: "https://one.example", Peer: "one.example:7200"}},
+	}
+	hash, err := first.FoundingHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, other := *first, *first
+	newest.Epoch, newest.Founding, other.Chain = 1, hash, "other.example"
+	old := filepath.Join(elsewhere, "old.json")
+	others := filepath.Join(elsewhere, "others.json")
+	for path, k := range map[string]*chain.Consortium{old: first, others: &other, filepath.Join(dir, currentFile): &newest} {
+		if err := keepFile(path, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := func(founding, named string) (*chain.Consortium, *chain.Consortium, error) {
+		set := flag.NewFlagSet("", flag.ContinueOnError)
+		set.String("founding", founding, "")
+		set.String("consortium", named, "")
+		return chainFiles(urfave.NewContext(nil, set, nil), dir)
+	}
+	for named, epoch := range map[string]uint64{"": 1, old: 0} {
+		founding, trusted, err := files(old, named)
+		if err != nil || founding.Epoch != 0 || trusted.Epoch != epoch {
+			t.Errorf("%q: trusts %+v, %v; want epoch %d", named, trusted, err, epoch)
+		}
+	}
+	if _, _, err := files(old, others); err == nil || explain(err).exit != exitIntegrity {
+		t.Errorf("another consortium's file: %v", err)
+	}
+	if _, _, err := files("", ""); err == nil || explain(err).exit != exitNotReady {
+		t.Errorf("no founding file: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, foundingFile)); err == nil {
+		t.Error("the founding file was kept before anything was imported")
 	}
 }
