@@ -101,6 +101,7 @@ var testsMayImport = []string{"go.dedis.ch/kyber/v3/share", "pgregory.net/rapid"
 var testsAlsoImport = map[string][]string{
 	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"},                                                                                                                      // a second implementation, for attacks
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
+	"chain/audit":    {"golang.org/x/mod/sumdb/tlog"},
 	"chain/replica":  {"./internal/realserver", "github.com/anishathalye/porcupine"},
 	"node":           {"github.com/anishathalye/porcupine"},
 	"cli":            {"./abe", "./internal/realserver", "filippo.io/age", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
