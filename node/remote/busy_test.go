@@ -85,7 +85,7 @@ func TestPutWaitsWhileTheNodeIsBusy(t *testing.T) {
 	}{
 		"for a while":          {queue{busy: 4, after: "5", code: busy}, 0, 0, 5, nil},
 		"not said how long":    {queue{busy: 3, code: busy}, 0, 0, 4, nil},
-		"for too long":         {queue{busy: 1e6, after: "19", code: busy}, 0, 0, 3, ward.ErrBusy},
+		"for too long":         {queue{busy: 1e6, after: "21", code: busy}, 0, 0, 3, ward.ErrBusy},
 		"for longer than that": {queue{busy: 1e6, after: "4000000000", code: busy}, 0, 0, 2, ward.ErrBusy},
 		"no patience":          {queue{busy: 1e6, after: "1", code: busy}, -1, 0, 1, ward.ErrBusy},
 		"the caller has gone":  {queue{busy: 1e6, after: "5", code: busy}, 0, 7 * time.Second, 2, ward.ErrBusy},
