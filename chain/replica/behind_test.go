@@ -50,10 +50,7 @@ func TestMemberWithoutEntriesWaits(t *testing.T) {
 		})
 		c.startAll()
 		c.load(3)
-		if _, self := c.nodes["h2"].leader(); self {
-			_ = c.nodes["h2"].node().LeadershipTransferToServer("h0", "h0").Error() // seen below
-			time.Sleep(5 * time.Second)
-		}
+		c.leads("h0")
 		before := c.sameHead()
 		on.Store(true)
 		mustSubmit(t, c.nodes["h0"], put(t, "alice", "k", []byte("v"), nil), nil)
@@ -88,15 +85,7 @@ func TestAttackLeaderHidesCertifiedBlocks(t *testing.T) {
 		})
 		c.startAll()
 		c.load(4)
-		for name, r := range c.nodes {
-			if _, self := r.leader(); self && name != "h3" {
-				_ = r.node().LeadershipTransferToServer("h3", "h3").Error() // seen below
-			}
-		}
-		time.Sleep(5 * time.Second)
-		if _, self := c.nodes["h3"].leader(); !self {
-			t.Fatal("h3 does not lead")
-		}
+		c.leads("h3")
 		before := c.sameHead()
 		end = position{Index: c.nodes["h0"].node().LastIndex(), Term: c.nodes["h0"].node().CurrentTerm()}
 		lying.Store(true)

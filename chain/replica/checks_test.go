@@ -404,12 +404,7 @@ func TestSlowMemberIsAskedForSidecars(t *testing.T) {
 		if err := replay(); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.book.drain(within(t, time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
-			t.Errorf("sidecar of a slow member: %q, %v", got, err)
-		}
+		hasSidecar(t, r, keep.Index, kept)
 		stop()
 		c.stopAll()
 	})

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
@@ -191,6 +194,31 @@ func (c *cluster) stop(name string) {
 			c.t.Errorf("close %s: %v", name, err)
 		}
 		delete(c.nodes, name)
+	}
+}
+
+// leads makes a member the leader.
+func (c *cluster) leads(name string) {
+	c.t.Helper()
+	for other, r := range c.nodes {
+		if _, self := r.leader(); self && other != name {
+			_ = r.node().LeadershipTransferToServer(raft.ServerID(name), raft.ServerAddress(name)).Error() // seen below
+		}
+	}
+	time.Sleep(5 * time.Second)
+	if _, self := c.nodes[name].leader(); !self {
+		c.t.Fatalf("%s does not lead", name)
+	}
+}
+
+// hasSidecar checks that a sidecar is on the disk of a member as it was.
+func hasSidecar(t *testing.T, r *Replica, index uint64, want []byte) {
+	t.Helper()
+	if err := r.book.drain(within(t, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.book.sidecar(index); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("sidecar %d: %q, %v", index, got, err)
 	}
 }
 

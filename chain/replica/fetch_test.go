@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -60,12 +59,7 @@ func TestMemberWithoutTheBlockIsNoWitness(t *testing.T) {
 		if err := replay(); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.book.drain(within(t, time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
-			t.Errorf("kept sidecar: %q, %v", got, err)
-		}
+		hasSidecar(t, r, keep.Index, kept)
 		unlie()
 		stop()
 		c.stopAll()
@@ -95,12 +89,7 @@ func TestAttackForgedSidecar(t *testing.T) {
 		if asked == 0 {
 			t.Error("the liar was not asked")
 		}
-		if err := r.book.drain(within(t, time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
-			t.Errorf("kept sidecar: %q, %v", got, err)
-		}
+		hasSidecar(t, r, keep.Index, kept)
 		unlie()
 		stop()
 		c.stopAll()

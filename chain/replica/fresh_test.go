@@ -70,15 +70,7 @@ func TestAttackLeaderKeepsAMemberInThePast(t *testing.T) {
 		})
 		c.startAll()
 		c.load(4)
-		for name, r := range c.nodes { // h3 comes to lead
-			if _, self := r.leader(); self && name != "h3" {
-				_ = r.node().LeadershipTransferToServer("h3", "h3").Error() // seen below
-			}
-		}
-		time.Sleep(5 * time.Second)
-		if _, self := c.nodes["h3"].leader(); !self {
-			t.Fatal("h3 does not lead")
-		}
+		c.leads("h3")
 		mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", []byte("granted"), nil), nil)
 		c.sameHead()
 		time.Sleep(2 * time.Second)
