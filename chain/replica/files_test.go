@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -28,22 +27,7 @@ func damagedFile(t *testing.T, damage func(own, earlier string) error) {
 		c.load(20)
 		time.Sleep(5 * time.Second)
 		c.load(3)
-		before := c.sameHead()
-		c.stop("h1")
-		if err := damage(own, earlier); err != nil {
-			t.Fatal(err)
-		}
-		c.load(3)
-		c.start("h1")
-		if after := c.sameHead(); after.Height < before.Height+3 {
-			t.Fatalf("height %d, want at least %d", after.Height, before.Height+3)
-		}
-		got, err := c.nodes["h1"].Sidecar(rc.Index)
-		if err != nil || !bytes.Equal(got, side) {
-			t.Fatalf("sidecar %q, %v", got, err)
-		}
-		c.load(3)
-		head := c.sameHead()
+		head := c.getsBack("h1", rc.Index, side, func() error { return damage(own, earlier) })
 		c.stopAll()
 		if rep, err := c.verify("h1"); err != nil || rep.Head.Hash() != head.Hash() {
 			t.Errorf("afterwards: %+v, %v", rep, err)

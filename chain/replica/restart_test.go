@@ -118,6 +118,29 @@ func TestMemberThatFellBehindCatchesUp(t *testing.T) {
 	})
 }
 
+// getsBack stops a member, does something to its files and starts it again: it comes
+// to what the others have, with the sidecar of a transaction, and goes on. It returns
+// the head then.
+func (c *cluster) getsBack(name string, index uint64, sidecar []byte, damage func() error) chain.Header {
+	c.t.Helper()
+	before := c.sameHead()
+	c.stop(name)
+	if err := damage(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.load(3)
+	c.start(name)
+	if after := c.sameHead(); after.Height < before.Height+3 {
+		c.t.Fatalf("height %d, want at least %d", after.Height, before.Height+3)
+	}
+	got, err := c.nodes[name].Sidecar(index)
+	if err != nil || !bytes.Equal(got, sidecar) {
+		c.t.Fatalf("sidecar %q, %v", got, err)
+	}
+	c.load(3)
+	return c.sameHead()
+}
+
 // Whatever one member loses of its directory, it gets back from the others.
 func TestMissingFilesAreRestored(t *testing.T) {
 	for _, name := range []string{"state", "blocks", "sidecars", "raft", "vote", "signed", "snapshot", ""} {
@@ -130,22 +153,7 @@ func TestMissingFilesAreRestored(t *testing.T) {
 				c.load(30)
 				time.Sleep(5 * time.Second)
 				c.load(3)
-				before := c.sameHead()
-				c.stop("h1")
-				if err := os.RemoveAll(filepath.Join(c.dir, "h1", name)); err != nil {
-					t.Fatal(err)
-				}
-				c.load(3)
-				c.start("h1")
-				if after := c.sameHead(); after.Height < before.Height+3 {
-					t.Fatalf("height %d, want at least %d", after.Height, before.Height+3)
-				}
-				got, err := c.nodes["h1"].Sidecar(rc.Index)
-				if err != nil || !bytes.Equal(got, side) {
-					t.Fatalf("sidecar %q, %v", got, err)
-				}
-				c.load(3)
-				c.sameHead()
+				c.getsBack("h1", rc.Index, side, func() error { return os.RemoveAll(filepath.Join(c.dir, "h1", name)) })
 				c.stopAll()
 			})
 		})
