@@ -111,7 +111,16 @@ func verifyDirectory(ctx context.Context, s *session, c *urfave.Context) (any, e
 	if err != nil {
 		return nil, err
 	}
-	rep, err := node.VerifyChain(ctx, dir, founding, trusted)
+	var bar *bar
+	rep, err := node.VerifyChain(ctx, dir, founding, trusted, func(checked, all int64) {
+		if bar == nil {
+			bar = s.bar("checking", all)
+		}
+		_ = bar.Set64(checked)
+	})
+	if bar != nil {
+		bar.done()
+	}
 	if err != nil {
 		return nil, directoryProblem(err, dir)
 	}

@@ -41,16 +41,18 @@ func ImportChain(dir string, in io.Reader, trusted *chain.Consortium) (head *cha
 
 // VerifyChain checks the whole chain of the node in dir, which must not run, and
 // repairs nothing: see replica.Verify, whose errors it returns. founding is the
-// founding consortium file, and trusted one of any epoch from a trusted place. The
-// error matches vault.ErrNoVault if there is no node in dir, and durable.ErrLocked
-// while one runs.
-func VerifyChain(ctx context.Context, dir string, founding, trusted *chain.Consortium) (rep *replica.Report, err error) {
+// founding consortium file, and trusted one of any epoch from a trusted place;
+// progress may be nil, and is replica.VerifyOptions.Progress. The error matches
+// vault.ErrNoVault if there is no node in dir, and durable.ErrLocked while one runs.
+func VerifyChain(ctx context.Context, dir string, founding, trusted *chain.Consortium, progress func(checked, all int64)) (rep *replica.Report, err error) {
 	lock, err := lockStopped(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()
-	return replica.Verify(ctx, replica.VerifyOptions{Dir: filepath.Join(dir, "chain"), Founding: founding, Trusted: trusted})
+	return replica.Verify(ctx, replica.VerifyOptions{
+		Dir: filepath.Join(dir, "chain"), Founding: founding, Trusted: trusted, Progress: progress,
+	})
 }
 
 // lockStopped takes the lock of a node that does not run.

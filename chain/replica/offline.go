@@ -91,6 +91,9 @@ type VerifyOptions struct {
 	// Trusted is a consortium file, of any epoch, from a trusted place. nil
 	// means Founding.
 	Trusted *chain.Consortium
+	// Progress, if not nil, is told now and then how many bytes are checked, of
+	// how many. The blocks are gone through twice, and count so.
+	Progress func(checked, all int64)
 }
 
 // Report says what Verify found in order.
@@ -144,7 +147,8 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	auditor, err := auditBlocks(ctx, blocks, opt)
+	p := newProgress(opt, blocks)
+	auditor, err := auditBlocks(ctx, blocks, opt, p)
 	if cerr := blocks.Close(); err == nil {
 		err = cerr
 	}
@@ -158,12 +162,12 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep, err := verifyBook(ctx, b, auditor)
+	rep, err := verifyBook(ctx, b, auditor, p)
 	return rep, errors.Join(err, b.Close())
 }
 
 // auditBlocks checks every block and remembers nothing but the auditor.
-func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*auditTrail, error) {
+func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions, p *progress) (*auditTrail, error) {
 	genesis, _, err := ledger.Genesis(opt.Founding)
 	if err != nil {
 		return nil, err
@@ -193,6 +197,7 @@ func auditBlocks(ctx context.Context, blocks *seglog.Log, opt VerifyOptions) (*a
 			return nil, err
 		}
 		trail.blocks[height] = auditedBlock{blk.Header.Hash(), by}
+		p.at(0, p.blocks, height, blocks.Last())
 	}
 	return trail, nil
 }
@@ -209,7 +214,7 @@ type auditedBlock struct {
 
 // verifyBook checks against the blocks that were audited what is stored beside them:
 // state, tree hashes, indexes and sidecars.
-func verifyBook(ctx context.Context, b *book, trail *auditTrail) (*Report, error) {
+func verifyBook(ctx context.Context, b *book, trail *auditTrail, p *progress) (*Report, error) {
 	rep := &Report{Head: b.Head().Header}
 	height := rep.Head.Height
 	if got := rep.Head.Hash(); got != trail.blocks[height].hash {
@@ -228,6 +233,7 @@ func verifyBook(ctx context.Context, b *book, trail *auditTrail) (*Report, error
 		if err := w.block(h); err != nil {
 			return rep, err
 		}
+		p.at(p.blocks+p.state, p.blocks+p.sidecars, h, height)
 	}
 	if err := w.end(); err != nil {
 		return rep, err

@@ -52,6 +52,37 @@ func (c *cluster) verify(name string) (*Report, error) {
 	return Verify(context.Background(), VerifyOptions{Dir: filepath.Join(c.dir, name), Founding: c.consortium})
 }
 
+// TestVerifyTellsHowFarItIs: ever further, to the end, and nobody need listen.
+func TestVerifyTellsHowFarItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := loaded(t)
+		head := c.sameHead()
+		c.stopAll()
+		dir := filepath.Join(c.dir, "h0")
+		want := 2*bytesIn(filepath.Join(dir, "blocks")) + bytesIn(filepath.Join(dir, "state")) + bytesIn(filepath.Join(dir, "sidecars"))
+		var told []int64
+		var all int64
+		_, err := Verify(context.Background(), VerifyOptions{Dir: dir, Founding: c.consortium, Progress: func(checked, of int64) {
+			if all == 0 {
+				all = of
+			}
+			if of != all || checked <= 0 || len(told) > 0 && checked <= told[len(told)-1] {
+				t.Errorf("%d of %d, after %v of %d", checked, of, told, all)
+			}
+			told = append(told, checked)
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all != want {
+			t.Errorf("of %d bytes, want %d", all, want)
+		}
+		if uint64(len(told)) != 2*head.Height || told[len(told)-1] != all {
+			t.Errorf("told %v of %d, want twice %d blocks", told, all, head.Height)
+		}
+	})
+}
+
 func TestVerifyAcceptsWhatMembersKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := loaded(t)
