@@ -30,13 +30,31 @@ func quickNode(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(filepath.Join(dir, cardFile), b, 0o644))
 }
 
+// othersFile writes a later consortium file, of which another is the only member:
+// others FOUNDING CARD OUT.
+func othersFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: others FOUNDING CARD OUT")
+	}
+	k, err := readConsortium(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b, err := os.ReadFile(ts.MkAbs(args[1]))
+	ts.Check(err)
+	card, err := node.ParseCard(b)
+	ts.Check(err)
+	k.Founding, err = k.FoundingHash()
+	ts.Check(err)
+	k.Epoch, k.Members[0].NodeKey = 9, card.NodeKey
+	ts.Check(keepFile(ts.MkAbs(args[2]), k))
+}
+
 // TestOperator runs the scripts of testdata/operator: what the operator of a
 // running node does. One node serves a whole script.
 func TestOperator(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/operator",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonField, "quick": quickNode, "flip": flip, "truncate": truncate},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "json": jsonField, "quick": quickNode, "others": othersFile, "flip": flip, "truncate": truncate},
 		Setup: func(env *testscript.Env) error {
 			for _, e := range os.Environ() {
 				if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "WARD_") || strings.HasPrefix(name, "LC_") || name == "LANG" {
