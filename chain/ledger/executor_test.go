@@ -271,6 +271,47 @@ func TestStateFaultStopsTheReplica(t *testing.T) {
 	code(t, c.Run(c.Tx("alice", "store", "put", put("k", "v"))), 0, "")
 }
 
+// A state that does not know the parent of an entry is this replica's own trouble: were
+// the entry void, the others would make a block of it.
+func TestForgottenParentStopsTheReplica(t *testing.T) {
+	c := newChain(t)
+	for range 4 {
+		c.Run(c.Tx("alice", "store", "put", put("k", "1")))
+	}
+	h := c.Blocks[1].Header
+	e, err := chain.SignEntry(h.Chain, h.Height, h.Hash(), c.Now.UnixMilli(), []*chain.Tx{c.Tx("alice", "store", "put", put("k", "2"))}, nil, ledgertest.Key("east"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := "\x00h\x02"
+	good, _ := c.State.Get([]byte(key))
+	next, _ := c.State.Get([]byte("\x00h\x03"))
+	if len(good) != 40 || len(next) != 40 {
+		t.Fatalf("hashes of headers are %x and %x", good, next)
+	}
+	for name, value := range map[string][]byte{"missing": nil, "cut": good[:39], "longer": append(bytes.Clone(good), 0), "of another height": next} {
+		var void *ledger.VoidError
+		if _, err := c.Executor.Apply(c.Head, forgetful{&c.State, key, value}, e); err == nil || errors.As(err, &void) {
+			t.Errorf("%s: %v, want an error that stops the replica", name, err)
+		}
+	}
+	code(t, c.Apply(e).Block.Results, 0, "")
+}
+
+// forgetful has another value at one key.
+type forgetful struct {
+	ledger.Reader
+	key   string
+	value []byte
+}
+
+func (f forgetful) Get(key []byte) ([]byte, error) {
+	if string(key) == f.key {
+		return f.value, nil
+	}
+	return f.Reader.Get(key)
+}
+
 // faulty fails to read keys that end with bad.
 type faulty struct {
 	ledger.Reader
