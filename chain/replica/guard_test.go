@@ -203,6 +203,21 @@ func TestAppliedEntriesAreNotOverwritten(t *testing.T) {
 	}
 }
 
+// A snapshot beyond the log was stored, and the catching up to it failed: a leader may
+// still send what the snapshot covers. What is in the log stays as it is.
+func TestEntriesBelowASnapshotThatAreMissingAreStored(t *testing.T) {
+	l := raftLogOf(t, 5)
+	reports := 0
+	l.onFloor = func(uint64, uint64) { reports++ }
+	l.cover(position{Index: 10, Term: 1})
+	if err := l.StoreLog(&raft.Log{Index: 6, Term: 1}); err != nil || reports > 0 {
+		t.Errorf("refused a missing entry: %v, %d reports", err, reports)
+	}
+	if err := l.StoreLog(&raft.Log{Index: 6, Term: 2}); !errors.Is(err, errFloor) || reports != 1 || l.term(6) != 1 {
+		t.Errorf("replaced a covered entry: %v, %d reports", err, reports)
+	}
+}
+
 // Raft orders the whole log removed when a snapshot was installed, and goes on as
 // if its end were there: what is behind the snapshot stays, and the snapshot's own
 // entry answers with its term.

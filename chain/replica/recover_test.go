@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -127,6 +128,7 @@ func TestLossIsNotForgotten(t *testing.T) {
 			{"vote", func(dir string) error { return os.Remove(filepath.Join(dir, "vote")) }, "vote"},
 			{"old vote", func(dir string) error { return os.WriteFile(filepath.Join(dir, "vote"), oldVote, 0o600) }, "vote"},
 			{"signatures", func(dir string) error { return os.Remove(filepath.Join(dir, "signed")) }, "signatures"},
+			{"log of another history", forgoLog, "log"},
 			{"everything", os.RemoveAll, "log vote signatures"},
 			{"nothing", func(string) error { return nil }, ""},
 		} {
@@ -199,6 +201,18 @@ func flipLast(t *testing.T, dir string) error {
 	}
 	flipAt(t, path, info.Size()-9)
 	return nil
+}
+
+// forgoLog makes the member in dir go another way than the others, so that it throws
+// its log away. No signature that it remembers tells of an entry.
+func forgoLog(dir string) error {
+	m := medium{simulated: true}
+	s, _, err := openSignFile(dir, m)
+	if err != nil {
+		return err
+	}
+	err = s.record(signedHead{Height: s.last.Height})
+	return errors.Join(err, s.Close(), (&repair{history: true}).write(m, dir, "test"))
 }
 
 // A member that waits for the entries it may have acknowledged still does after a
