@@ -32,6 +32,8 @@ type step struct {
 	config  []byte          // Raft configuration, for such an entry
 	// configAt is the Raft index of config if it is not pos.Index.
 	configAt uint64
+	missing  []uint64             // leaves of the block whose sidecar is not here
+	late     []ledger.KeptSidecar // of earlier blocks, which were missing
 }
 
 // newStep returns the step of an entry that made a block.
@@ -57,6 +59,9 @@ func (s *step) weight() int {
 			n += len(d.Data)
 		}
 	}
+	for _, d := range s.late {
+		n += len(d.Data)
+	}
 	return n
 }
 
@@ -66,7 +71,7 @@ func (s *step) height() uint64 { return s.outcome.Block.Header.Height }
 // sidecars. Its end is in memory first; a committer writes it to disk in groups.
 //
 // Only the owner of Raft's state machine goroutine, or Open before there is one,
-// calls append. Everything else may be called concurrently.
+// calls append with an entry. Everything else may be called concurrently.
 type book struct {
 	dir      string
 	opt      bookOptions
@@ -74,6 +79,8 @@ type book struct {
 	blocks   *seglog.Log // by height
 	sidecars *seglog.Log // by number
 	log      *slog.Logger
+
+	appending sync.Mutex // held while a step joins pending and the queue, in the same order
 
 	mu       sync.RWMutex
 	head     *ledger.Head  // guarded by mu; after the last executed block
@@ -354,6 +361,8 @@ func (b *book) reader() *kvTxn {
 
 // append adds an executed entry. It waits while too much is not yet on disk.
 func (b *book) append(s *step) error {
+	b.appending.Lock()
+	defer b.appending.Unlock()
 	b.mu.Lock()
 	for b.waiting > maxPending && b.failed == nil {
 		changed := b.changed
@@ -365,6 +374,10 @@ func (b *book) append(s *step) error {
 		defer b.mu.Unlock()
 		return b.failed
 	}
+	if err := b.onlyMissing(s); err != nil {
+		defer b.mu.Unlock()
+		return err
+	}
 	if s.pos.Index >= b.applied.Index {
 		b.applied = s.pos
 	}
@@ -373,12 +386,13 @@ func (b *book) append(s *step) error {
 		b.layers = addLayer(b.layers, newLayer(s.height(), o.Writes))
 		b.tail = append(b.tail, o.Hashes...)
 	}
-	if s.outcome != nil || s.config != nil {
+	stored := s.outcome != nil || s.config != nil || len(s.late) > 0
+	if stored {
 		b.pending = append(b.pending, s)
 		b.waiting += s.weight()
 	}
 	b.mu.Unlock()
-	if s.outcome != nil || s.config != nil {
+	if stored {
 		b.queue <- s
 	}
 	return nil
@@ -478,21 +492,20 @@ func (b *book) heightOf(index uint64) (height, first uint64, err error) {
 }
 
 // sidecar returns the sidecar of the transaction at index: nil if it has none,
-// ErrPurged from the moment on at which a block that purges it is executed.
+// ErrPurged from the moment on at which a block that purges it is executed,
+// ErrMissing if it is not here though none does.
 func (b *book) sidecar(index uint64) ([]byte, error) {
 	b.mu.RLock()
 	var pending []byte
-	purged := false
+	purged, missing := false, false
 	for _, s := range b.pending {
-		if s.outcome == nil {
-			continue
-		}
-		for _, d := range s.outcome.Sidecars {
+		for _, d := range s.sidecars() {
 			if d.Index == index {
 				pending = d.Data
 			}
 		}
-		purged = purged || slices.Contains(s.outcome.Purge, index)
+		missing = missing || slices.Contains(s.missing, index)
+		purged = purged || s.purges(index)
 	}
 	b.mu.RUnlock()
 	switch {
@@ -504,8 +517,18 @@ func (b *book) sidecar(index uint64) ([]byte, error) {
 	txn := b.reader()
 	defer txn.Discard()
 	v, err := txn.get(numKey(keySidecar, index))
-	if err != nil || v == nil {
+	if err != nil {
 		return nil, err
+	}
+	if v == nil {
+		noted, err := txn.get(numKey(keyMissing, index))
+		switch {
+		case err != nil || noted == nil && !missing:
+			return nil, err
+		case purged:
+			return nil, purgedError(index)
+		}
+		return nil, fmt.Errorf("%w: transaction %d", ErrMissing, index)
 	}
 	if len(v) != 8 {
 		return nil, &DamageError{Path: b.db.dir, Reason: "malformed sidecar number"}

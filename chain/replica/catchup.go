@@ -50,7 +50,7 @@ func (r *Replica) serveBlocks(req blocksRequest) ([]sentBlock, error) {
 		first := blk.Header.Size - uint64(len(blk.Results))
 		err = eachSidecar(blk, first, func(index uint64, _ *chain.Tx) error {
 			data, err := r.book.sidecar(index)
-			if err != nil && !errors.Is(err, ErrPurged) {
+			if err != nil && !errors.Is(err, ErrPurged) && !errors.Is(err, ErrMissing) {
 				return err
 			}
 			s.Sidecars = append(s.Sidecars, data)
@@ -87,8 +87,8 @@ func eachSidecar(blk *chain.Block, first uint64, fn func(index uint64, tx *chain
 
 // catchUp brings the chain to the block of a snapshot by fetching blocks from
 // the members, verifying every signature and executing every transaction again.
-// Nothing that a single member says is taken on trust: the block at the end must
-// be the one that t_c members vouch for.
+// Nothing that a single member says is taken on trust: every block must be on the way
+// to the one that t_c members vouch for.
 func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	target, err := a.Anchor.header()
 	if err != nil {
@@ -115,23 +115,40 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	}
 	r.certs.expect(cp)
 	r.log.Info("catching up", "from", r.book.Head().Header.Height, "to", target.Height)
+	defer func() { r.trail = nil }()
 	from := 0
 	for r.book.Head().Header.Height < target.Height {
-		if err := r.fetchSome(ctx, &from, target.Height, a.Anchor.Pos.Index); err != nil {
-			r.log.Warn("catch up", "error", err)
-			if errors.Is(err, ErrHalted) {
+		if err := r.advance(ctx, target, &from, a.Anchor.Pos.Index); err != nil {
+			if errors.Is(err, ErrHalted) || isAstray(err) {
 				return err
 			}
+			r.log.Warn("catch up", "error", err)
 			if !r.pauseFor(ctx, r.opt.Heartbeat/2) {
-				return ctx.Err()
+				return errors.Join(ctx.Err(), err)
 			}
 		}
 	}
-	head := r.book.Head().Header
-	if head.Hash() != target.Hash() {
-		return &astrayError{&chain.BrokenError{Height: target.Height, Link: "header hash against a certified snapshot", Want: target.Hash(), Got: head.Hash()}}
+	select {
+	case r.fetched <- struct{}{}:
+	default:
 	}
 	return r.configure(ctx, &a.Anchor)
+}
+
+// advance executes the next blocks on the way to a certified one: one that a repair
+// has moved aside, or some that a member sends. So several members under repair, each
+// of which has other blocks that are good, come on together: what one of them executes,
+// the others can fetch.
+func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) (err error) {
+	if r.trail == nil {
+		if r.trail, err = r.layTrail(ctx, target); err != nil {
+			return err
+		}
+	}
+	if a := r.aside.Load(); a != nil && r.replayAside(ctx, a) == nil {
+		return nil
+	}
+	return r.fetchSome(ctx, who, target.Height, maxIndex)
 }
 
 // configure stores the Raft configuration of a snapshot at whose block the chain has
@@ -210,6 +227,9 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
 			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
 		}
+		if err := r.trail.check(ctx, blk); err != nil {
+			return err
+		}
 		sidecars, err := r.findSidecars(ctx, blk, b.Sidecars, &search)
 		if err != nil {
 			return err
@@ -229,10 +249,11 @@ type sidecarSearch struct {
 }
 
 // findSidecars returns the sidecars of a block, in order, with those that are
-// missing from the ones given looked for at the other members. What nobody has
-// counts as purged, and is forgotten for good: so f+1 members must have said so,
-// the sender among them, and every other that is not silent for long. A member that
-// is slow is asked again, and waited for.
+// missing from the ones given looked for at the other members. f+1 members must have
+// said that they do not have it, the sender among them, and every other that is not
+// silent for long. A member that is slow is asked again, and waited for. Only under
+// repair nobody is asked: all the others may be under repair, too, and each without
+// the block until another has executed it. What is missing is looked for afterwards.
 func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, search *sidecarSearch) ([][]byte, error) {
 	var wanted []*chain.Tx
 	if err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { wanted = append(wanted, tx); return nil }); err != nil {
@@ -248,6 +269,9 @@ func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]
 		if len(data) > 0 {
 			missing--
 		}
+	}
+	if a := r.aside.Load(); a != nil {
+		return a.kept.fill(found, wanted), nil
 	}
 	members := r.Consortium().Members
 	said := 0 // members that do not have what is missing
@@ -296,7 +320,7 @@ func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]
 }
 
 // replay executes a block that is on the chain already. sidecars are those of
-// its accepted transactions, nil where purged.
+// its accepted transactions, nil where they are not known.
 func (r *Replica) replay(blk *chain.Block, pos position, sidecars [][]byte) error {
 	s, txs, err := r.book.replay(r.executor, blk, pos, func(uint64) []byte {
 		if len(sidecars) == 0 {
@@ -313,8 +337,8 @@ func (r *Replica) replay(blk *chain.Block, pos position, sidecars [][]byte) erro
 }
 
 // replay executes a block that is on the chain already, without appending it.
-// sidecar is asked, in order, for those of its accepted transactions; nil means
-// purged.
+// sidecar is asked, in order, for those of its accepted transactions; one that is nil
+// is missing until a block purges it.
 func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sidecar func(index uint64) []byte) (*step, []*chain.Tx, error) {
 	head := b.Head()
 	if blk.Header.Height != head.Header.Height+1 || blk.Header.Prev != head.Header.Hash() {
@@ -326,9 +350,11 @@ func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sideca
 	if err != nil {
 		return nil, nil, err
 	}
+	var missing []uint64
 	err = eachSidecar(blk, head.Header.Size, func(index uint64, tx *chain.Tx) error {
 		data := sidecar(index)
 		if len(data) == 0 {
+			missing = append(missing, index)
 			return nil
 		}
 		if !tx.Sidecar.Matches(data) {
@@ -344,5 +370,7 @@ func (b *book) replay(x *ledger.Executor, blk *chain.Block, pos position, sideca
 	if err != nil {
 		return nil, nil, err
 	}
-	return newStep(pos, head.Header.Size, outcome, e.Parsed()), e.Parsed(), nil
+	s := newStep(pos, head.Header.Size, outcome, e.Parsed())
+	s.missing = missing
+	return s, e.Parsed(), nil
 }

@@ -376,6 +376,11 @@ func (r *Replica) sign() {
 			return
 		}
 		signed, err := r.signAll(jobs)
+		if errors.As(err, new(*chain.BrokenError)) {
+			if jobs, err = r.unsignable(jobs, err); err == nil {
+				signed, err = r.signAll(jobs)
+			}
+		}
 		if err != nil {
 			r.halt(err)
 			return
@@ -396,7 +401,7 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 		j := jobs[first]
 		if j.head.Height == last.Height && !last.Hash.IsZero() {
 			if bodyHash(j.head) != last.Hash {
-				return nil, &astrayError{&chain.BrokenError{Height: j.head.Height, Link: "tree head signed before", Want: last.Hash, Got: bodyHash(j.head)}}
+				return nil, &chain.BrokenError{Height: j.head.Height, Link: "tree head signed before", Want: last.Hash, Got: bodyHash(j.head)}
 			}
 			break // signing the same again is no second signature
 		}
@@ -431,6 +436,23 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 		out = append(out, cp)
 	}
 	return out, nil
+}
+
+// unsignable returns those of jobs that are above the last signature, which is on
+// another tree head than this replica has now: if a certificate vouches for the one it
+// has now, what was signed is the history that a leader showed to this replica alone.
+// Otherwise it returns err, as judged.
+func (r *Replica) unsignable(jobs []signJob, err error) ([]signJob, error) {
+	last := r.signed.last.Height
+	height, other := r.certified(r.ctx)
+	if other {
+		return nil, &astrayError{err}
+	}
+	if height < last {
+		return nil, err
+	}
+	r.log.Error("signed a tree head that is on no chain", "error", err)
+	return slices.DeleteFunc(slices.Clone(jobs), func(j signJob) bool { return j.head.Height <= last }), nil
 }
 
 func bodyHash(t chain.TreeHead) chain.Hash { return sha256.Sum256([]byte(t.Body())) }

@@ -98,6 +98,8 @@ func (s *step) size() (bytes, writes int) {
 	if s.config != nil {
 		count(1, len(s.config))
 	}
+	count(2*len(s.late), 8)
+	count(len(s.missing), 1)
 	if s.outcome == nil {
 		return bytes, writes
 	}
@@ -109,7 +111,7 @@ func (s *step) size() (bytes, writes int) {
 	}
 	count(1, 8) // first leaf
 	count(len(s.outcome.Sidecars), 8)
-	count(len(s.outcome.Purge), 1)
+	count(2*len(s.outcome.Purge), 1)
 	count(len(s.outcome.Hashes)/chunkHashes+1, 0)
 	return bytes + len(s.outcome.Hashes)*tlog.HashSize, writes
 }
@@ -120,6 +122,12 @@ func (g *group) add(s *step) {
 	g.bytes, g.writes = g.bytes+bytes, g.writes+writes
 	if s.config != nil {
 		g.batch.set(numKey(keyConfig, s.configIndex()), s.config)
+	}
+	for _, d := range s.late {
+		g.batch.set(numKey(keyMissing, d.Index), nil)
+	}
+	for _, leaf := range s.missing {
+		g.batch.set(numKey(keyMissing, leaf), []byte{1})
 	}
 	if s.outcome == nil {
 		return
@@ -133,6 +141,7 @@ func (g *group) add(s *step) {
 	}
 	for _, leaf := range s.outcome.Purge {
 		g.batch.set(numKey(keyPurge, leaf), []byte{1})
+		g.batch.set(numKey(keyMissing, leaf), nil)
 	}
 }
 
@@ -183,6 +192,10 @@ func (b *book) writeBodies(g *group) error {
 	first := uint64(0)
 	used := 0
 	for _, s := range g.steps {
+		for _, d := range s.sidecars() {
+			g.batch.set(numKey(keySidecar, d.Index), binary.BigEndian.AppendUint64(nil, b.nextSidecar+uint64(len(sidecars))))
+			sidecars = append(sidecars, d.Data)
+		}
 		if s.outcome == nil {
 			continue
 		}
@@ -200,10 +213,6 @@ func (b *book) writeBodies(g *group) error {
 		b.records[used] = rec
 		used++
 		blocks = append(blocks, rec)
-		for _, d := range s.outcome.Sidecars {
-			g.batch.set(numKey(keySidecar, d.Index), binary.BigEndian.AppendUint64(nil, b.nextSidecar+uint64(len(sidecars))))
-			sidecars = append(sidecars, d.Data)
-		}
 	}
 	if len(blocks) > 0 {
 		if err := b.blocks.Append(first, blocks...); err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
 )
 
 // smallDisk gives h2 a disk with as much room as free says, and lets the others send
@@ -116,21 +117,24 @@ func TestRebuildingCutOffWhileItWaitsForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { rebuildOnASmallDisk(t, true) })
 }
 
+// slowRegister is a register that takes a while.
+type slowRegister struct{ register }
+
+func (r slowRegister) Apply(call *ledger.Call, method string, args []byte) ([]byte, error) {
+	time.Sleep(150 * time.Millisecond) // virtual
+	return r.register.Apply(call, method, args)
+}
+
 func rebuildOnASmallDisk(t *testing.T, cut bool) {
 	var free atomic.Int64
 	free.Store(1000)
 	c := newCluster(t, 3, smallDisk(free.Load))
 	c.startAll()
-	side := []byte("sealed") // it is asked for, which takes a while
-	for range 40 {
-		mustSubmit(t, c.nodes["h2"], put(t, "bob", "k", []byte("v"), side), side)
-	}
+	c.load(40)
 	before := c.sameHead()
 	c.stop("h2")
-	for _, lost := range []string{"state", "sidecars"} {
-		if err := os.RemoveAll(filepath.Join(c.dir, "h2", lost)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.RemoveAll(filepath.Join(c.dir, "h2", "state")); err != nil {
+		t.Fatal(err)
 	}
 	free.Store(10)
 	if _, err := Open(within(t, time.Minute), c.options("h2")); !errors.Is(err, ErrReadOnly) {
@@ -141,6 +145,7 @@ func rebuildOnASmallDisk(t *testing.T, cut bool) {
 	var own atomic.Pointer[book]
 	o := c.options("h2")
 	o.opened = own.Store
+	o.Contracts = map[string]ledger.Contract{"kv": slowRegister{}}
 	ctx, give := context.WithCancel(within(t, time.Hour))
 	opened := make(chan error, 1)
 	go func() {

@@ -85,7 +85,7 @@ func (r *Replica) checkReplayed(log *raft.Log) error {
 		}
 	}
 	if term, ok := r.replayed[log.Index]; ok && term != log.Term {
-		err := &astrayError{fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term)}
+		err := r.judged(fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term))
 		r.halt(err)
 		return err
 	}

@@ -42,6 +42,12 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 			return nil, err
 		}
 		return r.serveBlocks(req)
+	case rpcHeaders:
+		var req blocksRequest
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		return r.serveHeaders(req)
 	case rpcCheckpoint:
 		cp := r.certs.checkpoint()
 		if cp == nil {

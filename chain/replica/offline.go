@@ -64,7 +64,7 @@ func export(ctx context.Context, w io.Writer, b *book, founding *chain.Consortiu
 		}
 		err = eachSidecar(blk, blk.Header.Size-uint64(len(blk.Results)), func(index uint64, _ *chain.Tx) error {
 			data, err := b.sidecar(index)
-			if errors.Is(err, ErrPurged) || err == nil && data == nil {
+			if errors.Is(err, ErrPurged) || errors.Is(err, ErrMissing) || err == nil && data == nil {
 				return nil
 			}
 			if err != nil {
@@ -104,6 +104,7 @@ type Report struct {
 	Certified *chain.Checkpoint
 	Sidecars  uint64 // checked
 	Purged    uint64 // sidecars that were erased
+	Missing   uint64 // sidecars that are not there, though no block purged them
 }
 
 // Verify walks the chain in the directory of a stopped replica: first, from genesis,
@@ -340,6 +341,10 @@ func (w *bookWalk) stored(height uint64, link string, key, want []byte) error {
 
 func (w *bookWalk) sidecar(height, index uint64, tx *chain.Tx) error {
 	data, err := w.book.sidecar(index)
+	if errors.Is(err, ErrMissing) {
+		w.report.Missing++
+		return nil
+	}
 	if errors.Is(err, ErrPurged) || err == nil && data == nil {
 		w.report.Purged++
 		return nil

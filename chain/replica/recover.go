@@ -36,6 +36,9 @@ func (r *Replica) serveStatus(from string) (*statusAnswer, error) {
 	a := &statusAnswer{
 		Height: r.book.Head().Header.Height, Term: term, LastIndex: last, Applied: r.book.Applied().Index,
 	}
+	if old := r.aside.Load(); old != nil { // a repair has not come so far again
+		a.Height, a.Applied = max(a.Height, old.height), max(a.Applied, old.pos.Index)
+	}
 	if cp := r.certs.checkpoint(); cp != nil {
 		a.Certified = cp.Height
 	}
@@ -134,7 +137,7 @@ func (r *Replica) watchBehind() {
 			continue
 		}
 		if still++; still >= behindFor/4 {
-			r.halt(&astrayError{fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height)})
+			r.halt(r.judged(fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height)))
 			return
 		}
 	}

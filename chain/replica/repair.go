@@ -239,69 +239,98 @@ func (r *Replica) dropAside() error {
 	return r.opt.medium.flushDir(aside)
 }
 
-// rebuild executes the blocks that are still good here after damage. What is
-// missing then comes as after any restart: from the other members up to the newest
-// snapshot, and from the Raft log.
-func (r *Replica) rebuild(ctx context.Context, p *repair) error {
-	if p.history {
-		return nil // the blocks are no good
-	}
-	aside := filepath.Join(r.opt.Dir, "damaged")
-	blocks, err := seglog.Open(filepath.Join(aside, "blocks"), seglog.Options{Salvage: true})
-	if err != nil {
+// aside is what a repair of damage has moved aside: blocks and sidecars of which some
+// may be good. It is nil if there is none.
+type aside struct {
+	blocks   *seglog.Log
+	sidecars *seglog.Log // nil if it cannot be used
+	kept     *oldSidecars
+
+	// The last block in it that can be read, and where its entry stands.
+	height uint64
+	pos    position
+}
+
+// openAside opens what the repair that is under way has moved aside, as far as it can
+// be used.
+func (r *Replica) openAside() {
+	dir := filepath.Join(r.opt.Dir, "damaged")
+	a := &aside{kept: &oldSidecars{}}
+	var err error
+	if a.blocks, err = seglog.Open(filepath.Join(dir, "blocks"), seglog.Options{Salvage: true}); err != nil {
 		r.log.Warn("blocks on disk cannot be used", "error", err)
+		return
+	}
+	if a.sidecars, err = seglog.Open(filepath.Join(dir, "sidecars"), seglog.Options{Salvage: true}); err != nil {
+		r.log.Warn("sidecars on disk cannot be used", "error", err)
+	}
+	for height := a.blocks.Last(); height > 0 && height >= a.blocks.First(); height-- {
+		if _, pos, err := a.block(height); err == nil {
+			a.height, a.pos = height, pos
+			break
+		}
+	}
+	r.aside.Store(a)
+}
+
+func (r *Replica) closeAside() {
+	a := r.aside.Swap(nil)
+	if a == nil {
+		return
+	}
+	_ = a.blocks.Close() // it was only read
+	if a.sidecars != nil {
+		_ = a.sidecars.Close()
+	}
+}
+
+// block returns a block that was moved aside, and where its entry stands.
+func (a *aside) block(height uint64) (*chain.Block, position, error) {
+	if a == nil {
+		return nil, position{}, ErrNotFound
+	}
+	raw, err := a.blocks.Read(height)
+	if err != nil {
+		return nil, position{}, err
+	}
+	return parseBlockRecord(raw)
+}
+
+// rebuild executes the blocks that were moved aside, as far as they hold, with the
+// sidecars that are still good here. What is missing then comes as after any restart:
+// from the other members up to the newest snapshot, and from the Raft log. It returns
+// an error only if ctx ends.
+func (r *Replica) rebuild(ctx context.Context) error {
+	a := r.aside.Load()
+	if a == nil {
 		return nil
 	}
-	defer blocks.Close()
-	kept := &oldSidecars{}
-	if sidecars, err := seglog.Open(filepath.Join(aside, "sidecars"), seglog.Options{Salvage: true}); err != nil {
-		r.log.Warn("sidecars on disk cannot be used", "error", err)
-	} else {
-		defer sidecars.Close()
-		if err := kept.find(ctx, sidecars, r.log); err != nil {
+	if a.sidecars != nil && a.kept.log == nil {
+		if err := a.kept.find(ctx, a.sidecars, r.log); err != nil {
 			return err
 		}
 	}
-	if err := r.replayLocal(ctx, blocks, kept); err != nil {
-		return err
-	}
-	if a := r.snaps.newest(); a != nil && a.Anchor.Pos.Index > r.book.Applied().Index {
-		return nil // Open catches up to it
-	}
-	return r.book.drain(ctx)
-}
-
-// replayLocal executes the blocks of a log as far as they hold, with the sidecars
-// that are still good here or that the other members have. It returns an error only
-// if ctx ends.
-func (r *Replica) replayLocal(ctx context.Context, old *seglog.Log, kept *oldSidecars) error {
-	var search sidecarSearch
-	// Those up to the head were executed before the repair was cut off.
-	for height := r.book.Head().Header.Height + 1; height <= old.Last() && ctx.Err() == nil; height++ {
-		err := r.replayOld(ctx, old, height, kept, &search)
-		if err != nil && ctx.Err() == nil {
-			r.log.Warn("blocks on disk end", "height", height, "error", err)
+	for ctx.Err() == nil && r.book.Head().Header.Height < a.height {
+		if err := r.replayAside(ctx, a); err != nil && ctx.Err() == nil {
+			r.log.Warn("blocks on disk end", "height", r.book.Head().Header.Height+1, "error", err)
 			return nil
 		}
 	}
 	return context.Cause(ctx) // the rest of the blocks may be good
 }
 
-func (r *Replica) replayOld(ctx context.Context, old *seglog.Log, height uint64, kept *oldSidecars, search *sidecarSearch) error {
-	raw, err := old.Read(height)
+// replayAside executes the next block, if it was moved aside and is good.
+func (r *Replica) replayAside(ctx context.Context, a *aside) error {
+	blk, pos, err := a.block(r.book.Head().Header.Height + 1)
 	if err != nil {
 		return err
 	}
-	blk, pos, err := parseBlockRecord(raw)
-	if err != nil {
+	if err := r.trail.check(ctx, blk); err != nil {
 		return err
 	}
-	sidecars, err := kept.of(blk)
+	sidecars, err := a.kept.of(blk)
 	if err == nil {
 		err = r.awaitRoom(ctx)
-	}
-	if err == nil {
-		sidecars, err = r.findSidecars(ctx, blk, sidecars, search)
 	}
 	if err != nil {
 		return err
@@ -341,14 +370,17 @@ func (o *oldSidecars) find(ctx context.Context, log *seglog.Log, report *slog.Lo
 // transactions with the same sidecar both get it, though one may have been purged:
 // then the block that purged it erases it again.
 func (o *oldSidecars) of(blk *chain.Block) ([][]byte, error) {
-	var out [][]byte
-	err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error {
-		var data []byte
-		if i := o.at[tx.Sidecar]; i > 0 {
-			data, _ = o.log.Read(i) // what rotted meanwhile is gone
+	var txs []*chain.Tx
+	err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { txs = append(txs, tx); return nil })
+	return o.fill(make([][]byte, len(txs)), txs), err
+}
+
+// fill puts in those of these transactions that are not there.
+func (o *oldSidecars) fill(sidecars [][]byte, txs []*chain.Tx) [][]byte {
+	for k, tx := range txs {
+		if i := o.at[tx.Sidecar]; i > 0 && len(sidecars[k]) == 0 {
+			sidecars[k], _ = o.log.Read(i) // what rotted meanwhile is gone
 		}
-		out = append(out, data)
-		return nil
-	})
-	return out, err
+	}
+	return sidecars
 }

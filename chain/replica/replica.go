@@ -78,6 +78,10 @@ type Replica struct {
 	news      *bell        // rung after every block
 	views     sync.RWMutex // read-locked while a View is in use
 
+	aside   atomic.Pointer[aside] // what a repair has moved aside; nil without one
+	trail   *trail                // owned by catchUp; nil outside of it
+	fetched chan struct{}         // holds a token when blocks were fetched
+
 	consortium atomic.Pointer[chain.Consortium]
 	readOnly   atomic.Bool
 	voteAt     atomic.Uint64 // log index from which this replica may vote again
@@ -124,6 +128,7 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 		opt:     opt,
 		log:     opt.Log,
 		news:    newBell(),
+		fetched: make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -151,6 +156,9 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 	if err != nil {
 		opt.Network.Close()
 		return nil, err
+	}
+	if rep != nil && !rep.history {
+		r.openAside()
 	}
 	r.openServices()
 	if opt.Bootstrap && l.any() && rep == nil && isBlank(r) && len(r.Consortium().Members) > 1 {
@@ -184,6 +192,7 @@ func (r *Replica) begin(ctx context.Context, rep *repair, l lost) error {
 	r.wg.Go(r.superviseMembers)
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
+	r.wg.Go(r.watchMissing)
 	if !r.mayVote() {
 		r.wg.Go(r.watchVote)
 	}
@@ -380,6 +389,7 @@ func (r *Replica) openServices() {
 
 // prepare repairs what was lost before Raft begins.
 func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
+	defer r.closeAside()
 	if err := r.resign(); err != nil {
 		return err
 	}
@@ -388,10 +398,8 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 			return err
 		}
 	}
-	if rep != nil {
-		if err := r.rebuild(ctx, rep); err != nil {
-			return err
-		}
+	if err := r.rebuild(ctx); err != nil {
+		return err
 	}
 	if a := r.snaps.newest(); a != nil {
 		if err := r.catchUp(ctx, a); err != nil {
@@ -400,10 +408,18 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 			}
 			return err
 		}
+		if err := r.rebuild(ctx); err != nil { // above the snapshot
+			return err
+		}
 	}
 	if rep != nil {
-		return r.endRepair(ctx)
+		if err := r.endRepair(ctx); err != nil {
+			return err
+		}
 	}
+	if _, err := r.fetchMissing(ctx); isDamage(err) {
+		return err
+	} // what is missing otherwise comes later, if it is anywhere
 	return nil
 }
 

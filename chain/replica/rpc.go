@@ -33,6 +33,7 @@ const (
 	rpcSigned                     // show the newest signature of the asking member
 	rpcChanges                    // fetch the changes of the consortium
 	rpcHeads                      // show the newest certified and the newest signed tree head
+	rpcHeaders                    // fetch headers
 )
 
 // Statuses of an answer. Part of the protocol: only add at the end.

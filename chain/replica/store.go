@@ -27,6 +27,7 @@ const (
 	keyConfig  = 'c' // Raft index -> Raft configuration
 	keyChange  = 'k' // leaf of a change of the consortium -> its arguments
 	keyUndo    = 'u' // what a key held before a batch that takes several transactions
+	keyMissing = 'w' // leaf whose sidecar is not here, though no block has purged it
 )
 
 // Badger has two or three memtables at a time, with all of their memory taken at

@@ -1,0 +1,237 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// Blocks that are fetched rest on a certificate before they are executed. Each header
+// names the hash of the one before; so the headers from a certified block down to the
+// last one here tell which blocks lie between. Otherwise one member could send blocks
+// that are good each by itself, and a replica would see only at the end that they lead
+// elsewhere, when it can no longer tell them from its own history.
+
+// maxHeaders is how many headers are in one answer.
+const maxHeaders = 1024
+
+// serveHeaders answers with the headers of the blocks from req.To down to req.From,
+// at least one if there are any, as many as fit in a message. They need not be of
+// blocks that were executed: who asks goes by their hashes.
+func (r *Replica) serveHeaders(req blocksRequest) ([][]byte, error) {
+	out := [][]byte{}
+	for height := req.To; height >= max(1, req.From) && len(out) < maxHeaders; height-- {
+		h, err := r.headerAt(height)
+		if err != nil && len(out) > 0 {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		raw, err := h.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, raw)
+	}
+	return out, nil
+}
+
+// headerAt returns the header of a block that is here, in the chain or among what a
+// repair has moved aside.
+func (r *Replica) headerAt(height uint64) (*chain.Header, error) {
+	blk, _, err := r.book.block(height)
+	if err != nil {
+		if old, _, oerr := r.aside.Load().block(height); oerr == nil {
+			blk, err = old, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &blk.Header, nil
+}
+
+// walk calls see with the hash of every header from height top, where it is hash, down
+// to bottom.
+func (r *Replica) walk(ctx context.Context, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
+	see(top, hash)
+	who := 0
+	for height := top; height > bottom; {
+		before, err := r.hashesBefore(ctx, &who, height, hash, bottom)
+		if err != nil {
+			return err
+		}
+		for _, hash = range before {
+			height--
+			see(height, hash)
+		}
+	}
+	return nil
+}
+
+// hashesBefore returns the hashes of the headers before the one at height, which has
+// this hash: of height−1 first, at least that, and none below bottom. It asks the
+// members in turn, beginning with the one who answered last.
+func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
+	if h, err := r.headerAt(height); err == nil && h.Hash() == hash {
+		return []chain.Hash{h.Prev}, nil
+	}
+	var errs []error
+	members := r.Consortium().Members
+	for range members {
+		name := members[*who%len(members)].Name
+		if name != r.opt.Member {
+			before, err := r.askHeaders(ctx, name, height, hash, bottom)
+			if len(before) > 0 {
+				return before, nil
+			}
+			errs = append(errs, fmt.Errorf("headers from %s: %w", name, err))
+		}
+		*who++
+	}
+	return nil, errors.Join(errs...)
+}
+
+// askHeaders is hashesBefore of one member: as far as its headers fit.
+func (r *Replica) askHeaders(ctx context.Context, member string, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
+	ctx, cancel := context.WithTimeout(ctx, max(fetchTimeout, 2*r.opt.Heartbeat))
+	defer cancel()
+	var raw [][]byte
+	if err := r.peers.call(ctx, member, rpcHeaders, blocksRequest{From: bottom + 1, To: height}, &raw); err != nil {
+		return nil, err
+	}
+	var before []chain.Hash
+	for _, b := range raw {
+		h, err := chain.ParseHeader(b)
+		if err == nil && (h.Height != height || h.Hash() != hash) {
+			err = &chain.BrokenError{Height: height, Link: "header hash against a certified block", Want: hash, Got: h.Hash()}
+		}
+		if err != nil || height == bottom {
+			return before, err
+		}
+		height, hash = height-1, h.Prev
+		before = append(before, hash)
+	}
+	if len(before) == 0 {
+		return nil, errors.New("none")
+	}
+	return before, nil
+}
+
+// trail knows which blocks lie between the last one here and a certified one. On a
+// long way it keeps the hash of every trailWindow-th, and walks the way between two of
+// them again when it comes to it. A nil trail takes any block.
+type trail struct {
+	r     *Replica
+	top   uint64                // height of the certified block
+	marks map[uint64]chain.Hash // at top and at multiples of trailWindow
+	near  map[uint64]chain.Hash // those that come next
+}
+
+const trailWindow = 1 << 14
+
+// layTrail finds the way from the last block here to a certified one above it. The
+// error is an *astrayError if there is none: the certificate and the hashes show it,
+// whoever sent them.
+func (r *Replica) layTrail(ctx context.Context, target *chain.Header) (*trail, error) {
+	head := r.book.Head().Header
+	t := &trail{r: r, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}}
+	var base chain.Hash
+	see := func(height uint64, hash chain.Hash) {
+		if height == t.top || height%trailWindow == 0 {
+			t.marks[height] = hash
+		}
+		if height < head.Height+trailWindow {
+			t.near[height] = hash
+		}
+		base = hash
+	}
+	see(t.top, target.Hash())
+	if err := r.walk(ctx, target.Height-1, target.Prev, head.Height, see); err != nil {
+		return nil, err
+	}
+	if base != head.Hash() {
+		return nil, &astrayError{&chain.BrokenError{Height: head.Height, Link: "header hash against a certified block", Want: base, Got: head.Hash()}}
+	}
+	return t, nil
+}
+
+// check returns an error if a block is not the one on the way.
+func (t *trail) check(ctx context.Context, blk *chain.Block) error {
+	if t == nil {
+		return nil
+	}
+	height := blk.Header.Height
+	want, ok := t.near[height]
+	if !ok {
+		mark := min((height+trailWindow-1)/trailWindow*trailWindow, t.top)
+		near := map[uint64]chain.Hash{}
+		err := t.r.walk(ctx, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
+		if err != nil {
+			return err
+		}
+		t.near, want = near, near[height]
+	}
+	if got := blk.Header.Hash(); got != want {
+		return &chain.BrokenError{Height: height, Link: "header hash against a certified block", Want: want, Got: got}
+	}
+	return nil
+}
+
+// certified returns the greatest height at which a certificate of a member vouches
+// for a block of this replica, and whether one shows that its last block is of another
+// history.
+func (r *Replica) certified(ctx context.Context) (height uint64, other bool) {
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+		at, differs, err := r.compare(ctx, m.Name)
+		cancel()
+		switch {
+		case err != nil:
+			r.log.Info("no certificate to compare with", "member", m.Name, "error", err)
+		case differs:
+			return 0, true
+		default:
+			height = max(height, at)
+		}
+	}
+	return height, false
+}
+
+// compare compares the last block here, or the one that a member's certificate is
+// for, if that is lower, with that certificate.
+func (r *Replica) compare(ctx context.Context, member string) (height uint64, differs bool, err error) {
+	cp, err := r.fetchCheckpoint(ctx, member)
+	if err != nil {
+		return 0, false, err
+	}
+	head := r.book.Head().Header
+	height = min(cp.Height, head.Height)
+	own := head.Hash()
+	if height < head.Height {
+		blk, _, err := r.book.block(height)
+		if err != nil {
+			return 0, false, err
+		}
+		own = blk.Header.Hash()
+	}
+	want := cp.Block
+	err = r.walk(ctx, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
+	return height, want != own, err
+}
+
+// judged returns err as an *astrayError if a certificate bears it out that this
+// replica has another history than the others. What one member can bring about is no
+// reason to throw the log away.
+func (r *Replica) judged(err error) error {
+	if _, other := r.certified(r.ctx); other {
+		return &astrayError{err}
+	}
+	return err
+}

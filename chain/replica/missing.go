@@ -1,0 +1,192 @@
+package replica
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+// ErrMissing means that the sidecar of a transaction is not here though no block has
+// purged it: damage took it, or an export that was imported did not have it. The
+// replica asks the other members for it from time to time.
+var ErrMissing = errors.New("sidecar is missing")
+
+// What was purged, the blocks say when they are executed. So whoever executes them
+// again without a sidecar notes that it is missing, and a purge removes the note. What
+// is missing then is looked for: nobody's word makes it count as purged.
+
+// sidecars returns those that a step brings.
+func (s *step) sidecars() []ledger.KeptSidecar {
+	if s.outcome == nil {
+		return s.late
+	}
+	return s.outcome.Sidecars
+}
+
+func (s *step) purges(index uint64) bool {
+	return s.outcome != nil && slices.Contains(s.outcome.Purge, index)
+}
+
+// onlyMissing leaves in s those late sidecars that are still missing: a block may
+// have purged one meanwhile. The caller holds mu.
+func (b *book) onlyMissing(s *step) error {
+	var kept []ledger.KeptSidecar
+	for _, d := range s.late {
+		v, err := b.base.get(numKey(keyMissing, d.Index))
+		if err != nil {
+			return err
+		}
+		is := v != nil
+		for _, p := range b.pending {
+			brings := func(k ledger.KeptSidecar) bool { return k.Index == d.Index }
+			is = (is || slices.Contains(p.missing, d.Index)) && !p.purges(d.Index) && !slices.ContainsFunc(p.late, brings)
+		}
+		if is {
+			kept = append(kept, d)
+		}
+	}
+	s.late = kept
+	return nil
+}
+
+// missing returns, in order, the leaves on disk whose sidecar is missing.
+func (b *book) missing() ([]uint64, error) {
+	txn := b.reader()
+	defer txn.Discard()
+	var leaves []uint64
+	err := txn.scan([]byte{keyMissing}, nil, func(k, _ []byte) (bool, error) {
+		if len(k) != 9 {
+			return false, &DamageError{Path: b.db.dir, Reason: "malformed key of a missing sidecar"}
+		}
+		leaves = append(leaves, binary.BigEndian.Uint64(k[1:]))
+		return true, nil
+	})
+	return leaves, err
+}
+
+// fetchMissing asks every other member once for the sidecars that are missing here,
+// and returns how many still are.
+func (r *Replica) fetchMissing(ctx context.Context) (left int, err error) {
+	leaves, err := r.book.missing()
+	if err != nil || len(leaves) == 0 {
+		return 0, err
+	}
+	left = len(leaves)
+	silent := map[string]bool{}
+	for len(leaves) > 0 && ctx.Err() == nil {
+		if err := errors.Join(r.writable(), r.haltErr()); err != nil {
+			return left, err
+		}
+		blk, i, err := r.book.leaf(leaves[0])
+		if err != nil {
+			return left, err
+		}
+		first := leaves[0] - uint64(i)
+		n := 0 // of the leaves are in this block
+		for n < len(leaves) && leaves[n] < blk.Header.Size {
+			n++
+		}
+		found, err := r.askSidecars(ctx, blk, first, leaves[:n], silent)
+		if err != nil {
+			return left, err
+		}
+		if err := r.book.append(&step{late: found}); err != nil {
+			return left, err
+		}
+		left -= len(found)
+		leaves = leaves[n:]
+	}
+	return left, ctx.Err()
+}
+
+// askSidecars asks the other members in turn for the sidecars of these leaves of a
+// block, and returns those that hold. It passes over those who are silent and adds
+// who does not answer.
+func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint64, leaves []uint64, silent map[string]bool) ([]ledger.KeptSidecar, error) {
+	var all []uint64 // leaves that brought a sidecar
+	var txs []*chain.Tx
+	err := eachSidecar(blk, first, func(index uint64, tx *chain.Tx) error {
+		all, txs = append(all, index), append(txs, tx)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var found []ledger.KeptSidecar
+	wanted := slices.Clone(leaves)
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member || silent[m.Name] || len(wanted) == 0 {
+			continue
+		}
+		got, err := r.askBlock(ctx, m.Name, blk.Header.Height)
+		if ctx.Err() != nil {
+			return found, ctx.Err()
+		}
+		if remote := (*remoteError)(nil); err != nil && !errors.As(err, &remote) {
+			silent[m.Name] = true
+		}
+		if err != nil || len(got.Sidecars) != len(all) {
+			continue
+		}
+		for i, data := range got.Sidecars {
+			if at := slices.Index(wanted, all[i]); at >= 0 && len(data) > 0 && txs[i].Sidecar.Matches(data) {
+				found = append(found, ledger.KeptSidecar{Index: all[i], Data: data})
+				wanted = slices.Delete(wanted, at, at+1)
+			}
+		}
+	}
+	return found, nil
+}
+
+// askBlock asks a member for one block.
+func (r *Replica) askBlock(ctx context.Context, member string, height uint64) (*sentBlock, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
+	defer cancel()
+	var got []sentBlock
+	if err := r.peers.call(ctx, member, rpcBlocks, blocksRequest{From: height, To: height}, &got); err != nil {
+		return nil, err
+	}
+	if len(got) != 1 {
+		return nil, &remoteError{member, "not one block"}
+	}
+	return &got[0], nil
+}
+
+// maxMissingPause is how long a replica waits at most before it asks again for
+// sidecars that nobody had.
+const maxMissingPause = time.Hour
+
+// watchMissing asks for missing sidecars until there are none, and again when blocks
+// were fetched without.
+func (r *Replica) watchMissing() {
+	pause := 4 * r.opt.Heartbeat
+	told := 0
+	for r.haltErr() == nil {
+		left, err := r.fetchMissing(r.ctx)
+		if r.ctx.Err() != nil {
+			return
+		}
+		if left != told || err != nil {
+			r.log.Warn("sidecars are missing; the members that answered do not have them", "transactions", left, "error", err)
+			told = left
+		}
+		again := time.After(pause)
+		if left == 0 && err == nil {
+			again = nil
+			pause = 4 * r.opt.Heartbeat
+		}
+		select {
+		case <-again:
+			pause = min(2*pause, maxMissingPause)
+		case <-r.fetched:
+			pause = 4 * r.opt.Heartbeat
+		case <-r.stopped:
+			return
+		}
+	}
+}
