@@ -444,12 +444,17 @@ func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
 // Otherwise it returns err, as judged.
 func (r *Replica) unsignable(jobs []signJob, err error) ([]signJob, error) {
 	last := r.signed.last.Height
-	height, other := r.certified(r.ctx)
-	if other {
-		return nil, &astrayError{err}
-	}
-	if height < last {
-		return nil, err
+	for tries := 0; ; tries++ {
+		height, other := r.certified(r.ctx)
+		if other {
+			return nil, &astrayError{err}
+		}
+		if height >= last {
+			break
+		}
+		if tries == behindFor || !r.pauseFor(r.ctx, r.opt.Heartbeat) {
+			return nil, err
+		}
 	}
 	r.log.Error("signed a tree head that is on no chain", "error", err)
 	return slices.DeleteFunc(slices.Clone(jobs), func(j signJob) bool { return j.head.Height <= last }), nil

@@ -92,6 +92,9 @@ func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, has
 		}
 		*who++
 	}
+	if len(errs) == 0 {
+		return nil, errors.New("no other member has headers")
+	}
 	return nil, errors.Join(errs...)
 }
 
