@@ -1,0 +1,305 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// forks executes blocks of its own after the honest ones up to height, on a replica
+// that only fetches, and returns them: each is good by itself.
+func forks(t *testing.T, r *Replica, proposer string, height uint64, n int) []sentBlock {
+	t.Helper()
+	if first := r.book.Head().Header.Height + 1; first <= height {
+		if err := r.fetchFrom(within(t, time.Minute), "h1", blocksRequest{From: first, To: height}, 1<<40); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out []sentBlock
+	for range n {
+		head := r.book.Head()
+		h := head.Header
+		e, err := chain.SignEntry(testChain, h.Height, h.Hash(), time.Now().UnixMilli(), []*chain.Tx{put(t, "mallory", "k", []byte("fork"), nil)}, nil, testKey(proposer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := r.book.view()
+		o, err := r.executor.Apply(head, v, e)
+		v.txn.Discard()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pos := r.book.Applied()
+		pos.Index++
+		if err := r.book.append(newStep(pos, h.Size, o, e.Parsed())); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := o.Block.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, sentBlock{Pos: pos, Block: raw})
+		time.Sleep(time.Millisecond) // blocks differ in their time
+	}
+	return out
+}
+
+// forker is a member that is honest but for the blocks it sends from a height on, once
+// it has them.
+type forker struct {
+	from   uint64
+	blocks atomic.Pointer[[]sentBlock]
+	sent   atomic.Bool
+}
+
+func (f *forker) tune(member string) func(*Options) {
+	return func(o *Options) {
+		compacting(o)
+		if o.Member == member {
+			o.wrapHandler = f.wrap
+		}
+	}
+}
+
+func (f *forker) wrap(honest rpcHandler) rpcHandler {
+	return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+		blocks := f.blocks.Load()
+		var req blocksRequest
+		if kind != rpcBlocks || blocks == nil {
+			return honest(ctx, from, kind, body)
+		}
+		if err := chain.Unmarshal(body, &req); err != nil {
+			return nil, err
+		}
+		if req.To < f.from {
+			return honest(ctx, from, kind, body)
+		}
+		if req.From < f.from {
+			req.To = f.from - 1
+			body, err := chain.Marshal(req)
+			if err != nil {
+				return nil, err
+			}
+			return honest(ctx, from, kind, body)
+		}
+		f.sent.Store(true)
+		return (*blocks)[req.From-f.from : min(req.To+1-f.from, uint64(len(*blocks)))], nil
+	}
+}
+
+// keptItsLog checks that a member neither throws its log away nor is about to.
+func (c *cluster) keptItsLog(name string) {
+	c.t.Helper()
+	if p, err := readRepair(filepath.Join(c.dir, name)); err != nil || p != nil && p.history {
+		c.t.Errorf("%s: repair %+v, %v", name, p, err)
+	}
+	if _, err := os.Lstat(filepath.Join(c.dir, name, "damaged", "raft")); !errors.Is(err, os.ErrNotExist) {
+		c.t.Errorf("%s has moved its log aside: %v", name, err)
+	}
+}
+
+// The member that is asked first sends blocks that are good each by itself, up to the
+// height of the snapshot, and are on no chain. Whoever fetches executes none of them,
+// and asks another: it would find out at the end only, and take it for a history of
+// its own that it has to throw away, log and all.
+func TestAttackBlocksOfAForkAreSent(t *testing.T) {
+	for name, lose := range map[string][]string{"behind": nil, "under repair": {"state", "blocks"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &forker{from: 5}
+				c := newCluster(t, 4, f.tune("h0"))
+				c.startAll()
+				c.load(6)
+				if lose == nil {
+					c.sameHead()
+					c.stop("h3")
+				}
+				c.load(30)
+				time.Sleep(10 * time.Second)
+				c.load(3)
+				c.sameHead()
+				r, stop := c.emptied("h3")
+				blocks := forks(t, r, "h0", f.from-1, 60)
+				stop()
+				f.blocks.Store(&blocks)
+				for _, dir := range lose {
+					if err := os.RemoveAll(filepath.Join(c.dir, "h3", dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				c.start("h3")
+				c.sameHead()
+				if !f.sent.Load() {
+					t.Error("the liar was not asked")
+				}
+				c.keptItsLog("h3")
+				c.stopAll()
+			})
+		})
+	}
+}
+
+// A leader keeps blocks from a member for good. The member halts, but the certificate
+// says nothing against its log: it keeps it.
+func TestAttackLeaderThatHidesBlocksCostsNoLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		var end position
+		c := newCluster(t, 4, func(o *Options) {
+			if o.Member == "h3" {
+				o.wrapTransport = func(inner raft.Transport) raft.Transport {
+					return &hider{withholder{inner.(*raftTransport), "h0", &lying}, &end}
+				}
+			}
+		})
+		c.startAll()
+		c.load(4)
+		c.leads("h3")
+		c.sameHead()
+		r := c.nodes["h0"]
+		end = position{Index: r.node().LastIndex(), Term: r.node().CurrentTerm()}
+		lying.Store(true)
+		mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", []byte("revoked"), nil), nil)
+		time.Sleep(3 * behindFor * r.opt.Heartbeat)
+		if err := r.Err(); !errors.Is(err, ErrHalted) {
+			t.Fatalf("h0: %v", err)
+		}
+		c.keptItsLog("h0")
+		lying.Store(false)
+		_ = r.Close() // says why it halted
+		c.start("h0")
+		c.sameHead()
+		c.stopAll()
+	})
+}
+
+// Whether this replica has another history than the others, certificates tell: of a
+// block here or of one to which the headers lead. What is not certified says nothing.
+func TestAnotherHistoryIsJudgedByCertificates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(6)
+		tip := c.sameHead().Height
+		why := errors.New("stands still")
+		r, stop := c.emptied("h2")
+		judge := func(name string, height uint64, other bool) {
+			t.Helper()
+			got, differs := r.certified(r.ctx)
+			if differs != other || !other && got != height || isAstray(r.judged(why)) != other || !errors.Is(r.judged(why), why) {
+				t.Errorf("%s: certified up to %d, another history %v", name, got, differs)
+			}
+		}
+		judge("nothing yet", 0, false)
+		ctx := within(t, time.Minute)
+		if err := r.fetchFrom(ctx, "h1", blocksRequest{From: 1, To: 3}, 1<<40); err != nil {
+			t.Fatal(err)
+		}
+		judge("behind", 3, false)
+		if err := r.fetchFrom(ctx, "h1", blocksRequest{From: 4, To: tip}, 1<<40); err != nil {
+			t.Fatal(err)
+		}
+		forks(t, r, "h0", 0, 0)
+		judge("with them", tip, false)
+		forks(t, r, "h0", 0, 2)
+		judge("a fork that nothing is certified of", tip, false)
+		stop()
+		for name, n := range map[string]int{"a fork, behind": 1, "a fork, ahead": 9} {
+			r, stop = c.emptied("h2")
+			forks(t, r, "h0", 3, n)
+			judge(name, 0, true)
+			c.net.setCut("h0", "h2", true)
+			c.net.setCut("h1", "h2", true)
+			if isAstray(r.judged(why)) {
+				t.Errorf("%s: judged without a certificate", name)
+			}
+			c.net.setCut("h0", "h2", false)
+			c.net.setCut("h1", "h2", false)
+			stop()
+		}
+		c.stopAll()
+	})
+}
+
+// A member has signed a block that a leader showed to it alone, and then executes the
+// one that the others certify. It signs no other at that height, and goes on; its log
+// is good.
+func TestSignatureOnABlockOfNoChainCostsNoLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(4)
+		tip := c.sameHead().Height
+		c.stop("h2")
+		s, _, err := openSignFile(filepath.Join(c.dir, "h2"), medium{simulated: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := signedHead{Height: tip + 1, Hash: chain.Hash{1}}
+		if err := errors.Join(s.record(next), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		c.load(1)
+		r := c.start("h2")
+		time.Sleep(10 * time.Second)
+		c.sameHead()
+		if _, mine, _ := r.certs.claim(); mine.Height == tip+1 {
+			t.Error("signed a second tree head at one height")
+		}
+		c.load(2)
+		c.sameHead()
+		if _, mine, to := r.certs.claim(); mine.Height <= tip+1 || to != mine.Height {
+			t.Errorf("signed block %d last", mine.Height)
+		}
+		c.keptItsLog("h2")
+		c.stopAll()
+	})
+}
+
+// With a certificate of its own history a member signs on above the height, without
+// one it waits and then halts, and with one of another it throws its log away.
+func TestSignatureOnAnotherBlockIsJudgedByCertificates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(5)
+		c.sameHead()
+		why := &chain.BrokenError{Link: "tree head signed before"}
+		for name, tc := range map[string]struct {
+			fork, cut    bool
+			jobs         int
+			astray, fail bool
+		}{
+			"certified":           {jobs: 1},
+			"another is":          {fork: true, astray: true, fail: true},
+			"nobody can be asked": {cut: true, fail: true},
+		} {
+			r, stop := c.emptied("h2")
+			n := 0
+			if tc.fork {
+				n = 1
+			}
+			forks(t, r, "h0", 3, n)
+			r.signed = &signFile{last: signedHead{Height: 3}}
+			c.net.setCut("h0", "h2", tc.cut)
+			c.net.setCut("h1", "h2", tc.cut)
+			left, err := r.unsignable(jobs(t, head(2, 1), head(3, 1), head(4, 1)), why)
+			if len(left) != tc.jobs || isAstray(err) != tc.astray || errors.Is(err, why) != tc.fail {
+				t.Errorf("%s: %d jobs, %v", name, len(left), err)
+			}
+			c.net.setCut("h0", "h2", false)
+			c.net.setCut("h1", "h2", false)
+			stop()
+		}
+		c.stopAll()
+	})
+}
