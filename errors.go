@@ -26,6 +26,11 @@ var (
 	ErrShares       = errors.New("too few members answered")
 	ErrUnauthorized = errors.New("node does not know the caller")
 
+	// ErrQuota says that a node has as much stored for the caller as it keeps
+	// without records, of Puts that did not come to their end. It deletes that in a
+	// day or two.
+	ErrQuota = errors.New("node keeps no more payloads without records")
+
 	// ErrIntegrity says that what a node handed out does not hold against the
 	// consortium file: a receipt, an answer, a record, a payload.
 	ErrIntegrity = errors.New("integrity check failed")

@@ -214,6 +214,7 @@ var known = []struct {
 	{ward.ErrIntegrity, "integrity", exitIntegrity, "", "do not use what came back; tell the consortium"},
 	{audit.ErrTruncated, "integrity", exitIntegrity, "", "the file is incomplete: export it again"},
 	{chain.ErrUncertified, "integrity", exitIntegrity, "", ""},
+	{ward.ErrQuota, "quota", exitFailure, "the hospitals keep too many payloads of yours that no record refers to", "what no record refers to is deleted in a day or two: try again then"},
 	{ward.ErrShares, "shares", exitShares, "too few hospitals answered", "it works again when one more of them is reachable; nothing is lost"},
 	{ward.ErrNoQuorum, "no-quorum", exitNoQuorum, "too few hospitals are reachable", "it works again when enough of them are; nothing is lost"},
 	{ward.ErrUnavailable, "unavailable", exitNoQuorum, "", "check the address of the node and the network"},

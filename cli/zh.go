@@ -98,6 +98,9 @@ var inChinese = map[string]string{
 	"is this identity registered, and its key the one in force?":         "该身份是否已登记？其密钥是否现行有效？",
 	"it took too long":                                                   "用时过长",
 
+	"the hospitals keep too many payloads of yours that no record refers to": "各医院存有您过多未被任何病历引用的载荷",
+	"what no record refers to is deleted in a day or two: try again then":    "未被病历引用的载荷会在一两天内删除：请届时再试",
+
 	"no grant covers these records": "没有授权包括这些病历",
 	"ask the patient for one":       "请向患者申请授权",
 	"the node is catching up, or was set back: try again in a moment, then another one with --node": "该节点正在追赶，或被回退：请稍后再试，然后用 --node 换一个节点",

@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"bytes"
+	"crypto"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -170,9 +171,12 @@ func TestParameters(t *testing.T) {
 }
 
 // dial returns a bare connection to the node.
-func (h *house) dial(t *testing.T) *tls.Conn {
+func (h *house) dial(t *testing.T) *tls.Conn { return h.dialAs(t, ledgertest.Key(west)) }
+
+// dialAs connects with a certificate of a key, or without one if that is nil.
+func (h *house) dialAs(t *testing.T, key crypto.Signer) *tls.Conn {
 	t.Helper()
-	config, err := protocol.ClientTLS(ledgertest.Public("east"), ledgertest.Key(west))
+	config, err := protocol.ClientTLS(ledgertest.Public("east"), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,5 +430,66 @@ func TestNobodyFillsTheDiskWithWhatIsNobodys(t *testing.T) {
 		if err := put("5123456789"); !errors.Is(err, ward.ErrBusy) {
 			t.Errorf("%s: at the limit again: %v", what, err)
 		}
+	}
+}
+
+// TestWhoeverIsOverTheLimitHearsSoAtOnce: who has stored too much that no record
+// refers to is asked to wait only while that may change: when a blob is on its way,
+// or came so lately that its record may be, or it was not looked at just now.
+func TestWhoeverIsOverTheLimitHearsSoAtOnce(t *testing.T) {
+	for what, limits := range map[string]api.Limits{
+		"blobs": {Unused: 2},
+		"bytes": {UnusedBytes: 20},
+	} {
+		t.Run(what, func(t *testing.T) {
+			h := open(t, api.Options{Limits: limits})
+			h.Register(lee)
+			put := func(text string) (store.Ref, error) {
+				return h.as(t, lee).Blobs().Put(t.Context(), strings.NewReader(text))
+			}
+			over := func(when string, want error) {
+				t.Helper()
+				if _, err := put("3123456789"); !errors.Is(err, want) {
+					t.Errorf("%s: %v, want %v", when, err, want)
+				}
+			}
+			first, err := put("0123456789")
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.clock.add(10 * time.Second)
+
+			// The second one is on its way.
+			c := h.dialAs(t, nil)
+			answers := bufio.NewReader(c)
+			answer := func(request string, want int) {
+				t.Helper()
+				if _, err := io.WriteString(c, request); err != nil {
+					t.Fatal(err)
+				}
+				if resp, err := http.ReadResponse(answers, nil); err != nil || resp.StatusCode != want {
+					t.Fatalf("%v, %v, want status %d", resp, err, want)
+				}
+			}
+			answer(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: east\r\nAuthorization: %s\r\nContent-Type: %s\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+				protocol.PathBlobs, h.token(t, lee), protocol.TypeBytes), http.StatusContinue)
+			over("one is under way", ward.ErrBusy)
+			answer("1123456789", http.StatusCreated)
+			await(t, h, `ward_http_requests_total{route="POST /v1/blobs",status="201"} 2`) // and what it began is settled
+			h.clock.add(9 * time.Second)
+			over("one came a moment ago", ward.ErrBusy)
+			h.clock.add(time.Second)
+			over("no record has come", ward.ErrQuota)
+			over("not looked at", ward.ErrBusy)
+			h.clock.add(time.Second)
+			over("once more", ward.ErrQuota)
+			h.Set(func(w *apitest.World) {
+				w.Records = append(w.Records, record.Record{ID: "r-1", Payload: first.Bytes()})
+			})
+			h.clock.add(time.Second)
+			if _, err := put("3123456789"); err != nil {
+				t.Errorf("a record has come: %v", err)
+			}
+		})
 	}
 }

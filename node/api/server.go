@@ -55,8 +55,9 @@ type Limits struct {
 	Blob int64
 	// Unused and UnusedBytes are how many blobs, and of how many bytes together,
 	// one identity may have put here that no record refers to. A put begins
-	// while it has less, so it may end with a few blobs more. Defaults 1024 and
-	// as much as the largest blob.
+	// while it has less, so it may end with a few blobs more. One too many is
+	// ward.ErrBusy while what is under way may make room, else ward.ErrQuota.
+	// Defaults 1024 and as much as the largest blob.
 	Unused      int
 	UnusedBytes int64
 	// Header is how long the header of a request may take to arrive, Body how

@@ -22,22 +22,45 @@ type unused struct {
 
 // puts are one caller's.
 type puts struct {
-	blobs     map[store.Ref]int64 // sizes
-	bytes     int64               // of blobs and of what is under way
+	blobs     map[store.Ref]unusedBlob
+	bytes     int64 // of blobs and of what is under way
 	underWay  int
 	looked    time.Time // when the blobs were last looked up
 	lookingUp bool
 }
 
-// lookAgain is how often at most the blobs of one caller are looked up.
-const lookAgain = time.Second
+type unusedBlob struct {
+	size int64
+	at   time.Time // when it was put
+}
+
+const (
+	// lookAgain is how often at most the blobs of one caller are looked up.
+	lookAgain = time.Second
+	// recordFollows is within how long of a blob's being put its record is to be
+	// expected: a client submits it when the blob is stored.
+	recordFollows = 10 * time.Second
+)
 
 func (p *puts) full(l *Limits) bool {
 	return len(p.blobs)+p.underWay >= l.Unused || p.bytes >= l.UnusedBytes
 }
 
-// begin counts a put of about so many bytes. It returns ward.ErrBusy if too much
-// of the caller's is unused. settle ends what it began.
+// stuck reports whether that is so even if what is under way now, and what came a
+// moment ago, is used.
+func (p *puts) stuck(l *Limits, now time.Time) bool {
+	blobs, bytes := 0, int64(0)
+	for _, b := range p.blobs {
+		if now.Sub(b.at) >= recordFollows {
+			blobs, bytes = blobs+1, bytes+b.size
+		}
+	}
+	return blobs >= l.Unused || bytes >= l.UnusedBytes
+}
+
+// begin counts a put of about so many bytes. If too much of the caller's is unused
+// it returns ward.ErrBusy as long as that may change by itself, or cannot be told
+// now, and ward.ErrQuota if not. settle ends what it began.
 func (s *Server) begin(ctx context.Context, key string, size int64) error {
 	u := &s.unused
 	u.mu.Lock()
@@ -47,9 +70,10 @@ func (s *Server) begin(ctx context.Context, key string, size int64) error {
 	}
 	p := u.owners[key]
 	if p == nil {
-		p = &puts{blobs: make(map[store.Ref]int64)}
+		p = &puts{blobs: make(map[store.Ref]unusedBlob)}
 		u.owners[key] = p
 	}
+	looked := false
 	if p.full(&s.opt.Limits) && !p.lookingUp && s.now().Sub(p.looked) >= lookAgain {
 		p.lookingUp = true // so that nobody else looks, and settle keeps p
 		all := slices.Collect(maps.Keys(p.blobs))
@@ -63,8 +87,13 @@ func (s *Server) begin(ctx context.Context, key string, size int64) error {
 			p.forget(ref)
 		}
 		p.lookingUp, p.looked = false, s.now()
+		looked = true
 	}
-	if p.full(&s.opt.Limits) {
+	switch {
+	case !p.full(&s.opt.Limits):
+	case looked && p.stuck(&s.opt.Limits, s.now()):
+		return ward.ErrQuota
+	default:
 		return ward.ErrBusy
 	}
 	p.underWay++
@@ -82,7 +111,7 @@ func (s *Server) used(ctx context.Context, ref store.Ref) (bool, error) {
 }
 
 func (p *puts) forget(ref store.Ref) {
-	p.bytes -= p.blobs[ref]
+	p.bytes -= p.blobs[ref].size
 	delete(p.blobs, ref)
 }
 
@@ -97,7 +126,7 @@ func (s *Server) settle(key string, began int64, ref store.Ref, size int64) {
 	p.bytes -= began
 	if ref != (store.Ref{}) {
 		p.forget(ref) // the same again
-		p.blobs[ref] = size
+		p.blobs[ref] = unusedBlob{size, s.now()}
 		p.bytes += size
 	}
 	if len(p.blobs)+p.underWay == 0 && !p.lookingUp {

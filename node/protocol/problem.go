@@ -85,6 +85,7 @@ func kinds() []kind {
 		{"node/not-committed", http.StatusGone, ward.ErrNotCommitted, "sign it anew"},
 		{"node/no-quorum", http.StatusServiceUnavailable, ward.ErrNoQuorum, "too few members are reachable"},
 		{"node/busy", http.StatusTooManyRequests, ward.ErrBusy, "try again later"},
+		{"node/quota", http.StatusInsufficientStorage, ward.ErrQuota, "no record refers to too much of what the caller stored; what stays so is deleted in a day or two"},
 		{"node/read-only", http.StatusInsufficientStorage, ward.ErrReadOnly, "the node's disk is nearly full"},
 		{"node/not-ready", http.StatusServiceUnavailable, ward.ErrNotReady, "the node is starting, catching up, or sealed"},
 		{"node/not-found", http.StatusNotFound, ward.ErrNotFound, "not found"},

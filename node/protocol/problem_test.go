@@ -26,7 +26,7 @@ import (
 // errorsOfWard are all errors of package ward, by name.
 var errorsOfWard = map[string]error{
 	"ErrUnavailable": ward.ErrUnavailable, "ErrNoQuorum": ward.ErrNoQuorum, "ErrUnknown": ward.ErrUnknown,
-	"ErrNotCommitted": ward.ErrNotCommitted, "ErrBusy": ward.ErrBusy, "ErrReadOnly": ward.ErrReadOnly,
+	"ErrNotCommitted": ward.ErrNotCommitted, "ErrBusy": ward.ErrBusy, "ErrQuota": ward.ErrQuota, "ErrReadOnly": ward.ErrReadOnly,
 	"ErrNotReady": ward.ErrNotReady, "ErrNotFound": ward.ErrNotFound, "ErrErased": ward.ErrErased,
 	"ErrShares": ward.ErrShares, "ErrUnauthorized": ward.ErrUnauthorized, "ErrIntegrity": ward.ErrIntegrity,
 }
