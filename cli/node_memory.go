@@ -15,7 +15,7 @@ import (
 // and needs what the database maps of its files besides.
 const (
 	memoryFlag    = "memory-limit"
-	memoryDefault = "320MiB"
+	memoryDefault = "448MiB"
 )
 
 // limitMemory tells the collector how much memory the node aims to need, until
@@ -24,7 +24,7 @@ const (
 func limitMemory(c *urfave.Context) (undo func(), err error) {
 	n, ok := parseMemory(c.String(memoryFlag))
 	if !ok {
-		return nil, usagef("%s does not take %q", memoryFlag, c.String(memoryFlag)).withHint("give a size such as 320MiB or 1GiB, or off")
+		return nil, usagef("%s does not take %q", memoryFlag, c.String(memoryFlag)).withHint("give a size such as 448MiB or 1GiB, or off")
 	}
 	if os.Getenv("GOMEMLIMIT") != "" && !c.IsSet(memoryFlag) {
 		return func() {}, nil

@@ -40,7 +40,7 @@ func TestMemoryLimit(t *testing.T) {
 		env, given string
 		want       int64
 	}{
-		{"", "", 320 << 20},
+		{"", "", 448 << 20},
 		{"", "1GiB", 1 << 30},
 		{"", "off", math.MaxInt64},
 		{"900MiB", "", before},

@@ -49,7 +49,7 @@ Examples:
 			&urfave.StringFlag{Name: "store", EnvVars: []string{"WARD_STORE"}, Usage: s.tr("where payloads are kept, as fs:DIR, s3:URL or ipfs:URL; blobs in the node's directory if not given")},
 			&urfave.BoolFlag{Name: "sealed", EnvVars: []string{"WARD_SEALED"}, Usage: s.tr("wait for ward node unlock, whatever else is set")},
 			&urfave.StringSliceFlag{Name: "metrics-from", EnvVars: []string{"WARD_METRICS_FROM"}, Usage: s.tr("network that may read /metrics, such as 10.0.0.0/8; this machine only if not given")},
-			&urfave.StringFlag{Name: memoryFlag, EnvVars: []string{"WARD_MEMORY_LIMIT"}, Value: memoryDefault, Usage: s.tr("memory to keep to, as 320MiB or 1GiB; softly; off for any; GOMEMLIMIT counts if only that is set")},
+			&urfave.StringFlag{Name: memoryFlag, EnvVars: []string{"WARD_MEMORY_LIMIT"}, Value: memoryDefault, Usage: s.tr("memory to keep to, as 448MiB or 1GiB; softly; off for any; GOMEMLIMIT counts if only that is set")},
 			&urfave.StringFlag{Name: "log-level", EnvVars: []string{"WARD_LOG_LEVEL"}, Value: "info", Usage: s.tr("debug, info, warn or error")},
 			&urfave.StringFlag{Name: "log-format", EnvVars: []string{"WARD_LOG_FORMAT"}, Value: "text", Usage: s.tr("text or json")},
 		}, s.passphraseFlags()),

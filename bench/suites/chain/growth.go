@@ -20,7 +20,7 @@ func growth(ctx context.Context, r *suite.Run, dir string) (err error) {
 		Name: "growth", Title: "One entry, as the chain grows", Param: "entries on the chain",
 		Text: "Ward's three members as processes of their own; batches of 1,000 of 4 clients, whose work of signing is not counted. Each line is for the entries since the line before, in up to nine parts. " +
 			"\"resident\" is the memory of each process after them, \"anonymous\" the part of it that is no copy of a file: " +
-			"each aims at 320 MiB of it, as \"ward node run\" does, unless GOMEMLIMIT says otherwise. \"disk\" is what a member's files occupy, for one entry.",
+			"each aims at 448 MiB of it, as \"ward node run\" does, unless GOMEMLIMIT says otherwise. \"disk\" is what a member's files occupy, for one entry.",
 		Chart: report.Chart{Kind: "lines", Quantity: "cpu", LogX: true},
 	})
 	self, err := os.Executable()

@@ -67,7 +67,7 @@ type memberReply struct {
 
 // memoryLimit is how much memory a member's process aims to need: what
 // "ward node run" sets where nobody says otherwise.
-const memoryLimit = 320 << 20
+const memoryLimit = 448 << 20
 
 func serveMember(c memberConfig, in io.Reader, out io.Writer) (err error) {
 	if os.Getenv("GOMEMLIMIT") == "" { // that counts before, there as here
