@@ -141,7 +141,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 // the others can fetch.
 func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) (err error) {
 	if r.trail == nil {
-		if r.trail, err = r.layTrail(ctx, target); err != nil {
+		if r.trail, err = r.layTrail(ctx, target, trailWindow); err != nil {
 			return err
 		}
 	}
@@ -193,6 +193,9 @@ func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) 
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("blocks from %s: %w", m.Name, err))
+	}
+	if len(errs) == 0 {
+		return errors.New("no other member has blocks")
 	}
 	return errors.Join(errs...)
 }

@@ -125,13 +125,14 @@ func (r *Replica) askHeaders(ctx context.Context, member string, height uint64, 
 }
 
 // trail knows which blocks lie between the last one here and a certified one. On a
-// long way it keeps the hash of every trailWindow-th, and walks the way between two of
+// long way it keeps the hash of every window-th, and walks the way between two of
 // them again when it comes to it. A nil trail takes any block.
 type trail struct {
-	r     *Replica
-	top   uint64                // height of the certified block
-	marks map[uint64]chain.Hash // at top and at multiples of trailWindow
-	near  map[uint64]chain.Hash // those that come next
+	r      *Replica
+	window uint64
+	top    uint64                // height of the certified block
+	marks  map[uint64]chain.Hash // at top and at multiples of window
+	near   map[uint64]chain.Hash // those that come next, about window
 }
 
 const trailWindow = 1 << 14
@@ -139,15 +140,15 @@ const trailWindow = 1 << 14
 // layTrail finds the way from the last block here to a certified one above it. The
 // error is an *astrayError if there is none: the certificate and the hashes show it,
 // whoever sent them.
-func (r *Replica) layTrail(ctx context.Context, target *chain.Header) (*trail, error) {
+func (r *Replica) layTrail(ctx context.Context, target *chain.Header, window uint64) (*trail, error) {
 	head := r.book.Head().Header
-	t := &trail{r: r, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}}
+	t := &trail{r: r, window: window, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}}
 	var base chain.Hash
 	see := func(height uint64, hash chain.Hash) {
-		if height == t.top || height%trailWindow == 0 {
+		if height == t.top || height%t.window == 0 {
 			t.marks[height] = hash
 		}
-		if height < head.Height+trailWindow {
+		if height < head.Height+t.window {
 			t.near[height] = hash
 		}
 		base = hash
@@ -170,7 +171,7 @@ func (t *trail) check(ctx context.Context, blk *chain.Block) error {
 	height := blk.Header.Height
 	want, ok := t.near[height]
 	if !ok {
-		mark := min((height+trailWindow-1)/trailWindow*trailWindow, t.top)
+		mark := min((height+t.window-1)/t.window*t.window, t.top)
 		near := map[uint64]chain.Hash{}
 		err := t.r.walk(ctx, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
 		if err != nil {

@@ -230,6 +230,80 @@ func TestAnotherHistoryIsJudgedByCertificates(t *testing.T) {
 	})
 }
 
+// A member whose last block is on no chain is told so by the headers, before it
+// executes anything.
+func TestCatchUpFromAForkIsAstray(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := compacted(t, 3, 30, 3)
+		snap := c.nodes["h0"].snaps.newest()
+		r, stop := c.emptied("h2")
+		r.fetched = make(chan struct{}, 1)
+		forks(t, r, "h0", 3, 2)
+		var broken *chain.BrokenError
+		err := r.catchUp(within(t, time.Minute), snap)
+		if !errors.As(err, &broken) || !isAstray(err) || broken.Height != 5 || r.book.Head().Header.Height != 5 {
+			t.Errorf("at block %d: %v", r.book.Head().Header.Height, err)
+		}
+		stop()
+		r, stop = c.emptied("h2")
+		r.fetched = make(chan struct{}, 1)
+		if err := r.catchUp(within(t, time.Minute), snap); err != nil || len(r.fetched) != 1 {
+			t.Errorf("%v; told %d times that blocks were fetched", err, len(r.fetched))
+		}
+		stop()
+		c.stopAll()
+	})
+}
+
+// On a long way not every hash is kept: those that are left out are walked again, and
+// every block is compared, also when headers come a few at a time.
+func TestLongWayIsWalkedInWindows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		few := func(o *Options) {
+			o.wrapHandler = func(honest rpcHandler) rpcHandler {
+				return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+					answer, err := honest(ctx, from, kind, body)
+					if headers, ok := answer.([][]byte); ok && kind == rpcHeaders {
+						answer = headers[:min(3, len(headers))]
+					}
+					return answer, err
+				}
+			}
+		}
+		c := newCluster(t, 3, few)
+		c.startAll()
+		c.load(22)
+		tip := c.sameHead()
+		for _, window := range []uint64{1, 4, 5, 64} {
+			r, stop := c.emptied("h2")
+			ctx := within(t, time.Minute)
+			way, err := r.layTrail(ctx, &tip, window)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for height := uint64(1); height <= tip.Height; height++ {
+				blk, err := c.nodes["h0"].Block(height)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := way.check(ctx, blk); err != nil {
+					t.Errorf("window %d, block %d: %v", window, height, err)
+				}
+				other := *blk
+				other.Header.Time++
+				if err := way.check(ctx, &other); err == nil {
+					t.Errorf("window %d: another block %d is taken", window, height)
+				}
+				if uint64(len(way.near)) > window+1 {
+					t.Errorf("window %d: %d hashes are kept", window, len(way.near))
+				}
+			}
+			stop()
+		}
+		c.stopAll()
+	})
+}
+
 // A member has signed a block that a leader showed to it alone, and then executes the
 // one that the others certify. It signs no other at that height, and goes on; its log
 // is good.
@@ -275,13 +349,14 @@ func TestSignatureOnAnotherBlockIsJudgedByCertificates(t *testing.T) {
 		c.sameHead()
 		why := &chain.BrokenError{Link: "tree head signed before"}
 		for name, tc := range map[string]struct {
-			fork, cut    bool
-			jobs         int
-			astray, fail bool
+			fork, cut, later bool
+			jobs             int
+			astray, fail     bool
 		}{
 			"certified":           {jobs: 1},
 			"another is":          {fork: true, astray: true, fail: true},
 			"nobody can be asked": {cut: true, fail: true},
+			"later":               {cut: true, later: true, jobs: 1},
 		} {
 			r, stop := c.emptied("h2")
 			n := 0
@@ -292,6 +367,12 @@ func TestSignatureOnAnotherBlockIsJudgedByCertificates(t *testing.T) {
 			r.signed = &signFile{last: signedHead{Height: 3}}
 			c.net.setCut("h0", "h2", tc.cut)
 			c.net.setCut("h1", "h2", tc.cut)
+			if tc.later {
+				time.AfterFunc(3*r.opt.Heartbeat, func() {
+					c.net.setCut("h0", "h2", false)
+					c.net.reset("h0", "h2")
+				})
+			}
 			left, err := r.unsignable(jobs(t, head(2, 1), head(3, 1), head(4, 1)), why)
 			if len(left) != tc.jobs || isAstray(err) != tc.astray || errors.Is(err, why) != tc.fail {
 				t.Errorf("%s: %d jobs, %v", name, len(left), err)

@@ -128,13 +128,20 @@ func TestAllMembersRepairAtOnce(t *testing.T) {
 				t.Fatalf("%s has no snapshot of late", name)
 			}
 		}
-		blocks := map[string][]byte{}
-		for i, name := range []string{"h0", "h1", "h2", "h3"} {
-			blocks[name] = blockBytes(t, c.nodes[name], uint64(3+4*i))
+		// The block with the purged sidecar is good on one only.
+		blocks := map[string][]uint64{"h0": {3, 7}, "h1": {7}, "h2": {7, 11}, "h3": {15}}
+		raw := map[uint64][]byte{}
+		for _, height := range []uint64{3, 7, 11, 15} {
+			raw[height] = blockBytes(t, c.nodes["h0"], height)
+		}
+		if blk, i, err := c.nodes["h0"].book.leaf(gone); err != nil || i != 0 || blk.Header.Height != 7 {
+			t.Fatalf("the purged sidecar is in another block: %v", err)
 		}
 		c.stopAll()
-		for name, raw := range blocks {
-			c.damageRecord(name, "blocks", raw)
+		for name, heights := range blocks {
+			for _, height := range heights {
+				c.damageRecord(name, "blocks", raw[height])
+			}
 			c.loseState(name)
 		}
 		c.damageRecord("h2", "sidecars", kept[2])

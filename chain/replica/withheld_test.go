@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,10 +64,10 @@ func (c *cluster) hasMissing(name string, sidecars, purged, missing uint64) {
 	}
 }
 
-// exportedSidecars runs four members with sidecars and stops them.
-func exportedSidecars(t *testing.T) (c *cluster, export []byte, kept map[uint64][]byte, gone uint64) {
+// exportedSidecars runs four members with sidecars, and returns an export of one.
+func exportedSidecars(t *testing.T, tune func(*Options)) (c *cluster, export []byte, kept map[uint64][]byte, gone uint64) {
 	t.Helper()
-	c, kept, gone = withSidecars(t, nil)
+	c, kept, gone = withSidecars(t, tune)
 	var out bytes.Buffer
 	if _, err := c.nodes["h1"].Export(context.Background(), &out); err != nil {
 		t.Fatal(err)
@@ -76,10 +77,28 @@ func exportedSidecars(t *testing.T) (c *cluster, export []byte, kept map[uint64]
 
 // Whoever made an export left out a sidecar that nobody purged. The member that
 // imports it notes that it is missing, and has it from the others when it is opened;
-// what was purged stays purged.
+// what was purged stays purged. Nor is one that another member forges taken.
 func TestAttackExportWithoutASidecar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, export, kept, gone := exportedSidecars(t)
+		var lying atomic.Bool
+		c, export, kept, gone := exportedSidecars(t, func(o *Options) {
+			if o.Member == "h0" {
+				o.wrapHandler = func(honest rpcHandler) rpcHandler {
+					return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+						answer, err := honest(ctx, from, kind, body)
+						if blocks, ok := answer.([]sentBlock); ok && lying.Load() {
+							for i := range blocks {
+								for k := range blocks[i].Sidecars {
+									blocks[i].Sidecars[k] = []byte("forged")
+								}
+							}
+						}
+						return answer, err
+					}
+				}
+			}
+		})
+		lying.Store(true)
 		c.stop("h2")
 		c.replaced("h2", c.without(export, 2))
 		c.hasMissing("h2", 1, 1, 1)
@@ -100,7 +119,7 @@ func TestAttackExportWithoutASidecar(t *testing.T) {
 // other is purged.
 func TestRestoredConsortiumMissesWhatWasWithheld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, export, kept, gone := exportedSidecars(t)
+		c, export, kept, gone := exportedSidecars(t, nil)
 		c.stopAll()
 		withheld := c.without(export, 2, 5)
 		for _, name := range []string{"h0", "h1", "h2"} {
@@ -127,6 +146,18 @@ func TestRestoredConsortiumMissesWhatWasWithheld(t *testing.T) {
 		if _, err := c.nodes["h1"].Export(context.Background(), &out); err != nil {
 			t.Error(err)
 		}
+		for name, r := range c.nodes {
+			if sent, err := r.serveBlocks(blocksRequest{From: 1, To: 7}); err != nil || len(sent) != 7 {
+				t.Errorf("%s sends %d blocks, %v", name, len(sent), err)
+			}
+		}
+		c.net.setCut("h0", "h1", true)
+		begin := time.Now()
+		if left, err := c.nodes["h1"].fetchMissing(within(t, time.Hour)); left != 2 || err != nil || time.Since(begin) > 3*c.nodes["h1"].opt.Heartbeat {
+			t.Errorf("%d are missing after %v, though a silent member is waited for once: %v", left, time.Since(begin), err)
+		}
+		c.net.setCut("h0", "h1", false)
+		c.net.reset("h0", "h1")
 		mustSubmit(t, c.nodes["h1"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, 2), nil), nil)
 		c.start("h3")
 		c.sameHead()
