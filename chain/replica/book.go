@@ -234,8 +234,8 @@ func (b *book) load(founding *chain.Consortium) error {
 
 // begin writes the genesis state.
 func (b *book) begin(founding *chain.Consortium) error {
-	if b.blocks.Last() != 0 {
-		return &DamageError{Path: b.db.dir, Reason: "there are blocks but no state"}
+	if b.blocks.Last() != 0 || b.sidecars.Last() != 0 {
+		return &DamageError{Path: b.db.dir, Reason: "there are blocks or sidecars but no state"}
 	}
 	if b.opt.readOnly {
 		return &DamageError{Path: b.db.dir, Reason: "no chain here"}

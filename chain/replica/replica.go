@@ -403,7 +403,7 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 	}
 	if a := r.snaps.newest(); a != nil {
 		if err := r.catchUp(ctx, a); err != nil {
-			if rep != nil && isAstray(err) {
+			if isAstray(err) {
 				err = errors.Join(err, r.markRepair(err))
 			}
 			return err
