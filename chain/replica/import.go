@@ -58,6 +58,12 @@ var importedNames = []string{"state", "blocks", "sidecars", recoveringMark}
 // members and open them with Options.Bootstrap. What was certified after the
 // export is then gone: clients that hold later receipts will notice.
 //
+// A sidecar that the export does not have and no block in it purges is missing in the
+// replica, and not purged: see ErrMissing. The chain is imported all the same: an export
+// is often the last copy, whoever wrote it may have been without the sidecar too, and
+// one that was purged while the export was written is left out of it. Verify counts
+// them, and when the replica is open it asks the other members for them.
+//
 // A single member may import too. An export does not say what the member promised
 // to the others: so Open, on every replica that was imported, first asks them as
 // after the loss of a disk, and waits for ⌈n/2⌉ of the n − 1 others to answer.
