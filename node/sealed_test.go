@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -120,6 +121,23 @@ func TestSealedNodeDoesNothing(t *testing.T) {
 	}
 	if code, _ := get("/v1/consortium"); code != 503 {
 		t.Errorf("a sealed node serves more: %d", code)
+	}
+
+	// Who is sending hears so, and is not cut off.
+	sending, err := tls.Dial("tcp", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sending.Close()
+	_, err = io.WriteString(sending, "POST /v1/blobs HTTP/1.1\r\nHost: east\r\nContent-Length: 16777216\r\n\r\n")
+	if err == nil {
+		_, err = sending.Write(make([]byte, 16<<20)) // more than the buffers between the two hold
+	}
+	if err != nil {
+		t.Errorf("a client that sends is cut off: %v", err)
+	}
+	if r, err := http.ReadResponse(bufio.NewReader(sending), nil); err != nil || r.StatusCode != 503 {
+		t.Errorf("a client that sends hears %v, %v", r, err)
 	}
 
 	if err := n.Unlock(ctx, []byte("wrong")); !errors.Is(err, vault.ErrPassphrase) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -57,7 +58,7 @@ func (n *Node) serveSealed(ctx context.Context) error {
 		http.Error(w, "node is sealed", http.StatusServiceUnavailable)
 	})
 	server := &http.Server{
-		Handler: mux, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: heard(mux), TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}
@@ -76,6 +77,30 @@ func (n *Node) serveSealed(ctx context.Context) error {
 	<-done
 	lent.wake(time.Time{})
 	return err
+}
+
+// A sealed node reads so much of a body that it wants nothing of, and for so long.
+const (
+	drainedBytes = 64 << 20
+	drainedTime  = 30 * time.Second
+)
+
+// heard sends next's answer and then reads what is still to come of the request: a
+// connection that is closed with bytes that nobody read is reset, and the reset may
+// overtake the answer.
+func heard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Connection", "close") // so that net/http does not wait for the body before it sends the answer
+		next.ServeHTTP(w, r)
+		control := http.NewResponseController(w)
+		if control.Flush() == nil && control.SetReadDeadline(time.Now().Add(drainedTime)) == nil {
+			_, _ = io.CopyN(io.Discard, r.Body, drainedBytes) // what is read is nobody's
+		}
+	})
 }
 
 // A lentListener does not close when the server that borrowed it does.
