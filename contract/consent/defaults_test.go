@@ -2,6 +2,7 @@ package consent_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/ward-health/ward/chain"
@@ -59,6 +60,35 @@ func TestAHospitalProposesGrants(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatADefaultProposesIsMadeOfIt: in all but its times.
+func TestOnlyWhatADefaultProposesIsMadeOfIt(t *testing.T) {
+	const now = int64(1_790_000_000_000)
+	endless := careTeam()
+	endless.Lasts = 0
+	for what, c := range map[string]struct {
+		of   consent.Default
+		edit func(*consent.Grant)
+		want bool
+	}{
+		"as proposed":       {careTeam(), func(*consent.Grant) {}, true},
+		"ending earlier":    {careTeam(), func(g *consent.Grant) { g.Conditions.NotAfter-- }, true},
+		"beginning later":   {careTeam(), func(g *consent.Grant) { g.Conditions.NotBefore = now + 1 }, true},
+		"to a name, too":    {careTeam(), func(g *consent.Grant) { g.Recipient = reader }, false},
+		"another policy":    {careTeam(), func(g *consent.Grant) { g.Policy = "north:role = nurse" }, false},
+		"another type":      {careTeam(), func(g *consent.Grant) { g.Type = "clinical/exam" }, false},
+		"without an end":    {careTeam(), func(g *consent.Grant) { g.Conditions.NotAfter = 0 }, false},
+		"with an end":       {endless, func(g *consent.Grant) { g.Conditions.NotAfter = now + 1 }, false},
+		"other conditions":  {careTeam(), func(g *consent.Grant) { g.Conditions.Purposes = nil }, false},
+		"without exception": {careTeam(), func(g *consent.Grant) { g.Conditions.Except = nil }, false},
+	} {
+		g := &consent.Grant{Policy: c.of.Policy, Type: c.of.Type, Conditions: c.of.At(now)}
+		c.edit(g)
+		if got := c.of.Made(g); got != c.want {
+			t.Errorf("%s: made of it is %v, want %v", what, got, c.want)
+		}
+	}
+}
+
 func TestDefaultsAreRefused(t *testing.T) {
 	w := policyWorld(t)
 	for what, c := range map[string]struct {
@@ -67,6 +97,8 @@ func TestDefaultsAreRefused(t *testing.T) {
 	}{
 		"no name":                    {consent.ErrMalformed, func(d *consent.Default) { d.Name = "" }},
 		"a name in capitals":         {consent.ErrMalformed, func(d *consent.Default) { d.Name = "Team" }},
+		"a name with a dot":          {consent.ErrMalformed, func(d *consent.Default) { d.Name = "care.team" }},
+		"a name too long":            {consent.ErrMalformed, func(d *consent.Default) { d.Name = strings.Repeat("n", 49) }},
 		"a name like a number":       {consent.ErrMalformed, func(d *consent.Default) { d.Name = "1" }},
 		"everything":                 {consent.ErrMalformed, func(d *consent.Default) { d.Type, d.Conditions.Except = "", nil }},
 		"a type that is none":        {consent.ErrMalformed, func(d *consent.Default) { d.Type, d.Conditions.Except = "#inbox", nil }},
@@ -80,6 +112,7 @@ func TestDefaultsAreRefused(t *testing.T) {
 		"an exception elsewhere":     {consent.ErrMalformed, func(d *consent.Default) { d.Conditions.Except = []pre.Type{"lab"} }},
 		"lasting before now":         {consent.ErrMalformed, func(d *consent.Default) { d.Lasts = -1 }},
 		"lasting for ages":           {consent.ErrMalformed, func(d *consent.Default) { d.Lasts = 1 << 62 }},
+		"lasting a little too long":  {consent.ErrMalformed, func(d *consent.Default) { d.Lasts = 36500*day.Milliseconds() + 1 }},
 		"a policy of no member":      {consent.ErrRecipient, func(d *consent.Default) { d.Policy = "nowhere:role = physician" }},
 		"of one that has none":       {consent.ErrRecipient, func(d *consent.Default) { d.Policy = "east:role = physician" }},
 		"two hospitals by and":       {consent.ErrRecipient, func(d *consent.Default) { d.Policy = "north:role = physician and south:role = physician" }},
