@@ -153,7 +153,7 @@ func TestRestoredConsortiumMissesWhatWasWithheld(t *testing.T) {
 		}
 		c.net.setCut("h0", "h1", true)
 		begin := time.Now()
-		if left, err := c.nodes["h1"].fetchMissing(within(t, time.Hour)); left != 2 || err != nil || time.Since(begin) > 3*c.nodes["h1"].opt.Heartbeat {
+		if left, err := c.nodes["h1"].fetchMissing(within(t, time.Hour)); left != 2 || err != nil || time.Since(begin) >= c.nodes["h1"].opt.Heartbeat {
 			t.Errorf("%d are missing after %v, though a silent member is waited for once: %v", left, time.Since(begin), err)
 		}
 		c.net.setCut("h0", "h1", false)
