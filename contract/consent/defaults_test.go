@@ -79,6 +79,7 @@ func TestOnlyWhatADefaultProposesIsMadeOfIt(t *testing.T) {
 		"without an end":    {careTeam(), func(g *consent.Grant) { g.Conditions.NotAfter = 0 }, false},
 		"with an end":       {endless, func(g *consent.Grant) { g.Conditions.NotAfter = now + 1 }, false},
 		"other conditions":  {careTeam(), func(g *consent.Grant) { g.Conditions.Purposes = nil }, false},
+		"no conditions":     {careTeam(), func(g *consent.Grant) { g.Conditions.Purposes = []consent.Purpose{"FUN"} }, false},
 		"without exception": {careTeam(), func(g *consent.Grant) { g.Conditions.Except = nil }, false},
 	} {
 		g := &consent.Grant{Policy: c.of.Policy, Type: c.of.Type, Conditions: c.of.At(now)}
@@ -123,6 +124,10 @@ func TestDefaultsAreRefused(t *testing.T) {
 			t.Errorf("%s: code is %q, want %q", what, got, c.want)
 		}
 	}
+	w.refused(w.run("west", consent.Contract, consent.MethodDefaults, "none", nil), consent.ErrMalformed)
+	unread := careTeam()
+	unread.Policy = "north:role ="
+	w.refused(w.propose(string(patient), 0, unread), consent.ErrMalformed) // before anybody asks who proposes it
 	w.must(w.propose("west", 0, careTeam()))
 	a, b := careTeam(), careTeam()
 	a.Name = "a"
