@@ -152,9 +152,20 @@ func TestRestoredConsortiumMissesWhatWasWithheld(t *testing.T) {
 			}
 		}
 		c.net.setCut("h0", "h1", true)
-		begin := time.Now()
-		if left, err := c.nodes["h1"].fetchMissing(within(t, time.Hour)); left != 2 || err != nil || time.Since(begin) >= c.nodes["h1"].opt.Heartbeat {
-			t.Errorf("%d are missing after %v, though a silent member is waited for once: %v", left, time.Since(begin), err)
+		blk, err := c.nodes["h1"].Block(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent := map[string]bool{}
+		for again := range 2 { // the second time only those are asked who answered
+			begin := time.Now()
+			found, err := c.nodes["h1"].askSidecars(within(t, time.Hour), blk, 2, []uint64{2}, silent)
+			if len(found) != 0 || err != nil || !silent["h0"] || !silent["h3"] || silent["h2"] {
+				t.Errorf("found %d, silent are %v: %v", len(found), silent, err)
+			}
+			if again == 1 && time.Since(begin) > 100*time.Millisecond {
+				t.Errorf("waits %v for those who are silent", time.Since(begin))
+			}
 		}
 		c.net.setCut("h0", "h1", false)
 		c.net.reset("h0", "h1")
