@@ -321,6 +321,7 @@ func (c *core) translate(err error) error {
 		{replica.ErrClosed, ward.ErrUnavailable},
 		{replica.ErrNotFound, ward.ErrNotFound},
 		{replica.ErrPurged, ward.ErrErased},
+		{replica.ErrMissing, ward.ErrUnavailable},
 		{replica.ErrSignature, ward.ErrUnauthorized},
 		{context.DeadlineExceeded, ward.ErrNoQuorum},
 	} {

@@ -2,9 +2,13 @@ package node
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"testing"
 
+	"github.com/ward-health/ward"
 	"github.com/ward-health/ward/chain"
+	"github.com/ward-health/ward/chain/replica"
 	"github.com/ward-health/ward/contract/consent"
 )
 
@@ -71,5 +75,13 @@ func TestSharesOfGrantsThatAreOverAreErased(t *testing.T) {
 		if got := over(&c.grant, now); got != c.over {
 			t.Errorf("%s: over is %v", what, got)
 		}
+	}
+}
+
+// TestMissingSidecarIsNotErased: another node may have it.
+func TestMissingSidecarIsNotErased(t *testing.T) {
+	err := new(core).translate(fmt.Errorf("sidecar: %w", replica.ErrMissing))
+	if !errors.Is(err, ward.ErrUnavailable) || errors.Is(err, ward.ErrErased) {
+		t.Errorf("a client is told %v", err)
 	}
 }

@@ -340,7 +340,7 @@ func (n *Node) Accessed(ctx context.Context, index uint64) ([]ward.Sealed, error
 	}
 	for i := range list {
 		b, err := c.replica.Sidecar(list[i].Record.Index)
-		if err != nil && !errors.Is(err, replica.ErrPurged) {
+		if err != nil && !errors.Is(err, replica.ErrPurged) && !errors.Is(err, replica.ErrMissing) {
 			return nil, c.translate(err)
 		}
 		list[i].Index = b
