@@ -49,7 +49,7 @@ func othersFile(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // TestOperator runs the scripts of testdata/operator: what the operator of a
-// running node does. One node serves a whole script.
+// running node does. The nodes of a script serve all of it.
 func TestOperator(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -61,8 +61,9 @@ func TestOperator(t *testing.T) {
 					env.Setenv(name, "")
 				}
 			}
-			env.Setenv("API", realserver.FreeAddresses(t, 1)[0])
-			env.Setenv("PEER", realserver.FreeAddresses(t, 1)[0])
+			for _, name := range []string{"API", "PEER", "API2", "PEER2", "API3", "PEER3"} {
+				env.Setenv(name, realserver.FreeAddresses(t, 1)[0])
+			}
 			return nil
 		},
 		RequireUniqueNames: true,
