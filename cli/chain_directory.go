@@ -98,7 +98,8 @@ type directoryData struct {
 	Time         time.Time `json:"time"`      // of the last block
 	Certified    uint64    `json:"certified"` // height of the newest checkpoint that counts; 0 for none
 	Sidecars     uint64    `json:"sidecars"`
-	Erased       uint64    `json:"erased"` // sidecars
+	Erased       uint64    `json:"erased"`  // sidecars
+	Missing      uint64    `json:"missing"` // sidecars that no block erased
 }
 
 // verifyDirectory checks the chain of a node that does not run.
@@ -124,19 +125,27 @@ func verifyDirectory(ctx context.Context, s *session, c *urfave.Context) (any, e
 	if err != nil {
 		return nil, directoryProblem(err, dir)
 	}
+	return s.sayVerified(dir, rep), nil
+}
+
+// sayVerified says what is in order in the directory of a node.
+func (s *session) sayVerified(dir string, rep *replica.Report) directoryData {
 	data := directoryData{
 		Dir: dir, Chain: rep.Head.Chain, Verified: true, Transactions: rep.Head.Size, Height: rep.Head.Height,
-		Time: time.UnixMilli(rep.Head.Time).UTC(), Sidecars: rep.Sidecars, Erased: rep.Purged,
+		Time: time.UnixMilli(rep.Head.Time).UTC(), Sidecars: rep.Sidecars, Erased: rep.Purged, Missing: rep.Missing,
 	}
 	s.sayChain(&rep.Head, data.Time)
 	s.say("every block, the state, every index and %d sidecars are in order", data.Sidecars)
+	if data.Missing > 0 {
+		s.say("%d sidecars are not here: the node fetches them from the others while it runs", data.Missing)
+	}
 	if rep.Certified != nil {
 		data.Certified = rep.Certified.Height
 		s.say("the newest checkpoint on disk certifies block %d", data.Certified)
 	} else {
 		s.say("there is no checkpoint on disk that members of the consortium file certify")
 	}
-	return data, nil
+	return data
 }
 
 func (s *session) sayChain(head *chain.Header, at time.Time) {

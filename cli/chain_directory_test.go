@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -92,5 +94,21 @@ func TestOlderFileIsTrustedOnlyIfNamed(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, foundingFile)); err == nil {
 		t.Error("the founding file was kept before anything was imported")
+	}
+}
+
+// TestMissingSidecarsAreSaid: an export may withhold some; they are neither in order
+// nor erased.
+func TestMissingSidecarsAreSaid(t *testing.T) {
+	rep := &replica.Report{Head: chain.Header{Chain: "one.example", Height: 4, Size: 5}, Sidecars: 2, Purged: 1}
+	for _, missing := range []uint64{0, 3} {
+		var out bytes.Buffer
+		s := &session{ui: newUI(&out, io.Discard)}
+		rep.Missing = missing
+		data := s.sayVerified("node", rep)
+		said := strings.Contains(out.String(), "3 sidecars are not here")
+		if data.Sidecars != 2 || data.Erased != 1 || data.Missing != missing || said != (missing > 0) {
+			t.Errorf("%d missing: %+v\n%s", missing, data, out.String())
+		}
 	}
 }
