@@ -20,7 +20,7 @@ type blocksRequest struct {
 }
 
 // sentBlock is a block with where its entry stands and the sidecars of its
-// accepted transactions, in order, empty where purged.
+// accepted transactions, in order, empty where purged or missing.
 type sentBlock struct {
 	_        struct{} `cbor:",toarray"`
 	Pos      position
@@ -169,8 +169,12 @@ func (r *Replica) configure(ctx context.Context, a *anchor) error {
 // answers must not hold up the others.
 const fetchTimeout = 20 * time.Second
 
-// fetchSome asks the members in turn for the next blocks, beginning with the one
-// who answered last, until one has some that hold. Their entries are at or before
+// slowAnswer is after how many heartbeats an answer has taken long: the next request
+// goes to another member, so that one that sends a little at a time is not kept to.
+const slowAnswer = 2
+
+// fetchSome asks the members in turn for the next blocks, beginning with the one who
+// answered last, unless that took long, until one has some that hold. Their entries are at or before
 // maxIndex in the Raft log. It fetches nothing while the disk is nearly full.
 func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) error {
 	if err := r.writable(); err != nil {
@@ -185,8 +189,8 @@ func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) 
 			continue
 		}
 		height := r.book.Head().Header.Height
-		err := r.fetchFrom(ctx, m.Name, blocksRequest{From: height + 1, To: to}, maxIndex)
-		if err != nil {
+		took, err := r.fetchFrom(ctx, m.Name, blocksRequest{From: height + 1, To: to}, maxIndex)
+		if err != nil || took > slowAnswer*r.opt.Heartbeat {
 			*who++
 		}
 		if r.book.Head().Header.Height > height {
@@ -200,14 +204,17 @@ func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) 
 	return errors.Join(errs...)
 }
 
-func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksRequest, maxIndex uint64) error {
+// fetchFrom executes the blocks that a member sends, and says how long they took to come.
+func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksRequest, maxIndex uint64) (took time.Duration, err error) {
+	begun := time.Now()
 	calling, cancel := context.WithTimeout(ctx, max(fetchTimeout, 2*r.opt.Heartbeat))
 	defer cancel()
 	var blocks []sentBlock
 	if err := r.peers.call(calling, member, rpcBlocks, req, &blocks); err != nil {
-		return err
+		return 0, err
 	}
-	return r.replayAll(ctx, member, blocks, req.To, maxIndex)
+	took = time.Since(begun)
+	return took, r.replayAll(ctx, member, blocks, req.To, maxIndex)
 }
 
 // follows reports whether an entry at pos may come after one at last. Blocks that

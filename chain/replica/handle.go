@@ -47,7 +47,9 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 		if err := chain.Unmarshal(body, &req); err != nil {
 			return nil, err
 		}
-		return r.serveHeaders(req)
+		ctx, cancel := context.WithTimeout(ctx, r.opt.Heartbeat)
+		defer cancel()
+		return r.serveHeaders(ctx, req)
 	case rpcCheckpoint:
 		cp := r.certs.checkpoint()
 		if cp == nil {

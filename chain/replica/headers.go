@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ward-health/ward/chain"
 )
@@ -18,11 +19,15 @@ import (
 const maxHeaders = 1024
 
 // serveHeaders answers with the headers of the blocks from req.To down to req.From,
-// at least one if there are any, as many as fit in a message. They need not be of
-// blocks that were executed: who asks goes by their hashes.
-func (r *Replica) serveHeaders(req blocksRequest) ([][]byte, error) {
+// at least one if there are any, as many as fit in a message and are read before ctx
+// ends: each costs the reading of its block. They need not be of blocks that were
+// executed: who asks goes by their hashes.
+func (r *Replica) serveHeaders(ctx context.Context, req blocksRequest) ([][]byte, error) {
 	out := [][]byte{}
 	for height := req.To; height >= max(1, req.From) && len(out) < maxHeaders; height-- {
+		if len(out) > 0 && ctx.Err() != nil {
+			break
+		}
 		h, err := r.headerAt(height)
 		if err != nil && len(out) > 0 {
 			break
@@ -55,10 +60,9 @@ func (r *Replica) headerAt(height uint64) (*chain.Header, error) {
 }
 
 // walk calls see with the hash of every header from height top, where it is hash, down
-// to bottom.
-func (r *Replica) walk(ctx context.Context, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
+// to bottom. It begins by asking the member with number who.
+func (r *Replica) walk(ctx context.Context, who int, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
 	see(top, hash)
-	who := 0
 	for height := top; height > bottom; {
 		before, err := r.hashesBefore(ctx, &who, height, hash, bottom)
 		if err != nil {
@@ -74,7 +78,7 @@ func (r *Replica) walk(ctx context.Context, top uint64, hash chain.Hash, bottom 
 
 // hashesBefore returns the hashes of the headers before the one at height, which has
 // this hash: of height−1 first, at least that, and none below bottom. It asks the
-// members in turn, beginning with the one who answered last.
+// members in turn, beginning with the one who answered last, unless that took long.
 func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
 	if h, err := r.headerAt(height); err == nil && h.Hash() == hash {
 		return []chain.Hash{h.Prev}, nil
@@ -84,8 +88,12 @@ func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, has
 	for range members {
 		name := members[*who%len(members)].Name
 		if name != r.opt.Member {
+			begun := time.Now()
 			before, err := r.askHeaders(ctx, name, height, hash, bottom)
 			if len(before) > 0 {
+				if time.Since(begun) > slowAnswer*r.opt.Heartbeat {
+					*who++
+				}
 				return before, nil
 			}
 			errs = append(errs, fmt.Errorf("headers from %s: %w", name, err))
@@ -154,7 +162,7 @@ func (r *Replica) layTrail(ctx context.Context, target *chain.Header, window uin
 		base = hash
 	}
 	see(t.top, target.Hash())
-	if err := r.walk(ctx, target.Height-1, target.Prev, head.Height, see); err != nil {
+	if err := r.walk(ctx, 0, target.Height-1, target.Prev, head.Height, see); err != nil {
 		return nil, err
 	}
 	if base != head.Hash() {
@@ -173,7 +181,7 @@ func (t *trail) check(ctx context.Context, blk *chain.Block) error {
 	if !ok {
 		mark := min((height+t.window-1)/t.window*t.window, t.top)
 		near := map[uint64]chain.Hash{}
-		err := t.r.walk(ctx, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
+		err := t.r.walk(ctx, 0, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
 		if err != nil {
 			return err
 		}
@@ -189,12 +197,12 @@ func (t *trail) check(ctx context.Context, blk *chain.Block) error {
 // for a block of this replica, and whether one shows that its last block is of another
 // history.
 func (r *Replica) certified(ctx context.Context) (height uint64, other bool) {
-	for _, m := range r.Consortium().Members {
+	for i, m := range r.Consortium().Members {
 		if m.Name == r.opt.Member {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-		at, differs, err := r.compare(ctx, m.Name)
+		at, differs, err := r.compare(ctx, i, m.Name)
 		cancel()
 		switch {
 		case err != nil:
@@ -209,8 +217,9 @@ func (r *Replica) certified(ctx context.Context) (height uint64, other bool) {
 }
 
 // compare compares the last block here, or the one that a member's certificate is
-// for, if that is lower, with that certificate.
-func (r *Replica) compare(ctx context.Context, member string) (height uint64, differs bool, err error) {
+// for, if that is lower, with that certificate. who is the member's number: it has
+// the headers, too, and no other can use up its time.
+func (r *Replica) compare(ctx context.Context, who int, member string) (height uint64, differs bool, err error) {
 	cp, err := r.fetchCheckpoint(ctx, member)
 	if err != nil {
 		return 0, false, err
@@ -226,7 +235,7 @@ func (r *Replica) compare(ctx context.Context, member string) (height uint64, di
 		own = blk.Header.Hash()
 	}
 	want := cp.Block
-	err = r.walk(ctx, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
+	err = r.walk(ctx, who, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
 	return height, want != own, err
 }
 

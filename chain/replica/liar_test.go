@@ -20,7 +20,7 @@ import (
 func forks(t *testing.T, r *Replica, proposer string, height uint64, n int) []sentBlock {
 	t.Helper()
 	if first := r.book.Head().Header.Height + 1; first <= height {
-		if err := r.fetchFrom(within(t, time.Minute), "h1", blocksRequest{From: first, To: height}, 1<<40); err != nil {
+		if _, err := r.fetchFrom(within(t, time.Minute), "h1", blocksRequest{From: first, To: height}, 1<<40); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,11 +201,11 @@ func TestAnotherHistoryIsJudgedByCertificates(t *testing.T) {
 		}
 		judge("nothing yet", 0, false)
 		ctx := within(t, time.Minute)
-		if err := r.fetchFrom(ctx, "h1", blocksRequest{From: 1, To: 3}, 1<<40); err != nil {
+		if _, err := r.fetchFrom(ctx, "h1", blocksRequest{From: 1, To: 3}, 1<<40); err != nil {
 			t.Fatal(err)
 		}
 		judge("behind", 3, false)
-		if err := r.fetchFrom(ctx, "h1", blocksRequest{From: 4, To: tip}, 1<<40); err != nil {
+		if _, err := r.fetchFrom(ctx, "h1", blocksRequest{From: 4, To: tip}, 1<<40); err != nil {
 			t.Fatal(err)
 		}
 		forks(t, r, "h0", 0, 0)

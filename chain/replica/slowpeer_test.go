@@ -1,0 +1,125 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// answersLate gives a member's answers to these requests only when its time has come, and
+// makes them as short as they may be.
+func answersLate(member string, lying *atomic.Bool, takes time.Duration, kinds ...byte) func(*Options) {
+	return func(o *Options) {
+		if o.Member != member {
+			return
+		}
+		o.wrapHandler = func(honest rpcHandler) rpcHandler {
+			return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+				answer, err := honest(ctx, from, kind, body)
+				for _, k := range kinds {
+					if kind != k || !lying.Load() {
+						continue
+					}
+					select {
+					case <-time.After(takes):
+					case <-ctx.Done():
+					}
+					switch a := answer.(type) {
+					case []sentBlock:
+						answer = a[:min(1, len(a))]
+					case [][]byte:
+						answer = a[:min(1, len(a))]
+					}
+				}
+				return answer, err
+			}
+		}
+	}
+}
+
+// The member that is asked first sends one header or block at a time, as slowly as it
+// may. Whoever catches up asks another the next time.
+func TestAttackLittleAtATimeDoesNotHoldUpCatchingUp(t *testing.T) {
+	for _, kind := range []byte{rpcHeaders, rpcBlocks} {
+		t.Run(fmt.Sprint(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var lying atomic.Bool
+				c := newCluster(t, 3, func(o *Options) {
+					compacting(o)
+					answersLate("h0", &lying, fetchTimeout-time.Second, kind)(o)
+				})
+				c.startAll()
+				c.load(30)
+				time.Sleep(10 * time.Second)
+				c.load(3)
+				c.sameHead()
+				snap := c.nodes["h1"].snaps.newest()
+				r, stop := c.emptied("h2")
+				lying.Store(true)
+				begun := time.Now()
+				if err := r.catchUp(within(t, time.Hour), snap); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(begun); took < fetchTimeout/2 || took > 3*fetchTimeout {
+					t.Errorf("took %v", took)
+				}
+				lying.Store(false)
+				stop()
+				c.stopAll()
+			})
+		})
+	}
+}
+
+// The member that comes first in the consortium file answers no request for headers.
+// What the certificates of the others say is found out all the same.
+func TestAttackSilenceDoesNotHideAnotherHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		c := newCluster(t, 3, answersLate("h0", &lying, time.Hour, rpcHeaders))
+		c.startAll()
+		c.load(6)
+		c.sameHead()
+		r, stop := c.emptied("h2")
+		forks(t, r, "h0", 3, 1)
+		lying.Store(true)
+		if _, other := r.certified(r.ctx); !other {
+			t.Error("a fork is taken for a history that is certified")
+		}
+		lying.Store(false)
+		stop()
+		c.stopAll()
+	})
+}
+
+// Whoever asks for headers gets one at least, and no more than can be read in time.
+func TestHeadersAreReadForAWhileOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, nil)
+		r := c.start("h0")
+		c.load(5)
+		ended, end := context.WithCancel(context.Background())
+		end()
+		for _, tc := range []struct {
+			ctx      context.Context
+			from, to uint64
+			want     int
+		}{{ended, 1, 5, 1}, {context.Background(), 1, 5, 5}, {context.Background(), 0, 2, 2}, {context.Background(), 4, 3, 0}} {
+			raw, err := r.serveHeaders(tc.ctx, blocksRequest{From: tc.from, To: tc.to})
+			if err != nil || len(raw) != tc.want {
+				t.Errorf("from %d to %d: %d headers, %v", tc.from, tc.to, len(raw), err)
+			}
+			for i, b := range raw {
+				if h, err := chain.ParseHeader(b); err != nil || h.Height != tc.to-uint64(i) {
+					t.Errorf("from %d to %d: header %d: %v, %v", tc.from, tc.to, i, h, err)
+				}
+			}
+		}
+		c.stopAll()
+	})
+}
