@@ -26,6 +26,7 @@ func Suite() *suite.Suite {
 		Text: "Entries of 512 bytes at three nodes on this machine, connected over loopback; one counts when it is durable on a majority, in Ward also executed and certified by a majority. " +
 			"\"cpu\" is the processor time of all nodes and of the clients, for one entry; \"wall\" is time passed, for one entry. " +
 			"Ward: members in one process, mutual TLS, every signature verified by every member, every write synced, all settings at their defaults. " +
+			"Nothing kept: the same members with a contract that writes nothing, so without state, its hash, and most of what goes into the database. " +
 			"Bare Raft: hashicorp/raft in the same way with Ward's log store, without TLS, a state machine that does nothing, and one Raft entry for a batch. " +
 			"Signatures alone: each entry verified three times in batches of 1,000, on all processors; no chain of three members that verifies can cost less. " +
 			"etcd: its three nodes and its client in one process, no TLS, a batch is one transaction; it verifies no signatures and keeps no proof. " +
@@ -39,6 +40,7 @@ func Suite() *suite.Suite {
 // The systems, as reports name them.
 const (
 	nameWard  = "Ward"
+	nameChain = "Ward, nothing kept"
 	nameRaft  = "bare Raft"
 	nameBound = "signatures alone"
 	nameEtcd  = "etcd"
@@ -95,6 +97,7 @@ func startAll(ctx context.Context, r *suite.Run, dir string) (all []running, sto
 	r.Version(report.Version{Name: "hashicorp/raft", Version: measure.ModuleVersion("github.com/hashicorp/raft"), Licence: "MPL-2.0", Note: "linked into Ward, and bare into the benchmark"})
 	all = []running{
 		{name: nameWard, target: w, part: 1}, {name: nameRaft, target: b, part: 1},
+		{name: nameChain, target: w.stateless(), part: 1, only: 1000},
 		{name: nameBound, target: bound{newSigner()}, part: 1, only: 1000},
 	}
 	e, err := peer.StartProgram(ctx, r.Root, etcdProgram)
@@ -200,7 +203,7 @@ var none = measure.Spent{Work: 1}
 
 // note notes that a system failed. If that is no peer, it returns the error.
 func (f failures) note(system string, err error) error {
-	if system == nameWard || system == nameBound {
+	if system == nameWard || system == nameChain || system == nameBound {
 		return err
 	}
 	f[system] = err
@@ -240,6 +243,12 @@ func at(name string, batch int) suite.Ref {
 func ratios(s *suite.Section) error {
 	err := s.Ratio("cpu", at(nameBound, 1000), at(nameWard, 1000), report.Ratio{
 		Name: "batches of 1000: signatures alone / Ward", Text: "part of the processor time that is the signatures, which nothing avoids; more is better", Higher: true, Bar: 0.55, Margin: 0.35,
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Ratio("cpu", at(nameBound, 1000), at(nameChain, 1000), report.Ratio{
+		Name: "batches of 1000: signatures alone / Ward, nothing kept", Text: "the same without state; more is better", Higher: true,
 	})
 	if err != nil {
 		return err

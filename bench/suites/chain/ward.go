@@ -42,6 +42,17 @@ func (register) Apply(call *ledger.Call, method string, args []byte) ([]byte, er
 	return nil, call.State.Set([]byte(a.Key), a.Value)
 }
 
+// nothing is a contract that keeps no state: what is left is the chain.
+type nothing struct{}
+
+func (nothing) Apply(*ledger.Call, string, []byte) ([]byte, error) { return nil, nil }
+
+// The contracts, by names of equal length: entries of both are of equal size.
+const (
+	contractRegister = "kv"
+	contractNothing  = "no"
+)
+
 func keyOf(name string) ed25519.PrivateKey {
 	seed := sha256.Sum256([]byte("key of " + name))
 	return ed25519.NewKeyFromSeed(seed[:])
@@ -75,7 +86,7 @@ func openMember(ctx context.Context, dir string, i int, k *chain.Consortium, l n
 	}
 	return replica.Open(ctx, replica.Options{
 		Dir: filepath.Join(dir, name), Member: name, Key: keyOf(name), Consortium: k,
-		Contracts: map[string]ledger.Contract{"kv": register{}}, Network: network, Bootstrap: true, ScrubEvery: -1,
+		Contracts: map[string]ledger.Contract{contractRegister: register{}, contractNothing: nothing{}}, Network: network, Bootstrap: true, ScrubEvery: -1,
 	})
 }
 
@@ -164,6 +175,26 @@ func (w *wardChain) load(n, clients, batch int) (peer.Load, error) {
 	return submit(w.leader, txs, clients, batch)
 }
 
+// stateless is the same chain, given entries of the contract that keeps nothing.
+type stateless struct {
+	chain  *wardChain
+	signer *signer
+}
+
+func (w *wardChain) stateless() stateless {
+	s := newSigner()
+	s.contract = contractNothing
+	return stateless{w, s}
+}
+
+func (s stateless) load(n, clients, batch int) (peer.Load, error) {
+	txs, err := s.signer.sign(n)
+	if err != nil {
+		return peer.Load{}, err
+	}
+	return submit(s.chain.leader, txs, clients, batch)
+}
+
 func submit(r *replica.Replica, txs []*chain.Tx, clients, batch int) (peer.Load, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
@@ -202,13 +233,14 @@ func accepted(r *chain.Receipt) error {
 
 // signer makes entries of 512 bytes, all different, of 64 clients.
 type signer struct {
-	keys  []ed25519.PrivateKey
-	noise []byte // that nothing compresses
-	next  atomic.Int64
+	contract string
+	keys     []ed25519.PrivateKey
+	noise    []byte // that nothing compresses
+	next     atomic.Int64
 }
 
 func newSigner() *signer {
-	s := &signer{noise: make([]byte, 1<<16)}
+	s := &signer{contract: contractRegister, noise: make([]byte, 1<<16)}
 	for i := range 64 {
 		s.keys = append(s.keys, keyOf(fmt.Sprint("client ", i)))
 	}
@@ -259,7 +291,7 @@ func (s *signer) one() (*chain.Tx, error) {
 		return nil, err
 	}
 	return chain.SignTx(chain.TxBody{
-		Chain: chainID, Contract: "kv", Method: "put", Args: args, NotAfter: time.Now().Add(10 * time.Minute).UnixMilli(),
+		Chain: chainID, Contract: s.contract, Method: "put", Args: args, NotAfter: time.Now().Add(10 * time.Minute).UnixMilli(),
 	}, s.keys[i%len(s.keys)])
 }
 
