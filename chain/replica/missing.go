@@ -32,6 +32,11 @@ func (s *step) purges(index uint64) bool {
 	return s.outcome != nil && slices.Contains(s.outcome.Purge, index)
 }
 
+// brings reports whether a step brings a sidecar that was missing.
+func (s *step) brings(index uint64) bool {
+	return slices.ContainsFunc(s.late, func(d ledger.KeptSidecar) bool { return d.Index == index })
+}
+
 // onlyMissing leaves in s those late sidecars that are still missing: a block may
 // have purged one meanwhile. The caller holds mu.
 func (b *book) onlyMissing(s *step) error {
@@ -43,8 +48,7 @@ func (b *book) onlyMissing(s *step) error {
 		}
 		is := v != nil
 		for _, p := range b.pending {
-			brings := func(k ledger.KeptSidecar) bool { return k.Index == d.Index }
-			is = (is || slices.Contains(p.missing, d.Index)) && !p.purges(d.Index) && !slices.ContainsFunc(p.late, brings)
+			is = (is || slices.Contains(p.missing, d.Index)) && !p.purges(d.Index) && !p.brings(d.Index)
 		}
 		if is {
 			kept = append(kept, d)
@@ -54,9 +58,12 @@ func (b *book) onlyMissing(s *step) error {
 	return nil
 }
 
-// missing returns, in order, the leaves on disk whose sidecar is missing.
+// missing returns, in order, the leaves whose sidecar is missing, also those that are
+// not yet noted on disk.
 func (b *book) missing() ([]uint64, error) {
-	txn := b.reader()
+	b.mu.RLock()
+	txn, pending := b.base.share(), b.pending
+	b.mu.RUnlock()
 	defer txn.Discard()
 	var leaves []uint64
 	err := txn.scan([]byte{keyMissing}, nil, func(k, _ []byte) (bool, error) {
@@ -66,6 +73,9 @@ func (b *book) missing() ([]uint64, error) {
 		leaves = append(leaves, binary.BigEndian.Uint64(k[1:]))
 		return true, nil
 	})
+	for _, s := range pending {
+		leaves = slices.DeleteFunc(append(leaves, s.missing...), func(index uint64) bool { return s.purges(index) || s.brings(index) })
+	}
 	return leaves, err
 }
 
@@ -171,7 +181,9 @@ func (r *Replica) watchMissing() {
 		if r.ctx.Err() != nil {
 			return
 		}
-		if left != told || err != nil {
+		if left == 0 && err == nil {
+			told = 0
+		} else if left != told || err != nil {
 			r.log.Warn("sidecars are missing; the members that answered do not have them", "transactions", left, "error", err)
 			told = left
 		}

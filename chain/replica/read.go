@@ -183,8 +183,8 @@ func (r *Replica) Block(height uint64) (*chain.Block, error) {
 }
 
 // Sidecar returns the sidecar of the transaction with this leaf index, nil if it
-// has none. The error wraps ErrPurged if it was erased. A replica that halted
-// returns none.
+// has none. The error wraps ErrPurged if it was erased, and ErrMissing if it is not here
+// though no block erased it. A replica that halted returns none.
 func (r *Replica) Sidecar(index uint64) ([]byte, error) {
 	if err := r.haltErr(); err != nil {
 		return nil, err

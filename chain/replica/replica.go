@@ -178,6 +178,9 @@ func Open(ctx context.Context, opt Options) (_ *Replica, err error) {
 // begin makes good what was lost and takes part in Raft.
 func (r *Replica) begin(ctx context.Context, rep *repair, l lost) error {
 	if err := r.prepare(ctx, rep, l); err != nil {
+		if isAstray(err) || isDamage(err) {
+			err = errors.Join(err, r.markRepair(err))
+		}
 		return err
 	}
 	if err := r.startRaft(ctx); err != nil {
@@ -403,9 +406,6 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 	}
 	if a := r.snaps.newest(); a != nil {
 		if err := r.catchUp(ctx, a); err != nil {
-			if isAstray(err) {
-				err = errors.Join(err, r.markRepair(err))
-			}
 			return err
 		}
 		if err := r.rebuild(ctx); err != nil { // above the snapshot
@@ -417,7 +417,9 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 			return err
 		}
 	}
-	if _, err := r.fetchMissing(ctx); isDamage(err) {
+	asking, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	if _, err := r.fetchMissing(asking); isDamage(err) {
 		return err
 	} // what is missing otherwise comes later, if it is anywhere
 	return nil

@@ -1,0 +1,149 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ward-health/ward/chain/ledger"
+)
+
+// A block rots of which only the last part of a start takes notice: because its sidecar
+// is missing, or because the snapshot is there. The next start repairs it: it would fail
+// for ever.
+func TestDamageThatAStartFindsLateIsRepaired(t *testing.T) {
+	for _, late := range []string{"missing sidecar", "snapshot"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := compacted(t, 3, 20, 0)
+			side := []byte("sealed")
+			rc := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", []byte("x"), side), side)
+			c.load(5)
+			before := c.sameHead()
+			h, err := c.nodes["h2"].snaps.newest().Anchor.header()
+			if err != nil {
+				t.Fatal(err)
+			}
+			height := h.Height
+			var out bytes.Buffer
+			if _, err := c.nodes["h1"].Export(context.Background(), &out); err != nil {
+				t.Fatal(err)
+			}
+			if late == "missing sidecar" {
+				height = rc.Result.Height
+			}
+			raw := blockBytes(t, c.nodes["h0"], height)
+			c.stop("h2")
+			if late == "missing sidecar" {
+				c.replaced("h2", c.without(out.Bytes(), rc.Index))
+			}
+			opt := c.options("h2")
+			opt.opened = func(*book) { c.damageRecord("h2", "blocks", raw) }
+			r, err := Open(within(t, time.Minute), opt)
+			if err == nil {
+				_ = r.Close()
+			}
+			if !isDamage(err) {
+				t.Errorf("%s: opened with a damaged block: %v", late, err)
+			}
+			if p, err := readRepair(filepath.Join(c.dir, "h2")); err != nil || p == nil || p.history {
+				t.Errorf("%s: repair %+v, %v", late, p, err)
+			}
+			r = c.start("h2")
+			if after := c.sameHead(); after.Height < before.Height {
+				t.Errorf("%s: height %d, was %d", late, after.Height, before.Height)
+			}
+			hasSidecar(t, r, rc.Index, side)
+			c.stopAll()
+			c.repaired("h2")
+		})
+	}
+}
+
+// The sidecars of blocks that were fetched a moment ago are looked for, though nothing
+// of them is on disk.
+func TestMissingSidecarIsKnownBeforeItIsOnDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		a := mustSubmit(t, c.nodes["h0"], put(t, "bob", "a", []byte("1"), canary), canary).Index
+		b := mustSubmit(t, c.nodes["h0"], put(t, "bob", "b", []byte("2"), canary), canary).Index
+		mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, a), nil), nil)
+		tip := c.sameHead().Height
+		r, stop := c.emptied("h2")
+		missing := func(want ...uint64) {
+			t.Helper()
+			if got, err := r.book.missing(); err != nil || !slices.Equal(got, want) {
+				t.Errorf("missing are %v, %v, want %v", got, err, want)
+			}
+		}
+		for height := uint64(1); height <= tip; height++ {
+			if height == tip {
+				missing(a, b)
+			}
+			blk, pos, err := c.nodes["h0"].book.block(height)
+			if err == nil {
+				err = r.replay(blk, pos, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		missing(b)
+		if n := len(r.book.pending); uint64(n) != tip {
+			t.Errorf("%d blocks of %d are not on disk", n, tip)
+		}
+		if err := r.book.drain(within(t, time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		missing(b)
+		if err := r.book.append(&step{late: []ledger.KeptSidecar{{Index: b, Data: canary}}}); err != nil {
+			t.Fatal(err)
+		}
+		missing()
+		stop()
+		c.stopAll()
+	})
+}
+
+// A member answers as late as it may whenever it is asked for a sidecar. Whoever lacks
+// many does not wait for all of them when it is opened; they come later.
+func TestAttackLateAnswersDoNotHoldUpAStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		const late, n = 1900 * time.Millisecond, 30 // a member is waited for two heartbeats
+		c := newCluster(t, 3, answersLate("h0", &lying, late, rpcBlocks))
+		c.startAll()
+		kept := map[uint64][]byte{}
+		var leaves []uint64
+		for i := range n {
+			side := binary.BigEndian.AppendUint64([]byte("sealed"), uint64(i))
+			leaf := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", side, side), side).Index
+			kept[leaf], leaves = side, append(leaves, leaf)
+		}
+		c.sameHead()
+		var out bytes.Buffer
+		if _, err := c.nodes["h1"].Export(context.Background(), &out); err != nil {
+			t.Fatal(err)
+		}
+		c.stop("h2")
+		c.replaced("h2", c.without(out.Bytes(), leaves...))
+		lying.Store(true)
+		begun := time.Now()
+		r := c.start("h2")
+		if took := time.Since(begun); took > n*late-late || took < fetchTimeout {
+			t.Errorf("opened after %v", took)
+		}
+		time.Sleep(n * late)
+		for leaf, side := range kept {
+			hasSidecar(t, r, leaf, side)
+		}
+		c.sameHead()
+		c.stopAll()
+	})
+}
