@@ -435,7 +435,8 @@ func TestNobodyFillsTheDiskWithWhatIsNobodys(t *testing.T) {
 
 // TestWhoeverIsOverTheLimitHearsSoAtOnce: who has stored too much that no record
 // refers to is asked to wait only while that may change: when a blob is on its way,
-// or came so lately that its record may be, or it was not looked at just now.
+// or came so lately that its record may be, or it was not looked at just now, or
+// could not be.
 func TestWhoeverIsOverTheLimitHearsSoAtOnce(t *testing.T) {
 	for what, limits := range map[string]api.Limits{
 		"blobs": {Unused: 2},
@@ -483,6 +484,10 @@ func TestWhoeverIsOverTheLimitHearsSoAtOnce(t *testing.T) {
 			over("not looked at", ward.ErrBusy)
 			h.clock.add(time.Second)
 			over("once more", ward.ErrQuota)
+			h.clock.add(time.Second)
+			h.Fail("Referenced", ward.ErrNoQuorum)
+			over("nobody can tell", ward.ErrBusy)
+			h.Fail("Referenced", nil)
 			h.Set(func(w *apitest.World) {
 				w.Records = append(w.Records, record.Record{ID: "r-1", Payload: first.Bytes()})
 			})

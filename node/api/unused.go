@@ -73,13 +73,15 @@ func (s *Server) begin(ctx context.Context, key string, size int64) error {
 		p = &puts{blobs: make(map[store.Ref]unusedBlob)}
 		u.owners[key] = p
 	}
-	looked := false
+	looked := false // at all of them
 	if p.full(&s.opt.Limits) && !p.lookingUp && s.now().Sub(p.looked) >= lookAgain {
 		p.lookingUp = true // so that nobody else looks, and settle keeps p
 		all := slices.Collect(maps.Keys(p.blobs))
 		u.mu.Unlock()
+		looked = true
 		gone := slices.DeleteFunc(all, func(ref store.Ref) bool {
 			used, err := s.used(ctx, ref)
+			looked = looked && err == nil
 			return err != nil || !used
 		})
 		u.mu.Lock()
@@ -87,7 +89,6 @@ func (s *Server) begin(ctx context.Context, key string, size int64) error {
 			p.forget(ref)
 		}
 		p.lookingUp, p.looked = false, s.now()
-		looked = true
 	}
 	switch {
 	case !p.full(&s.opt.Limits):
