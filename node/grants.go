@@ -166,6 +166,10 @@ func (g *grantKeeper) settle(ctx context.Context, ids []consent.GrantID) error {
 			}
 		case t.accept:
 			ok, err := g.open(t)
+			if errors.Is(err, replica.ErrMissing) {
+				g.log.Warn("share of a grant is missing", "grant", t.grant.ID, "error", err)
+				continue // a sweep comes back to it
+			}
 			if err != nil {
 				return err
 			}
