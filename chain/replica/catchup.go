@@ -123,6 +123,9 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 				return err
 			}
 			r.log.Warn("catch up", "error", err)
+			if r.trail != nil {
+				clear(r.trail.silent) // they may be needed, and answer again
+			}
 			if !r.pauseFor(ctx, r.opt.Heartbeat/2) {
 				return errors.Join(ctx.Err(), err)
 			}
@@ -229,6 +232,9 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 		return errors.New("none")
 	}
 	search := sidecarSearch{sender: member}
+	if r.trail != nil {
+		search.silent = r.trail.silent
+	}
 	for _, b := range blocks {
 		blk, err := chain.ParseBlock(b.Block)
 		if err != nil {

@@ -141,6 +141,7 @@ type trail struct {
 	top    uint64                // height of the certified block
 	marks  map[uint64]chain.Hash // at top and at multiples of window
 	near   map[uint64]chain.Hash // those that come next, about window
+	silent map[string]bool       // members that let the long time pass when they were asked for sidecars on the way
 }
 
 const trailWindow = 1 << 14
@@ -150,7 +151,7 @@ const trailWindow = 1 << 14
 // whoever sent them.
 func (r *Replica) layTrail(ctx context.Context, target *chain.Header, window uint64) (*trail, error) {
 	head := r.book.Head().Header
-	t := &trail{r: r, window: window, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}}
+	t := &trail{r: r, window: window, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}, silent: map[string]bool{}}
 	var base chain.Hash
 	see := func(height uint64, hash chain.Hash) {
 		if height == t.top || height%t.window == 0 {

@@ -77,7 +77,8 @@ type Options struct {
 	// MaxBlockTxs and MaxBlockBytes cap a block. 0 means 1000 and 640 KiB.
 	MaxBlockTxs   int
 	MaxBlockBytes int
-	// MaxInFlight is how many blocks may be on their way through Raft. 0 means 3.
+	// MaxInFlight is how many blocks may be on their way through Raft, or wait a
+	// moment for their certificates. 0 means 3.
 	MaxInFlight int
 	// QueueBytes bounds the transactions that wait to be proposed, here and for
 	// others. 0 means 64 MiB.

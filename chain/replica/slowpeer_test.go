@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -120,6 +121,79 @@ func TestHeadersAreReadForAWhileOnly(t *testing.T) {
 				}
 			}
 		}
+		c.stopAll()
+	})
+}
+
+// A member answers no request for blocks, and in many blocks a sidecar is purged. Whoever
+// catches up waits for it once, and not again with every answer of another.
+func TestAttackSilenceIsWaitedForOnceOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		c := newCluster(t, 4, func(o *Options) {
+			compacting(o)
+			answersLate("h0", &lying, time.Hour, rpcBlocks)(o)
+			answersLate("h1", &lying, 0, rpcBlocks)(o)
+			answersLate("h2", &lying, 0, rpcBlocks)(o)
+		})
+		c.startAll()
+		const n = 6
+		for range n {
+			leaf := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", []byte("x"), canary), canary).Index
+			mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, leaf), nil), nil)
+		}
+		c.load(20)
+		time.Sleep(10 * time.Second)
+		c.load(3)
+		c.sameHead()
+		snap := c.nodes["h1"].snaps.newest()
+		r, stop := c.emptied("h3")
+		lying.Store(true)
+		begun := time.Now()
+		if err := r.catchUp(within(t, time.Hour), snap); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took < 2*fetchTimeout || took > 3*fetchTimeout { // for blocks, and for sidecars
+			t.Errorf("took %v", took)
+		}
+		lying.Store(false)
+		stop()
+		c.stopAll()
+	})
+}
+
+// Too few members answer for a sidecar to be left out, and then those that were silent
+// do: they are asked again.
+func TestSilentMemberIsAskedAgainWhenItIsNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		c := newCluster(t, 7, func(o *Options) {
+			compacting(o)
+			answersLate("h0", &lying, time.Hour, rpcBlocks)(o)
+			answersLate("h2", &lying, time.Hour, rpcBlocks)(o)
+		})
+		c.startAll()
+		leaf := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", []byte("x"), canary), canary).Index
+		mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, leaf), nil), nil)
+		c.load(20)
+		time.Sleep(10 * time.Second)
+		c.load(3)
+		c.sameHead()
+		snap := c.nodes["h1"].snaps.newest()
+		r, stop := c.emptied("h6")
+		for _, name := range []string{"h3", "h4", "h5"} {
+			c.stop(name)
+		}
+		lying.Store(true)
+		time.AfterFunc(3*fetchTimeout, func() { lying.Store(false) })
+		begun := time.Now()
+		if err := r.catchUp(within(t, time.Hour), snap); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took < 3*fetchTimeout || took > 6*fetchTimeout {
+			t.Errorf("took %v", took)
+		}
+		stop()
 		c.stopAll()
 	})
 }
