@@ -320,6 +320,14 @@ func (c *certifier) offer(cp *chain.Checkpoint) {
 	c.accept(cp)
 }
 
+// certifiers returns the consortium file in force for a block, nil if it is not one of
+// the last that were executed.
+func (c *certifier) certifiers(height uint64) *chain.Consortium {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.recent[height].consortium
+}
+
 // checkpoint returns the newest certified checkpoint, or nil.
 func (c *certifier) checkpoint() *chain.Checkpoint {
 	c.mu.Lock()
@@ -635,6 +643,9 @@ func (r *Replica) chaseCertificate() {
 	}
 }
 
+// fetchCheckpoint asks a member for its newest certified checkpoint, and verifies it
+// under the file in force for its block if that was executed here: the block may be the
+// one that changed the consortium. Otherwise under the newest known.
 func (r *Replica) fetchCheckpoint(ctx context.Context, member string) (*chain.Checkpoint, error) {
 	var raw []byte
 	if err := r.peers.call(ctx, member, rpcCheckpoint, struct{}{}, &raw); err != nil {
@@ -644,7 +655,11 @@ func (r *Replica) fetchCheckpoint(ctx context.Context, member string) (*chain.Ch
 	if err != nil {
 		return nil, err
 	}
-	return cp, r.Consortium().Verify(cp)
+	k := r.certs.certifiers(cp.Height)
+	if k == nil {
+		k = r.Consortium()
+	}
+	return cp, k.Verify(cp)
 }
 
 // WaitCertified waits until the block at height is certified and returns the

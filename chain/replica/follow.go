@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -24,6 +25,26 @@ func changesOf(o *ledger.Outcome, first uint64, txs []*chain.Tx) []change {
 		}
 	}
 	return out
+}
+
+// inForceFor returns the consortium file that was in force for the last block on disk,
+// which may have changed it. founding is the first.
+func (b *book) inForceFor(founding *chain.Consortium, head chain.Header) (*chain.Consortium, error) {
+	_, first, err := b.heightOf(head.Size - 1)
+	if err != nil {
+		return nil, err
+	}
+	txn := b.reader()
+	defer txn.Discard()
+	k := founding
+	err = txn.scan([]byte{keyChange}, nil, func(key, args []byte) (bool, error) {
+		if bytes.Compare(key, numKey(keyChange, first)) >= 0 {
+			return false, nil
+		}
+		k, err = k.Next(args)
+		return err == nil, err
+	})
+	return k, err
 }
 
 const maxChanges = 64 // in one answer

@@ -437,9 +437,7 @@ func (r *Replica) resign() error {
 	if head.Height == 0 {
 		return nil
 	}
-	v := r.book.view()
-	defer v.txn.Discard()
-	k, err := ledger.InForce(v)
+	k, err := r.book.inForceFor(r.opt.Consortium, head)
 	if err != nil {
 		return err
 	}

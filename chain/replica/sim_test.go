@@ -462,8 +462,8 @@ func (s *simulation) restart(name string, healed bool) {
 		time.Sleep(500 * time.Millisecond)
 		node, err = Open(ctx, s.options(name))
 	}
-	if err != nil && !healed && errors.Is(err, context.DeadlineExceeded) {
-		return // it needs the others to repair itself, and does not reach them
+	if errors.Is(err, context.DeadlineExceeded) && (!healed || s.leaves(name)) {
+		return // it needs the others to repair itself, and does not reach them, or is served no more
 	}
 	if err != nil {
 		s.t.Errorf("open %s: %v", name, err)

@@ -3,6 +3,8 @@ package replica
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -97,6 +99,13 @@ func (s *simulation) votes(name string) bool {
 	return false
 }
 
+// leaves reports whether the newest consortium file is without a member.
+func (s *simulation) leaves(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.announced[len(s.announced)-1].Member(name) == nil
+}
+
 // outvoted reports whether a majority of the members of a file gives a vote to
 // those only, and so not to the one who left.
 func (s *simulation) outvoted(name string, k *chain.Consortium) bool {
@@ -117,9 +126,25 @@ func (s *simulation) describe() {
 	defer s.mu.Unlock()
 	for name, r := range s.nodes {
 		leader, _ := r.leader()
-		s.t.Logf("%s: height %d of epoch %d, raft %v %d/%d leader %q, voters %v, may vote %v, stopped by %v", name, r.book.Head().Header.Height, r.Consortium().Epoch,
-			r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, voters(r), r.mayVote(), r.Err())
+		s.t.Logf("%s: height %d of epoch %d, raft %v %d/%d leader %q, voters %v, may vote %v, stopped by %v; %v", name, r.book.Head().Header.Height, r.Consortium().Epoch,
+			r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, voters(r), r.mayVote(), r.Err(), r.certs)
 	}
+}
+
+// String says how far certificates are, and who signed what has none.
+func (c *certifier) String() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := fmt.Sprintf("certified to %d of %d, signed to %d", c.newestHeight(), c.top, c.signedTo)
+	for _, height := range slices.Sorted(maps.Keys(c.heads)) {
+		h := c.heads[height]
+		epoch := -1
+		if h.consortium != nil {
+			epoch = int(h.consortium.Epoch)
+		}
+		s += fmt.Sprintf("; %d of epoch %d by %v", height, epoch, slices.Sorted(maps.Keys(h.sigs)))
+	}
+	return s
 }
 
 // change puts a consortium file in force.
