@@ -2,11 +2,8 @@ package replica
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +12,6 @@ import (
 
 const (
 	certWindow   = 8192                   // heights above the newest certificate that cosignatures are kept for
-	maxCosigns   = 512                    // cosignatures in one message
 	certInterval = 500 * time.Millisecond // how long a block may lack a certificate before this replica asks
 )
 
@@ -37,12 +33,6 @@ type certifier struct {
 	wake     chan struct{}               // for the signer; holds one token
 	news     *bell                       // rung when newest changes
 	diverged func(error)
-}
-
-type signJob struct {
-	head       chain.TreeHead
-	consortium *chain.Consortium
-	index      uint64 // of the Raft entry
 }
 
 // certHead is one height on its way to a certificate.
@@ -360,217 +350,6 @@ func (c *certifier) own() []chain.Checkpoint {
 		out = append(out, chain.Checkpoint{TreeHead: *h.head, Signatures: []chain.Signature{h.sigs[c.self].sig}})
 	}
 	return out
-}
-
-// sign is the signer's loop: it signs every executed tree head once, after
-// writing down that it does, and hands the signatures to the peers. It ends when
-// the replica halts.
-func (r *Replica) sign() {
-	c := r.certs
-	for {
-		select {
-		case <-c.wake:
-		case <-r.ctx.Done():
-			return
-		}
-		c.mu.Lock()
-		jobs := c.unsigned
-		c.unsigned = nil
-		c.mu.Unlock()
-		if len(jobs) == 0 {
-			continue
-		}
-		if r.haltErr() != nil {
-			return
-		}
-		signed, err := r.signAll(jobs)
-		if errors.As(err, new(*chain.BrokenError)) {
-			if jobs, err = r.unsignable(jobs, err); err == nil {
-				signed, err = r.signAll(jobs)
-			}
-		}
-		if err != nil {
-			r.halt(err)
-			return
-		}
-		if len(signed) > 0 {
-			c.settle()
-			r.gossip.send(signed)
-		}
-	}
-}
-
-// signAll signs the heads in jobs that may be signed. One write to the sign file
-// covers them all.
-func (r *Replica) signAll(jobs []signJob) ([]chain.Checkpoint, error) {
-	last := r.signed.last
-	first := 0
-	for first < len(jobs) && jobs[first].head.Height <= last.Height {
-		j := jobs[first]
-		if j.head.Height == last.Height && !last.Hash.IsZero() {
-			if bodyHash(j.head) != last.Hash {
-				return nil, &chain.BrokenError{Height: j.head.Height, Link: "tree head signed before", Want: last.Hash, Got: bodyHash(j.head)}
-			}
-			break // signing the same again is no second signature
-		}
-		first++
-	}
-	jobs = jobs[first:]
-	if len(jobs) == 0 {
-		return nil, nil
-	}
-	if j := jobs[len(jobs)-1]; j.head.Height > last.Height {
-		if err := r.signed.record(signedHead{Height: j.head.Height, Hash: bodyHash(j.head), Raft: j.index}); err != nil {
-			return nil, err
-		}
-		r.certs.signs(j.head.Height)
-	}
-	out := make([]chain.Checkpoint, 0, len(jobs))
-	for _, j := range jobs {
-		if j.consortium.Member(r.opt.Member) == nil {
-			continue
-		}
-		sig, err := j.consortium.Cosign(j.head, r.opt.Member, time.Now().Unix(), r.opt.Key)
-		if err != nil {
-			return nil, err
-		}
-		cp := chain.Checkpoint{TreeHead: j.head, Signatures: []chain.Signature{sig}}
-		r.certs.mu.Lock()
-		r.certs.mine = cp
-		if h := r.certs.heads[j.head.Height]; h != nil {
-			h.sigs[r.opt.Member] = cosignature{head: j.head, sig: sig, verified: true}
-		}
-		r.certs.mu.Unlock()
-		out = append(out, cp)
-	}
-	return out, nil
-}
-
-// unsignable returns those of jobs that are above the last signature, which is on
-// another tree head than this replica has now: if a certificate vouches for the one it
-// has now, what was signed is the history that a leader showed to this replica alone.
-// Otherwise it returns err, as judged.
-func (r *Replica) unsignable(jobs []signJob, err error) ([]signJob, error) {
-	last := r.signed.last.Height
-	for tries := 0; ; tries++ {
-		height, other := r.certified(r.ctx)
-		if other {
-			return nil, &astrayError{err}
-		}
-		if height >= last {
-			break
-		}
-		if tries == behindFor || !r.pauseFor(r.ctx, r.opt.Heartbeat) {
-			return nil, err
-		}
-	}
-	r.log.Error("signed a tree head that is on no chain", "error", err)
-	return slices.DeleteFunc(slices.Clone(jobs), func(j signJob) bool { return j.head.Height <= last }), nil
-}
-
-func bodyHash(t chain.TreeHead) chain.Hash { return sha256.Sum256([]byte(t.Body())) }
-
-type cosignRequest struct {
-	_     struct{} `cbor:",toarray"`
-	Notes [][]byte // checkpoints with one signature each
-}
-
-func (r *Replica) serveCosign(from string, req cosignRequest) error {
-	if len(req.Notes) > maxCosigns {
-		return errors.New("too many cosignatures")
-	}
-	for _, raw := range req.Notes {
-		cp, err := chain.ParseCheckpoint(raw)
-		if err != nil {
-			return err
-		}
-		if len(cp.Signatures) != 1 || !strings.HasSuffix(cp.Signatures[0].Name, "/"+from) {
-			return errors.New("not the sender's cosignature")
-		}
-		r.certs.add(from, cp.TreeHead, cp.Signatures[0])
-	}
-	r.certs.settle()
-	return nil
-}
-
-// gossip delivers this replica's cosignatures to every peer, newest last, one
-// message in flight per peer.
-type gossip struct {
-	r  *Replica
-	mu sync.Mutex
-	to map[string]*mailbox // guarded by mu
-}
-
-type mailbox struct {
-	mu    sync.Mutex
-	notes [][]byte // guarded by mu
-	wake  chan struct{}
-}
-
-func (g *gossip) send(cps []chain.Checkpoint) {
-	notes := make([][]byte, 0, len(cps))
-	for i := range cps {
-		b, err := cps[i].Bytes()
-		if err != nil {
-			g.r.log.Error("encode cosignature", "error", err)
-			return
-		}
-		notes = append(notes, b)
-	}
-	for _, m := range g.r.Consortium().Members {
-		if m.Name != g.r.opt.Member {
-			g.box(m.Name).put(notes)
-		}
-	}
-}
-
-func (g *gossip) box(member string) *mailbox {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	b := g.to[member]
-	if b == nil {
-		b = &mailbox{wake: make(chan struct{}, 1)}
-		g.to[member] = b
-		g.r.wg.Go(func() { g.deliver(member, b) })
-	}
-	return b
-}
-
-func (b *mailbox) put(notes [][]byte) {
-	b.mu.Lock()
-	b.notes = append(b.notes, notes...)
-	if n := len(b.notes); n > maxCosigns {
-		b.notes = slices.Clone(b.notes[n-maxCosigns:]) // old ones are covered by new ones
-	}
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (g *gossip) deliver(member string, b *mailbox) {
-	for {
-		select {
-		case <-b.wake:
-		case <-g.r.ctx.Done():
-			return
-		}
-		b.mu.Lock()
-		notes := b.notes
-		b.notes = nil
-		b.mu.Unlock()
-		if len(notes) == 0 {
-			continue
-		}
-		ctx, cancel := context.WithTimeout(g.r.ctx, 2*g.r.opt.Heartbeat)
-		err := g.r.peers.call(ctx, member, rpcCosign, cosignRequest{Notes: notes}, nil)
-		cancel()
-		if err != nil {
-			g.r.log.Debug("deliver cosignatures", "to", member, "error", err)
-			g.r.pause(g.r.opt.Heartbeat / 4)
-		}
-	}
 }
 
 // certifyLoop keeps the certificate moving: it stores new ones, tells the owner
