@@ -137,7 +137,7 @@ func (s *session) sayVerified(dir string, rep *replica.Report) directoryData {
 	s.sayChain(&rep.Head, data.Time)
 	s.say("every block, the state, every index and %d sidecars are in order", data.Sidecars)
 	if data.Missing > 0 {
-		s.say("%d sidecars are not here: the node fetches them from the others while it runs", data.Missing)
+		s.say("%d sidecars are not here: the node asks the others for them while it runs", data.Missing)
 	}
 	if rep.Certified != nil {
 		data.Certified = rep.Certified.Height

@@ -75,7 +75,7 @@ Examples:
 	"it was imported into %s": "已导入 %s",
 	"start all members that restore together, with `ward node run --dir %s`: each waits until half of the others answer": "请用 `ward node run --dir %s` 一起启动所有恢复的成员：每个成员都要等到其他成员中有一半应答",
 	"every block, the state, every index and %d sidecars are in order":                                                   "每个区块、状态、每个索引和 %d 份附件均无误",
-	"%d sidecars are not here: the node fetches them from the others while it runs":                                      "缺少 %d 份附件：节点运行时会从其他成员处取回",
+	"%d sidecars are not here: the node asks the others for them while it runs":                                          "缺少 %d 份附件：节点运行时会向其他成员索取",
 	"the newest checkpoint on disk certifies block %d":                                                                   "磁盘上最新的检查点认证到区块 %d",
 	"there is no checkpoint on disk that members of the consortium file certify":                                         "磁盘上没有由该联盟文件的成员认证的检查点",
 	"an export from before the newest consortium file needs the one of its time: --consortium FILE":                      "早于最新联盟文件的导出需要当时的联盟文件：--consortium 文件",
