@@ -172,13 +172,17 @@ func (r *Replica) askBlock(ctx context.Context, member string, height uint64) (*
 const maxMissingPause = time.Hour
 
 // watchMissing asks for missing sidecars until there are none, and again when blocks
-// were fetched without.
+// were fetched without. It halts a replica of which it finds a block damaged.
 func (r *Replica) watchMissing() {
 	pause := 4 * r.opt.Heartbeat
 	told := 0
 	for r.haltErr() == nil {
 		left, err := r.fetchMissing(r.ctx)
 		if r.ctx.Err() != nil {
+			return
+		}
+		if isDamage(err) {
+			r.halt(err)
 			return
 		}
 		if left == 0 && err == nil {

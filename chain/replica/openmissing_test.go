@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -63,6 +64,36 @@ func TestDamageThatAStartFindsLateIsRepaired(t *testing.T) {
 			c.repaired("h2")
 		})
 	}
+}
+
+// A block rots whose sidecar is missing, while the replica asks for that: it halts, for
+// the next start to repair it, and does not leave the others aside that are missing.
+func TestDamagedBlockOfAMissingSidecarHalts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, nil)
+		r := c.start("h0")
+		rc := mustSubmit(t, r, put(t, "bob", "s", []byte("x"), canary), canary)
+		c.load(2)
+		c.sameHead()
+		raw := blockBytes(t, r, rc.Result.Height)
+		var out bytes.Buffer
+		if _, err := r.Export(context.Background(), &out); err != nil {
+			t.Fatal(err)
+		}
+		c.stopAll()
+		c.replaced("h0", c.without(out.Bytes(), rc.Index))
+		c.net = newSimNet(time.Millisecond)
+		r = c.start("h0")
+		c.damageRecord("h0", "blocks", raw)
+		time.Sleep(time.Minute)
+		if err := r.Err(); !errors.Is(err, ErrHalted) || !isDamage(err) {
+			t.Errorf("stopped by %v", err)
+		}
+		if p, err := readRepair(filepath.Join(c.dir, "h0")); err != nil || p == nil || p.history {
+			t.Errorf("repair %+v, %v", p, err)
+		}
+		_ = r.Close() // says why it halted
+	})
 }
 
 // The sidecars of blocks that were fetched a moment ago are looked for, though nothing
