@@ -39,7 +39,7 @@ func seeds(t *testing.T) int {
 	if n == 0 {
 		n = 300
 		if testing.Short() {
-			n = 20
+			n = 12 // with the race detector, two seconds each
 		}
 	}
 	return n
