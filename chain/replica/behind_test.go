@@ -71,7 +71,8 @@ func TestMemberWithoutEntriesWaits(t *testing.T) {
 
 // A leader keeps blocks from a member for good and says that there are none. The
 // member sees what the others certify, and that its log does not lead there: it
-// halts, and makes its chain again from theirs when it is opened.
+// halts. The certificate says nothing against that log: it keeps it, and comes on from
+// there when it is opened.
 func TestAttackLeaderHidesCertifiedBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lying atomic.Bool
@@ -94,6 +95,7 @@ func TestAttackLeaderHidesCertifiedBlocks(t *testing.T) {
 		if err := c.nodes["h0"].Err(); !errors.Is(err, ErrHalted) || c.nodes["h0"].book.Head().Header.Height != before.Height {
 			t.Fatalf("h0 stands at block %d of %d: %v", c.nodes["h0"].book.Head().Header.Height, before.Height, err)
 		}
+		c.keptItsLog("h0")
 		lying.Store(false)
 		_ = c.nodes["h0"].Close() // says why it halted
 		c.start("h0")

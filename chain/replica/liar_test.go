@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/raft"
-
 	"github.com/ward-health/ward/chain"
 )
 
@@ -146,40 +144,6 @@ func TestAttackBlocksOfAForkAreSent(t *testing.T) {
 			})
 		})
 	}
-}
-
-// A leader keeps blocks from a member for good. The member halts, but the certificate
-// says nothing against its log: it keeps it.
-func TestAttackLeaderThatHidesBlocksCostsNoLog(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var lying atomic.Bool
-		var end position
-		c := newCluster(t, 4, func(o *Options) {
-			if o.Member == "h3" {
-				o.wrapTransport = func(inner raft.Transport) raft.Transport {
-					return &hider{withholder{inner.(*raftTransport), "h0", &lying}, &end}
-				}
-			}
-		})
-		c.startAll()
-		c.load(4)
-		c.leads("h3")
-		c.sameHead()
-		r := c.nodes["h0"]
-		end = position{Index: r.node().LastIndex(), Term: r.node().CurrentTerm()}
-		lying.Store(true)
-		mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", []byte("revoked"), nil), nil)
-		time.Sleep(3 * behindFor * r.opt.Heartbeat)
-		if err := r.Err(); !errors.Is(err, ErrHalted) {
-			t.Fatalf("h0: %v", err)
-		}
-		c.keptItsLog("h0")
-		lying.Store(false)
-		_ = r.Close() // says why it halted
-		c.start("h0")
-		c.sameHead()
-		c.stopAll()
-	})
 }
 
 // Whether this replica has another history than the others, certificates tell: of a
