@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -79,15 +78,8 @@ func (n *Node) serveSealed(ctx context.Context) error {
 	return err
 }
 
-// A sealed node reads so much of a body that it wants nothing of, and for so long.
-const (
-	drainedBytes = 64 << 20
-	drainedTime  = 30 * time.Second
-)
-
-// heard sends next's answer and then reads what is still to come of the request: a
-// connection that is closed with bytes that nobody read is reset, and the reset may
-// overtake the answer.
+// heard sends next's answer, which reads nothing of a body, so that the client hears
+// it: see protocol.Linger.
 func heard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 {
@@ -96,10 +88,7 @@ func heard(next http.Handler) http.Handler {
 		}
 		w.Header().Set("Connection", "close") // so that net/http does not wait for the body before it sends the answer
 		next.ServeHTTP(w, r)
-		control := http.NewResponseController(w)
-		if control.Flush() == nil && control.SetReadDeadline(time.Now().Add(drainedTime)) == nil {
-			_, _ = io.CopyN(io.Discard, r.Body, drainedBytes) // what is read is nobody's
-		}
+		protocol.Linger(w, r.Body, protocol.LingerTime, protocol.LingerBytes)
 	})
 }
 

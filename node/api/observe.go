@@ -80,7 +80,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 				panic(broken)
 			}
 			if o.early {
-				s.linger(o)
+				protocol.Linger(o.ResponseWriter, o.request, s.opt.Limits.Linger, s.opt.Limits.LingerBytes)
 			}
 		}()
 		control := http.NewResponseController(w)

@@ -101,8 +101,8 @@ func (l *Limits) fill() {
 	or(&l.Answer, 75*time.Second)
 	or(&l.Pace, 16<<10)
 	or(&l.Beat, 10*time.Second)
-	or(&l.Linger, 30*time.Second)
-	or(&l.LingerBytes, 64<<20)
+	or(&l.Linger, protocol.LingerTime)
+	or(&l.LingerBytes, protocol.LingerBytes)
 	or(&l.Grace, 15*time.Second)
 }
 
