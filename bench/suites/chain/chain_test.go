@@ -30,7 +30,7 @@ func TestEntriesAreOf512Bytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := (*wardChain)(nil).stateless().signer.sign(1)
+	more, err := new(wardChain).stateless().signer.sign(1)
 	if err != nil {
 		t.Fatal(err)
 	}

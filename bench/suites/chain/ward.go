@@ -175,24 +175,11 @@ func (w *wardChain) load(n, clients, batch int) (peer.Load, error) {
 	return submit(w.leader, txs, clients, batch)
 }
 
-// stateless is the same chain, given entries of the contract that keeps nothing.
-type stateless struct {
-	chain  *wardChain
-	signer *signer
-}
-
-func (w *wardChain) stateless() stateless {
+// stateless returns the same chain, given entries of the contract that keeps nothing.
+func (w *wardChain) stateless() *wardChain {
 	s := newSigner()
 	s.contract = contractNothing
-	return stateless{w, s}
-}
-
-func (s stateless) load(n, clients, batch int) (peer.Load, error) {
-	txs, err := s.signer.sign(n)
-	if err != nil {
-		return peer.Load{}, err
-	}
-	return submit(s.chain.leader, txs, clients, batch)
+	return &wardChain{nodes: w.nodes, leader: w.leader, signer: s}
 }
 
 func submit(r *replica.Replica, txs []*chain.Tx, clients, batch int) (peer.Load, error) {
