@@ -85,6 +85,16 @@ func eachSidecar(blk *chain.Block, first uint64, fn func(index uint64, tx *chain
 	return nil
 }
 
+// sidecarTxs returns the transactions of a block that brought a sidecar, in order.
+func sidecarTxs(blk *chain.Block) ([]*chain.Tx, error) {
+	var txs []*chain.Tx
+	err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error {
+		txs = append(txs, tx)
+		return nil
+	})
+	return txs, err
+}
+
 // catchUp brings the chain to the block of a snapshot by fetching blocks from
 // the members, verifying every signature and executing every transaction again.
 // Nothing that a single member says is taken on trust: every block must be on the way
@@ -177,8 +187,9 @@ const fetchTimeout = 20 * time.Second
 const slowAnswer = 2
 
 // fetchSome asks the members in turn for the next blocks, beginning with the one who
-// answered last, unless that took long, until one has some that hold. Their entries are at or before
-// maxIndex in the Raft log. It fetches nothing while the disk is nearly full.
+// answered last, unless that took long, until one has some that hold. Their entries
+// are at or before maxIndex in the Raft log. It fetches nothing while the disk is
+// nearly full.
 func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) error {
 	if err := r.writable(); err != nil {
 		return err
@@ -271,8 +282,8 @@ type sidecarSearch struct {
 // repair nobody is asked: all the others may be under repair, too, and each without
 // the block until another has executed it. What is missing is looked for afterwards.
 func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, search *sidecarSearch) ([][]byte, error) {
-	var wanted []*chain.Tx
-	if err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { wanted = append(wanted, tx); return nil }); err != nil {
+	wanted, err := sidecarTxs(blk)
+	if err != nil {
 		return nil, err
 	}
 	if len(given) > len(wanted) {
@@ -296,18 +307,14 @@ func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]
 	}
 	var slow []string
 	ask := func(name string, patience time.Duration) bool {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		h := blk.Header.Height
-		var got []sentBlock
-		err := r.peers.call(ctx, name, rpcBlocks, blocksRequest{From: h, To: h}, &got)
+		got, err := r.askBlock(ctx, name, blk.Header.Height, patience)
 		if err != nil {
 			return false
 		}
-		if len(got) != 1 || len(got[0].Sidecars) != len(wanted) {
+		if got == nil || len(got.Sidecars) != len(wanted) {
 			return true // it does not have the block: its word does not count
 		}
-		for i, data := range got[0].Sidecars {
+		for i, data := range got.Sidecars {
 			if len(found[i]) == 0 && len(data) > 0 && wanted[i].Sidecar.Matches(data) {
 				found[i] = data
 				missing--

@@ -211,6 +211,16 @@ func (c *cluster) leads(name string) {
 	}
 }
 
+// compacts puts n transactions on the chain, after which there is time for snapshots,
+// and a few that come behind them.
+func (c *cluster) compacts(n int) {
+	c.t.Helper()
+	c.load(n)
+	time.Sleep(10 * time.Second)
+	c.load(3)
+	c.sameHead()
+}
+
 // hasSidecar checks that a sidecar is on the disk of a member as it was.
 func hasSidecar(t *testing.T, r *Replica, index uint64, want []byte) {
 	t.Helper()

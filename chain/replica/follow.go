@@ -1,8 +1,8 @@
 package replica
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"sync"
 
@@ -27,6 +27,26 @@ func changesOf(o *ledger.Outcome, first uint64, txs []*chain.Tx) []change {
 	return out
 }
 
+// eachChange calls fn with every change of the consortium on disk, in order, until it
+// returns false: with its leaf, its arguments, and the files before and after it.
+// founding is the first.
+func (b *book) eachChange(founding *chain.Consortium, fn func(leaf uint64, args []byte, before, after *chain.Consortium) bool) error {
+	txn := b.reader()
+	defer txn.Discard()
+	k := founding
+	return txn.scan([]byte{keyChange}, nil, func(key, args []byte) (bool, error) {
+		if len(key) != 9 {
+			return false, &DamageError{Path: b.db.dir, Reason: "malformed key of a change of the consortium"}
+		}
+		before := k
+		var err error
+		if k, err = before.Next(args); err != nil {
+			return false, err
+		}
+		return fn(binary.BigEndian.Uint64(key[1:]), args, before, k), nil
+	})
+}
+
 // inForceFor returns the consortium file that was in force for the last block on disk,
 // which may have changed it. founding is the first.
 func (b *book) inForceFor(founding *chain.Consortium, head chain.Header) (*chain.Consortium, error) {
@@ -34,15 +54,13 @@ func (b *book) inForceFor(founding *chain.Consortium, head chain.Header) (*chain
 	if err != nil {
 		return nil, err
 	}
-	txn := b.reader()
-	defer txn.Discard()
 	k := founding
-	err = txn.scan([]byte{keyChange}, nil, func(key, args []byte) (bool, error) {
-		if bytes.Compare(key, numKey(keyChange, first)) >= 0 {
-			return false, nil
+	err = b.eachChange(founding, func(leaf uint64, _ []byte, _, after *chain.Consortium) bool {
+		if leaf >= first {
+			return false
 		}
-		k, err = k.Next(args)
-		return err == nil, err
+		k = after
+		return true
 	})
 	return k, err
 }
@@ -57,20 +75,12 @@ type changesRequest struct {
 // serveChanges answers with the changes that lead on from a consortium file of an
 // epoch, oldest first.
 func (r *Replica) serveChanges(req changesRequest) ([][]byte, error) {
-	txn := r.book.reader()
-	defer txn.Discard()
-	k := r.opt.Consortium
 	out := [][]byte{}
-	err := txn.scan([]byte{keyChange}, nil, func(_, args []byte) (bool, error) {
-		next, err := k.Next(args)
-		if err != nil {
-			return false, err
-		}
-		if k.Epoch >= req.Epoch {
+	err := r.book.eachChange(r.opt.Consortium, func(_ uint64, args []byte, before, _ *chain.Consortium) bool {
+		if before.Epoch >= req.Epoch {
 			out = append(out, args)
 		}
-		k = next
-		return len(out) < maxChanges, nil
+		return len(out) < maxChanges
 	})
 	return out, err
 }

@@ -121,10 +121,7 @@ func TestAttackBlocksOfAForkAreSent(t *testing.T) {
 					c.sameHead()
 					c.stop("h3")
 				}
-				c.load(30)
-				time.Sleep(10 * time.Second)
-				c.load(3)
-				c.sameHead()
+				c.compacts(30)
 				r, stop := c.emptied("h3")
 				blocks := forks(t, r, "h0", f.from-1, 60)
 				stop()

@@ -133,14 +133,14 @@ func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint6
 		if m.Name == r.opt.Member || silent[m.Name] || len(wanted) == 0 {
 			continue
 		}
-		got, err := r.askBlock(ctx, m.Name, blk.Header.Height)
+		got, err := r.askBlock(ctx, m.Name, blk.Header.Height, 2*r.opt.Heartbeat)
 		if ctx.Err() != nil {
 			return found, ctx.Err()
 		}
 		if remote := (*remoteError)(nil); err != nil && !errors.As(err, &remote) {
 			silent[m.Name] = true
 		}
-		if err != nil || len(got.Sidecars) != len(all) {
+		if err != nil || got == nil || len(got.Sidecars) != len(all) {
 			continue
 		}
 		for i, data := range got.Sidecars {
@@ -153,16 +153,17 @@ func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint6
 	return found, nil
 }
 
-// askBlock asks a member for one block.
-func (r *Replica) askBlock(ctx context.Context, member string, height uint64) (*sentBlock, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
+// askBlock asks a member for one block, and returns nil if it answers with none or
+// several.
+func (r *Replica) askBlock(ctx context.Context, member string, height uint64, patience time.Duration) (*sentBlock, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var got []sentBlock
 	if err := r.peers.call(ctx, member, rpcBlocks, blocksRequest{From: height, To: height}, &got); err != nil {
 		return nil, err
 	}
 	if len(got) != 1 {
-		return nil, &remoteError{member, "not one block"}
+		return nil, nil
 	}
 	return &got[0], nil
 }

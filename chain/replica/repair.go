@@ -370,8 +370,7 @@ func (o *oldSidecars) find(ctx context.Context, log *seglog.Log, report *slog.Lo
 // transactions with the same sidecar both get it, though one may have been purged:
 // then the block that purged it erases it again.
 func (o *oldSidecars) of(blk *chain.Block) ([][]byte, error) {
-	var txs []*chain.Tx
-	err := eachSidecar(blk, 0, func(_ uint64, tx *chain.Tx) error { txs = append(txs, tx); return nil })
+	txs, err := sidecarTxs(blk)
 	return o.fill(make([][]byte, len(txs)), txs), err
 }
 

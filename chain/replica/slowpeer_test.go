@@ -55,10 +55,7 @@ func TestAttackLittleAtATimeDoesNotHoldUpCatchingUp(t *testing.T) {
 					answersLate("h0", &lying, fetchTimeout-time.Second, kind)(o)
 				})
 				c.startAll()
-				c.load(30)
-				time.Sleep(10 * time.Second)
-				c.load(3)
-				c.sameHead()
+				c.compacts(30)
 				snap := c.nodes["h1"].snaps.newest()
 				r, stop := c.emptied("h2")
 				lying.Store(true)
@@ -142,10 +139,7 @@ func TestAttackSilenceIsWaitedForOnceOnTheWay(t *testing.T) {
 			leaf := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", []byte("x"), canary), canary).Index
 			mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, leaf), nil), nil)
 		}
-		c.load(20)
-		time.Sleep(10 * time.Second)
-		c.load(3)
-		c.sameHead()
+		c.compacts(20)
 		snap := c.nodes["h1"].snaps.newest()
 		r, stop := c.emptied("h3")
 		lying.Store(true)
@@ -175,10 +169,7 @@ func TestSilentMemberIsAskedAgainWhenItIsNeeded(t *testing.T) {
 		c.startAll()
 		leaf := mustSubmit(t, c.nodes["h0"], put(t, "bob", "s", []byte("x"), canary), canary).Index
 		mustSubmit(t, c.nodes["h0"], sign(t, "bob", "purge", binary.BigEndian.AppendUint64(nil, leaf), nil), nil)
-		c.load(20)
-		time.Sleep(10 * time.Second)
-		c.load(3)
-		c.sameHead()
+		c.compacts(20)
 		snap := c.nodes["h1"].snaps.newest()
 		r, stop := c.emptied("h6")
 		for _, name := range []string{"h3", "h4", "h5"} {
