@@ -68,15 +68,17 @@ func SignEntry(chain string, height uint64, parent Hash, time int64, txs []*Tx, 
 	if err := e.check(); err != nil {
 		return nil, fmt.Errorf("sign entry: %w", err)
 	}
-	if err := e.Sign(key); err != nil {
+	if err := e.sign(key, txs); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
 // Sign sets the signature of p to one by the key of its proposer.
-func (p *Proposal) Sign(key crypto.Signer) error {
-	sig, err := key.Sign(rand.Reader, p.signingBytes(), crypto.Hash(0))
+func (p *Proposal) Sign(key crypto.Signer) error { return p.sign(key, nil) }
+
+func (p *Proposal) sign(key crypto.Signer, txs []*Tx) error {
+	sig, err := key.Sign(rand.Reader, p.signingBytes(txs), crypto.Hash(0))
 	if err != nil {
 		return fmt.Errorf("sign proposal: %w", err)
 	}
@@ -142,7 +144,7 @@ func (e *Entry) VerifySignatures() (proposer bool, txs []bool, err error) {
 }
 
 func (e *Entry) verify(v *Verifier) {
-	msg := e.signingBytes()
+	msg := e.signingBytes(e.txs)
 	e.hash = sha256.Sum256(msg)
 	e.verified = v.verifyTxs(e.txs, signed{e.Proposer, msg, e.Signature})
 }
@@ -158,14 +160,14 @@ func (e *Entry) Hash() (Hash, error) {
 func (e *Entry) parseTxs() {
 	e.txs = make([]*Tx, len(e.Txs))
 	all := make([]Tx, len(e.Txs))
-	last := new(TxBody)
+	last, h := new(TxBody), sha256.New()
 	for i, raw := range e.Txs {
 		if len(raw) > MaxTx || len(raw) < ed25519.SignatureSize {
 			continue // becomes a recorded rejection, as does what does not parse
 		}
 		tx := &all[i]
 		tx.raw = raw[:len(raw):len(raw)]
-		if tx.parse(last) == nil {
+		if tx.parse(last, h) == nil {
 			e.txs[i], last = tx, &tx.TxBody
 		}
 	}
@@ -208,21 +210,26 @@ func (p *Proposal) check() error {
 }
 
 // signingBytes is the proposal with each transaction replaced by its hash and
-// with an empty signature.
-func (p *Proposal) signingBytes() []byte {
-	q := *p
-	q.Signature = nil
-	q.Txs = make([][]byte, len(p.Txs))
-	hashes := make([]Hash, len(p.Txs))
-	for i, tx := range p.Txs {
-		hashes[i] = sha256.Sum256(tx)
-		q.Txs[i] = hashes[i][:]
+// with an empty signature. txs are the transactions that are parsed already, nil
+// where they are not: their hashes are known.
+func (p *Proposal) signingBytes(txs []*Tx) []byte {
+	const item = 2 + len(Hash{})
+	b := p.appendStart(make([]byte, 0, 256+len(p.Chain)+item*len(p.Txs)))
+	b = appendHead(b, majorArray, uint64(len(p.Txs)))
+	for i, raw := range p.Txs {
+		var h Hash
+		if i < len(txs) && txs[i] != nil {
+			h = txs[i].hash
+		} else {
+			h = sha256.Sum256(raw)
+		}
+		b = appendBytes(b, h[:])
 	}
-	return q.append(make([]byte, 0, q.size()))
+	return appendBytes(b, nil)
 }
 
 // Hash returns the hash of what the proposer signed. It covers every
 // transaction, and through them the sidecars.
 func (p *Proposal) Hash() (Hash, error) {
-	return sha256.Sum256(p.signingBytes()), nil
+	return sha256.Sum256(p.signingBytes(nil)), nil
 }

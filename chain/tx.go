@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"math"
 	"time"
 )
@@ -26,8 +27,9 @@ const MaxLifetime = time.Hour
 type Tx struct {
 	TxBody
 	raw  []byte // body ‖ signature
-	id   Hash
-	good bool // the signature was verified
+	id   Hash   // SHA-256 of the body
+	hash Hash   // SHA-256 of raw
+	good bool   // the signature was verified
 }
 
 // TxBody is what a transaction says.
@@ -102,7 +104,9 @@ func SignTx(body TxBody, key crypto.Signer) (*Tx, error) {
 	if len(msg)+len(sig) > MaxTx {
 		return nil, fmt.Errorf("sign transaction: %d bytes, limit %d", len(msg)+len(sig), MaxTx)
 	}
-	return &Tx{TxBody: body, raw: append(msg, sig...), id: sha256.Sum256(msg)}, nil
+	tx := &Tx{TxBody: body, raw: append(msg, sig...)}
+	tx.sum(sha256.New())
+	return tx, nil
 }
 
 // ParseTx parses the bytes of a signed transaction, at most MaxTx. It does not
@@ -117,15 +121,15 @@ func ParseTx(data []byte) (*Tx, error) {
 		return nil, errors.New("transaction: too short for a signature")
 	}
 	tx := &Tx{raw: data[:len(data):len(data)]}
-	if err := tx.parse(new(TxBody)); err != nil {
+	if err := tx.parse(new(TxBody), sha256.New()); err != nil {
 		return nil, err
 	}
 	return tx, nil
 }
 
 // parse fills tx from its raw bytes, at least as long as a signature. Strings
-// that are those of last are shared with it.
-func (tx *Tx) parse(last *TxBody) error {
+// that are those of last are shared with it. h is any SHA-256.
+func (tx *Tx) parse(last *TxBody, h hash.Hash) error {
 	msg, _ := tx.signed()
 	r := wireReader{data: msg}
 	r.readTxBody(&tx.TxBody, last)
@@ -135,8 +139,18 @@ func (tx *Tx) parse(last *TxBody) error {
 	if err := tx.check(); err != nil {
 		return fmt.Errorf("transaction: %w", err)
 	}
-	tx.id = sha256.Sum256(msg)
+	tx.sum(h)
 	return nil
+}
+
+// sum sets the two hashes. What they have in common, the body, is hashed once.
+func (tx *Tx) sum(h hash.Hash) {
+	msg, sig := tx.signed()
+	h.Reset()
+	h.Write(msg)
+	h.Sum(tx.id[:0])
+	h.Write(sig)
+	h.Sum(tx.hash[:0])
 }
 
 // Bytes returns the exact bytes that ParseTx accepts. The caller must not

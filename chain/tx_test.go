@@ -250,6 +250,10 @@ func TestProposalSignatureCoversEveryField(t *testing.T) {
 		"order":    func(p *chain.Proposal) { p.Txs[0], p.Txs[1] = p.Txs[1], p.Txs[0] },
 		"fewer":    func(p *chain.Proposal) { p.Txs = p.Txs[:1] },
 		"contents": func(p *chain.Proposal) { p.Txs[0] = append([]byte{}, p.Txs[1]...) },
+		"another signature of a transaction": func(p *chain.Proposal) {
+			p.Txs[0] = append([]byte{}, p.Txs[0]...)
+			p.Txs[0][len(p.Txs[0])-1] ^= 1
+		},
 	} {
 		e := c.Entry(tx, nil)
 		change(&e.Proposal)
@@ -261,5 +265,31 @@ func TestProposalSignatureCoversEveryField(t *testing.T) {
 		if proposer, _, _ := e.VerifySignatures(); proposer {
 			t.Errorf("%s may be changed", name)
 		}
+	}
+}
+
+// What the proposer signs is the same whether the transactions are parsed, are none
+// or are bytes only.
+func TestProposalHashIsThatOfTheBytes(t *testing.T) {
+	c := ledgertest.NewLog(t, 1)
+	e := c.Entry([]*chain.Tx{c.Tx("alice", "notes", "add", "x"), c.Tx("bob", "notes", "add", make([]byte, 64))}, nil)
+	e.Txs = append(e.Txs, nil, []byte("short"), make([]byte, 100), make([]byte, chain.MaxTx))
+	e.Sidecars = make([][]byte, len(e.Txs))
+	if err := e.Sign(ledgertest.Key("east")); err != nil {
+		t.Fatal(err)
+	}
+	want, err := e.Proposal.Hash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := chain.ParseEntry(encoded(t, e))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proposer, _, _ := parsed.VerifySignatures(); !proposer {
+		t.Error("a proposal with malformed transactions does not verify")
+	}
+	if got, err := parsed.Hash(); err != nil || got != want {
+		t.Errorf("hash of the parsed entry is %v (%v), want %v", got, err, want)
 	}
 }

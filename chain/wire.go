@@ -208,15 +208,19 @@ func (p *Proposal) size() int {
 }
 
 func (p *Proposal) append(b []byte) []byte {
+	b = appendList(p.appendStart(b), p.Txs)
+	return appendBytes(b, p.Signature)
+}
+
+// appendStart appends what comes before the transactions.
+func (p *Proposal) appendStart(b []byte) []byte {
 	b = appendHead(b, majorArray, 8)
 	b = appendText(b, p.Name)
 	b = appendText(b, p.Chain)
 	b = appendBytes(b, p.Proposer[:])
 	b = appendHead(b, majorUint, p.Height)
 	b = appendBytes(b, p.Parent[:])
-	b = appendInt(b, p.Time)
-	b = appendList(b, p.Txs)
-	return appendBytes(b, p.Signature)
+	return appendInt(b, p.Time)
 }
 
 func (h *Header) append(b []byte) []byte {
