@@ -133,9 +133,6 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 				return err
 			}
 			r.log.Warn("catch up", "error", err)
-			if r.trail != nil {
-				clear(r.trail.silent) // they may be needed, and answer again
-			}
 			if !r.pauseFor(ctx, r.opt.Heartbeat/2) {
 				return errors.Join(ctx.Err(), err)
 			}
@@ -152,11 +149,12 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 // has moved aside, or some that a member sends. So several members under repair, each
 // of which has other blocks that are good, come on together: what one of them executes,
 // the others can fetch.
-func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) (err error) {
+func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) error {
 	if r.trail == nil {
-		if r.trail, err = r.layTrail(ctx, target, trailWindow); err != nil {
-			return err
-		}
+		r.trail = r.newTrail(target, trailWindow)
+	}
+	if err := r.trail.lay(ctx); err != nil {
+		return err
 	}
 	if a := r.aside.Load(); a != nil && r.replayAside(ctx, a) == nil {
 		return nil
@@ -228,7 +226,7 @@ func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksReques
 		return 0, err
 	}
 	took = time.Since(begun)
-	return took, r.replayAll(ctx, member, blocks, req.To, maxIndex)
+	return took, r.replayAll(ctx, blocks, req.To, maxIndex)
 }
 
 // follows reports whether an entry at pos may come after one at last. Blocks that
@@ -237,14 +235,12 @@ func follows(pos, last position) bool {
 	return pos.Index > last.Index || pos == (position{}) && last == (position{})
 }
 
-// replayAll executes blocks that a member sent.
-func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlock, to, maxIndex uint64) error {
+// replayAll executes blocks that a member sent. It does not ask another for a sidecar
+// that is left out: most are purged by a block that comes later on the way. Those that
+// are not are missing then, and asked for when the way is at its end.
+func (r *Replica) replayAll(ctx context.Context, blocks []sentBlock, to, maxIndex uint64) error {
 	if len(blocks) == 0 {
 		return errors.New("none")
-	}
-	search := sidecarSearch{sender: member}
-	if r.trail != nil {
-		search.silent = r.trail.silent
 	}
 	for _, b := range blocks {
 		blk, err := chain.ParseBlock(b.Block)
@@ -257,89 +253,21 @@ func (r *Replica) replayAll(ctx context.Context, member string, blocks []sentBlo
 		if err := r.trail.check(ctx, blk); err != nil {
 			return err
 		}
-		sidecars, err := r.findSidecars(ctx, blk, b.Sidecars, &search)
+		txs, err := sidecarTxs(blk)
+		if err == nil && len(b.Sidecars) != len(txs) {
+			err = fmt.Errorf("block %d: %d sidecars of %d", blk.Header.Height, len(b.Sidecars), len(txs))
+		}
 		if err != nil {
 			return err
 		}
-		if err := r.replay(blk, b.Pos, sidecars); err != nil {
+		if a := r.aside.Load(); a != nil {
+			a.kept.fill(b.Sidecars, txs)
+		}
+		if err := r.replay(blk, b.Pos, b.Sidecars); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// sidecarSearch is what a replica that executes blocks again knows of where their
-// sidecars are not. Its zero value knows nothing.
-type sidecarSearch struct {
-	sender string          // who sent the blocks, with the sidecars it has; "" if nobody did
-	silent map[string]bool // members that have let the long time pass
-}
-
-// findSidecars returns the sidecars of a block, in order, with those that are
-// missing from the ones given looked for at the other members. f+1 members must have
-// said that they do not have it, the sender among them, and every other that is not
-// silent for long. A member that is slow is asked again, and waited for. Only under
-// repair nobody is asked: all the others may be under repair, too, and each without
-// the block until another has executed it. What is missing is looked for afterwards.
-func (r *Replica) findSidecars(ctx context.Context, blk *chain.Block, given [][]byte, search *sidecarSearch) ([][]byte, error) {
-	wanted, err := sidecarTxs(blk)
-	if err != nil {
-		return nil, err
-	}
-	if len(given) > len(wanted) {
-		return nil, fmt.Errorf("block %d: %d sidecars of %d", blk.Header.Height, len(given), len(wanted))
-	}
-	found := make([][]byte, len(wanted))
-	missing := len(wanted)
-	copy(found, given)
-	for _, data := range given {
-		if len(data) > 0 {
-			missing--
-		}
-	}
-	if a := r.aside.Load(); a != nil {
-		return a.kept.fill(found, wanted), nil
-	}
-	members := r.Consortium().Members
-	said := 0 // members that do not have what is missing
-	if search.sender != "" {
-		said = 1
-	}
-	var slow []string
-	ask := func(name string, patience time.Duration) bool {
-		got, err := r.askBlock(ctx, name, blk.Header.Height, patience)
-		if err != nil {
-			return false
-		}
-		if got == nil || len(got.Sidecars) != len(wanted) {
-			return true // it does not have the block: its word does not count
-		}
-		for i, data := range got.Sidecars {
-			if len(found[i]) == 0 && len(data) > 0 && wanted[i].Sidecar.Matches(data) {
-				found[i] = data
-				missing--
-			}
-		}
-		said++
-		return true
-	}
-	for _, m := range members {
-		if missing > 0 && m.Name != r.opt.Member && m.Name != search.sender && !search.silent[m.Name] && !ask(m.Name, r.opt.Heartbeat) {
-			slow = append(slow, m.Name)
-		}
-	}
-	for _, name := range slow {
-		if missing > 0 && !ask(name, max(fetchTimeout, 2*r.opt.Heartbeat)) {
-			if search.silent == nil {
-				search.silent = map[string]bool{}
-			}
-			search.silent[name] = true
-		}
-	}
-	if need := min((len(members)-1)/3+1, len(members)-1); missing > 0 && said < need {
-		return nil, fmt.Errorf("block %d: %d sidecars not found, and only %d members say that they are gone", blk.Header.Height, missing, said)
-	}
-	return found, nil
 }
 
 // replay executes a block that is on the chain already. sidecars are those of

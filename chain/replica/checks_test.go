@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -257,14 +256,16 @@ func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
 			"beyond the snapshot":      func(b *sentBlock) (uint64, uint64) { b.Pos.Index = last + 1; return height, last },
 			"at no place":              func(b *sentBlock) (uint64, uint64) { b.Pos = position{Term: 1}; return height, last },
 			"other sidecar":            func(b *sentBlock) (uint64, uint64) { b.Sidecars = [][]byte{[]byte("other")}; return height, last },
+			"sidecar too many":         func(b *sentBlock) (uint64, uint64) { b.Sidecars = [][]byte{side, side}; return height, last },
+			"sidecar too few":          func(b *sentBlock) (uint64, uint64) { b.Sidecars = nil; return height, last },
 		} {
 			b := blocks[0]
 			to, limit := change(&b)
-			if err := r.replayAll(context.Background(), "h1", []sentBlock{b}, to, limit); err == nil || r.book.Head().Header.Height != 0 {
+			if err := r.replayAll(context.Background(), []sentBlock{b}, to, limit); err == nil || r.book.Head().Header.Height != 0 {
 				t.Errorf("%s: %v, height %d", name, err, r.book.Head().Header.Height)
 			}
 		}
-		if err := r.replayAll(context.Background(), "h1", blocks, height, last); err != nil || r.book.Head().Header.Height != height {
+		if err := r.replayAll(context.Background(), blocks, height, last); err != nil || r.book.Head().Header.Height != height {
 			t.Fatalf("good blocks: %v", err)
 		}
 		k := c.consortium
@@ -333,7 +334,7 @@ func (c *cluster) emptied(name string) (r *Replica, stop func()) {
 }
 
 // A member that sends blocks without a sidecar that it has does not make another
-// forget it: the others are asked. A forged one is not taken either.
+// forget it: it is missing, and not purged, until the others are asked.
 func TestAttackHiddenSidecar(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, nil)
@@ -349,22 +350,25 @@ func TestAttackHiddenSidecar(t *testing.T) {
 			}
 		}
 		r, stop := c.emptied("h2")
-		blocks, err := c.nodes["h1"].serveBlocks(blocksRequest{From: 1, To: height})
-		if err != nil {
+		blocks := hidden(t, c.nodes["h1"], height)
+		if err := r.replayAll(within(t, time.Minute), blocks, height, blocks[len(blocks)-1].Pos.Index); err != nil {
 			t.Fatal(err)
 		}
-		for i := range blocks {
-			clear(blocks[i].Sidecars)
+		for _, drained := range []bool{false, true} {
+			if got, err := r.Sidecar(keep.Index); !errors.Is(err, ErrMissing) || errors.Is(err, ErrPurged) {
+				t.Errorf("hidden sidecar, on disk %v: %q, %v", drained, got, err)
+			}
+			if got, err := r.Sidecar(drop.Index); !errors.Is(err, ErrPurged) || errors.Is(err, ErrMissing) {
+				t.Errorf("purged sidecar, on disk %v: %q, %v", drained, got, err)
+			}
+			if err := r.book.drain(within(t, time.Minute)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := r.replayAll(within(t, time.Minute), "h1", blocks, height, blocks[len(blocks)-1].Pos.Index); err != nil {
-			t.Fatal(err)
+		if left, err := r.fetchMissing(within(t, time.Minute)); left != 0 || err != nil {
+			t.Errorf("%d are missing, %v", left, err)
 		}
-		if err := r.book.drain(within(t, time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.book.sidecar(keep.Index); err != nil || !bytes.Equal(got, kept) {
-			t.Errorf("kept sidecar: %q, %v", got, err)
-		}
+		hasSidecar(t, r, keep.Index, kept)
 		if got, err := r.book.sidecar(drop.Index); len(got) > 0 {
 			t.Errorf("purged sidecar: %q, %v", got, err)
 		}
@@ -373,8 +377,8 @@ func TestAttackHiddenSidecar(t *testing.T) {
 	})
 }
 
-// The only other member with a sidecar is slow: it is waited for. With so many
-// members silent that one alone says that a sidecar is gone, nothing is forgotten.
+// The only other member with a sidecar cannot be reached, and then it is slow: it is
+// waited for. What others say, one of them alone or all, makes nothing forgotten.
 func TestSlowMemberIsAskedForSidecars(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4, nil)
@@ -382,29 +386,31 @@ func TestSlowMemberIsAskedForSidecars(t *testing.T) {
 		kept := []byte("kept")
 		keep := mustSubmit(t, c.nodes["h0"], put(t, "alice", "s", []byte{1}, kept), kept)
 		height := c.sameHead().Height
-		blocks, err := c.nodes["h1"].serveBlocks(blocksRequest{From: 1, To: height})
-		if err != nil {
+		blocks := hidden(t, c.nodes["h1"], height)
+		r, stop := c.emptied("h2")
+		c.stop("h3")
+		hides := c.lie("h3", func(context.Context, string, byte, []byte) (any, error) {
+			return blocks[keep.Result.Height-1:][:1], nil
+		})
+		c.stop("h1")
+		c.net.setCut("h0", "h2", true)
+		if err := r.replayAll(within(t, time.Minute), blocks, height, blocks[len(blocks)-1].Pos.Index); err != nil {
 			t.Fatal(err)
 		}
-		for i := range blocks {
-			clear(blocks[i].Sidecars)
+		if left, err := r.fetchMissing(within(t, time.Minute)); left != 1 || err != nil {
+			t.Errorf("%d are missing, %v", left, err)
 		}
-		r, stop := c.emptied("h2")
-		replay := func() error {
-			return r.replayAll(within(t, 3*time.Minute), "h1", blocks, height, blocks[len(blocks)-1].Pos.Index)
-		}
-		c.stop("h3")
-		c.net.setCut("h0", "h2", true)
-		if err := replay(); err == nil || r.book.Head().Header.Size > keep.Index {
-			t.Errorf("forgotten on the word of one member: %v", err)
+		if got, err := r.Sidecar(keep.Index); !errors.Is(err, ErrMissing) || errors.Is(err, ErrPurged) {
+			t.Errorf("forgotten on the word of one member: %q, %v", got, err)
 		}
 		c.net.setCut("h0", "h2", false)
 		c.net.reset("h0", "h2")
 		c.net.setDelay("h0", "h2", 5*time.Second)
-		if err := replay(); err != nil {
-			t.Fatal(err)
+		if left, err := r.fetchMissing(within(t, time.Minute)); left != 0 || err != nil {
+			t.Errorf("%d are missing, %v", left, err)
 		}
 		hasSidecar(t, r, keep.Index, kept)
+		hides()
 		stop()
 		c.stopAll()
 	})

@@ -59,12 +59,12 @@ func (r *Replica) headerAt(height uint64) (*chain.Header, error) {
 	return &blk.Header, nil
 }
 
-// walk calls see with the hash of every header from height top, where it is hash, down
-// to bottom. It begins by asking the member with number who.
-func (r *Replica) walk(ctx context.Context, who int, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
-	see(top, hash)
+// walk calls see with the hash of every header below height top, where it is hash, down
+// to bottom. It begins by asking the member with number who, and leaves there who
+// answered last. After an error it can go on from the last that was seen.
+func (r *Replica) walk(ctx context.Context, who *int, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
 	for height := top; height > bottom; {
-		before, err := r.hashesBefore(ctx, &who, height, hash, bottom)
+		before, err := r.hashesBefore(ctx, who, height, hash, bottom)
 		if err != nil {
 			return err
 		}
@@ -138,38 +138,51 @@ func (r *Replica) askHeaders(ctx context.Context, member string, height uint64, 
 type trail struct {
 	r      *Replica
 	window uint64
+	base   chain.Header          // of the last block here when the way was begun
 	top    uint64                // height of the certified block
 	marks  map[uint64]chain.Hash // at top and at multiples of window
 	near   map[uint64]chain.Hash // those that come next, about window
-	silent map[string]bool       // members that let the long time pass when they were asked for sidecars on the way
+	who    int                   // number of the member that is asked next
+
+	// Down to where the way is known, and the hash there.
+	height uint64
+	hash   chain.Hash
 }
 
 const trailWindow = 1 << 14
 
-// layTrail finds the way from the last block here to a certified one above it. The
-// error is an *astrayError if there is none: the certificate and the hashes show it,
-// whoever sent them.
-func (r *Replica) layTrail(ctx context.Context, target *chain.Header, window uint64) (*trail, error) {
-	head := r.book.Head().Header
-	t := &trail{r: r, window: window, top: target.Height, marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{}, silent: map[string]bool{}}
-	var base chain.Hash
-	see := func(height uint64, hash chain.Hash) {
-		if height == t.top || height%t.window == 0 {
-			t.marks[height] = hash
-		}
-		if height < head.Height+t.window {
-			t.near[height] = hash
-		}
-		base = hash
+// newTrail begins the way to a certified block above the last one here.
+func (r *Replica) newTrail(target *chain.Header, window uint64) *trail {
+	t := &trail{
+		r: r, window: window, base: r.book.Head().Header, top: target.Height,
+		marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{},
 	}
-	see(t.top, target.Hash())
-	if err := r.walk(ctx, 0, target.Height-1, target.Prev, head.Height, see); err != nil {
-		return nil, err
+	t.see(target.Height, target.Hash())
+	t.see(target.Height-1, target.Prev)
+	return t
+}
+
+func (t *trail) see(height uint64, hash chain.Hash) {
+	if height == t.top || height%t.window == 0 {
+		t.marks[height] = hash
 	}
-	if base != head.Hash() {
-		return nil, &astrayError{&chain.BrokenError{Height: head.Height, Link: "header hash against a certified block", Want: base, Got: head.Hash()}}
+	if height < t.base.Height+t.window {
+		t.near[height] = hash
 	}
-	return t, nil
+	t.height, t.hash = height, hash
+}
+
+// lay finds the rest of the way down to the last block here. After an error, when
+// nobody had the next headers, it can be called again. The error is an *astrayError if
+// there is no way: the certificate and the hashes show it, whoever sent them.
+func (t *trail) lay(ctx context.Context) error {
+	if err := t.r.walk(ctx, &t.who, t.height, t.hash, t.base.Height, t.see); err != nil {
+		return err
+	}
+	if got := t.base.Hash(); got != t.hash {
+		return &astrayError{&chain.BrokenError{Height: t.height, Link: "header hash against a certified block", Want: t.hash, Got: got}}
+	}
+	return nil
 }
 
 // check returns an error if a block is not the one on the way.
@@ -181,8 +194,8 @@ func (t *trail) check(ctx context.Context, blk *chain.Block) error {
 	want, ok := t.near[height]
 	if !ok {
 		mark := min((height+t.window-1)/t.window*t.window, t.top)
-		near := map[uint64]chain.Hash{}
-		err := t.r.walk(ctx, 0, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
+		near := map[uint64]chain.Hash{mark: t.marks[mark]}
+		err := t.r.walk(ctx, &t.who, mark, t.marks[mark], height, func(at uint64, hash chain.Hash) { near[at] = hash })
 		if err != nil {
 			return err
 		}
@@ -236,7 +249,7 @@ func (r *Replica) compare(ctx context.Context, who int, member string) (height u
 		own = blk.Header.Hash()
 	}
 	want := cp.Block
-	err = r.walk(ctx, who, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
+	err = r.walk(ctx, &who, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
 	return height, want != own, err
 }
 

@@ -238,8 +238,8 @@ func TestLongWayIsWalkedInWindows(t *testing.T) {
 		for _, window := range []uint64{1, 4, 5, 64} {
 			r, stop := c.emptied("h2")
 			ctx := within(t, time.Minute)
-			way, err := r.layTrail(ctx, &tip, window)
-			if err != nil {
+			way := r.newTrail(&tip, window)
+			if err := way.lay(ctx); err != nil {
 				t.Fatal(err)
 			}
 			for height := uint64(1); height <= tip.Height; height++ {

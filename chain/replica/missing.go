@@ -12,8 +12,9 @@ import (
 )
 
 // ErrMissing means that the sidecar of a transaction is not here though no block has
-// purged it: damage took it, or an export that was imported did not have it. The
-// replica asks the other members for it from time to time.
+// purged it: damage took it, an export that was imported did not have it, or a member
+// left it out of the blocks that were fetched from it. The replica asks the other members
+// for it from time to time.
 var ErrMissing = errors.New("sidecar is missing")
 
 // What was purged, the blocks say when they are executed. So whoever executes them
@@ -79,15 +80,15 @@ func (b *book) missing() ([]uint64, error) {
 	return leaves, err
 }
 
-// fetchMissing asks every other member once for the sidecars that are missing here,
-// and returns how many still are.
+// fetchMissing asks every other member for the sidecars that are missing here, and
+// returns how many still are.
 func (r *Replica) fetchMissing(ctx context.Context) (left int, err error) {
 	leaves, err := r.book.missing()
 	if err != nil || len(leaves) == 0 {
 		return 0, err
 	}
 	left = len(leaves)
-	silent := map[string]bool{}
+	late := map[string]int{}
 	for len(leaves) > 0 && ctx.Err() == nil {
 		if err := errors.Join(r.writable(), r.haltErr()); err != nil {
 			return left, err
@@ -101,7 +102,7 @@ func (r *Replica) fetchMissing(ctx context.Context) (left int, err error) {
 		for n < len(leaves) && leaves[n] < blk.Header.Size {
 			n++
 		}
-		found, err := r.askSidecars(ctx, blk, first, leaves[:n], silent)
+		found, err := r.askSidecars(ctx, blk, first, leaves[:n], late)
 		if err != nil {
 			return left, err
 		}
@@ -115,9 +116,10 @@ func (r *Replica) fetchMissing(ctx context.Context) (left int, err error) {
 }
 
 // askSidecars asks the other members in turn for the sidecars of these leaves of a
-// block, and returns those that hold. It passes over those who are silent and adds
-// who does not answer.
-func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint64, leaves []uint64, silent map[string]bool) ([]ledger.KeptSidecar, error) {
+// block, and returns those that hold. Who is slow is asked last, and waited for: late
+// counts how often a member did not answer in time. Who did not the second time is
+// passed over.
+func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint64, leaves []uint64, late map[string]int) ([]ledger.KeptSidecar, error) {
 	var all []uint64 // leaves that brought a sidecar
 	var txs []*chain.Tx
 	err := eachSidecar(blk, first, func(index uint64, tx *chain.Tx) error {
@@ -129,19 +131,13 @@ func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint6
 	}
 	var found []ledger.KeptSidecar
 	wanted := slices.Clone(leaves)
-	for _, m := range r.Consortium().Members {
-		if m.Name == r.opt.Member || silent[m.Name] || len(wanted) == 0 {
-			continue
-		}
-		got, err := r.askBlock(ctx, m.Name, blk.Header.Height, 2*r.opt.Heartbeat)
-		if ctx.Err() != nil {
-			return found, ctx.Err()
-		}
+	ask := func(member string, patience time.Duration) {
+		got, err := r.askBlock(ctx, member, blk.Header.Height, patience)
 		if remote := (*remoteError)(nil); err != nil && !errors.As(err, &remote) {
-			silent[m.Name] = true
+			late[member]++
 		}
 		if err != nil || got == nil || len(got.Sidecars) != len(all) {
-			continue
+			return
 		}
 		for i, data := range got.Sidecars {
 			if at := slices.Index(wanted, all[i]); at >= 0 && len(data) > 0 && txs[i].Sidecar.Matches(data) {
@@ -150,7 +146,15 @@ func (r *Replica) askSidecars(ctx context.Context, blk *chain.Block, first uint6
 			}
 		}
 	}
-	return found, nil
+	soon := 2 * r.opt.Heartbeat
+	for times, patience := range []time.Duration{soon, max(fetchTimeout, soon)} {
+		for _, m := range r.Consortium().Members {
+			if m.Name != r.opt.Member && late[m.Name] == times && len(wanted) > 0 && ctx.Err() == nil {
+				ask(m.Name, patience)
+			}
+		}
+	}
+	return found, ctx.Err()
 }
 
 // askBlock asks a member for one block, and returns nil if it answers with none or

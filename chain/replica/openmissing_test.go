@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ward-health/ward/chain"
 	"github.com/ward-health/ward/chain/ledger"
 )
 
@@ -138,6 +139,74 @@ func TestMissingSidecarIsKnownBeforeItIsOnDisk(t *testing.T) {
 		}
 		missing()
 		stop()
+		c.stopAll()
+	})
+}
+
+// Members that send many blocks at a time leave out the sidecars. Whoever has caught up
+// with a snapshot asks for them at once, though it found none missing when it was opened,
+// and for each block once, however many of its sidecars are missing.
+func TestSidecarsLeftOutOnTheWayAreAskedForAtItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		var alone atomic.Int32 // requests for one block
+		c := newCluster(t, 3, func(o *Options) {
+			compacting(o)
+			o.wrapHandler = func(honest rpcHandler) rpcHandler {
+				return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+					answer, err := honest(ctx, from, kind, body)
+					blocks, ok := answer.([]sentBlock)
+					var req blocksRequest
+					if !ok || !lying.Load() || chain.Unmarshal(body, &req) != nil {
+						return answer, err
+					}
+					if req.From == req.To {
+						alone.Add(1)
+					}
+					for i := range blocks {
+						if req.From < req.To {
+							clear(blocks[i].Sidecars)
+						}
+					}
+					return blocks, err
+				}
+			}
+		})
+		c.startAll()
+		c.load(2)
+		c.sameHead()
+		c.stop("h2")
+		var txs []*chain.Tx
+		var sides [][]byte
+		for i := range 8 {
+			sides = append(sides, binary.BigEndian.AppendUint64([]byte("sealed"), uint64(i)))
+			txs = append(txs, put(t, "bob", "s", sides[i], sides[i]))
+		}
+		receipts, err := c.nodes["h0"].SubmitAll(within(t, time.Minute), txs, sides)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in := map[uint64]bool{}
+		for _, rc := range receipts {
+			if rc.Err != nil {
+				t.Fatal(rc.Err)
+			}
+			in[rc.Receipt.Result.Height] = true
+		}
+		if len(in) == len(receipts) {
+			t.Fatal("no block has two of them")
+		}
+		c.compacts(40)
+		lying.Store(true)
+		r := c.start("h2")
+		c.sameHead()
+		time.Sleep(10 * time.Second)
+		for i, rc := range receipts {
+			hasSidecar(t, r, rc.Receipt.Index, sides[i])
+		}
+		if int(alone.Load()) != len(in) {
+			t.Errorf("%d requests for %d blocks", alone.Load(), len(in))
+		}
 		c.stopAll()
 	})
 }
