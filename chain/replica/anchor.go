@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/ledger"
 )
 
 // anchor ties a block to a place in the Raft log. A Raft snapshot consists of
@@ -338,10 +337,8 @@ func (r *Replica) plausible(a *attested) bool {
 // knownFiles returns the consortium files that this replica knows from the chain:
 // the first, and that after its last block.
 func (r *Replica) knownFiles() []*chain.Consortium {
-	v := r.book.view()
-	defer v.txn.Discard()
 	files := []*chain.Consortium{r.opt.Consortium}
-	if now, err := ledger.InForce(v); err == nil {
+	if now, err := r.inForce(); err == nil {
 		files = append(files, now)
 	}
 	return files

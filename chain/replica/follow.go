@@ -27,6 +27,14 @@ func changesOf(o *ledger.Outcome, first uint64, txs []*chain.Tx) []change {
 	return out
 }
 
+// inForce returns the consortium file in force after the last block that is executed
+// here, whatever is known otherwise.
+func (r *Replica) inForce() (*chain.Consortium, error) {
+	v := r.book.view()
+	defer v.txn.Discard()
+	return ledger.InForce(v)
+}
+
 // eachChange calls fn with every change of the consortium on disk, in order, until it
 // returns false: with its leaf, its arguments, and the files before and after it.
 // founding is the first.

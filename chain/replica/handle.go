@@ -116,11 +116,8 @@ func (r *Replica) vetCommand(command any) error {
 		if c.SnapshotVersion != raft.SnapshotVersionMax || c.Size < 0 || c.Size > maxAttested {
 			return errors.New("malformed snapshot request")
 		}
-		config, err := decodeConfig(c.Configuration)
-		if err != nil {
-			return err
-		}
-		return vetConfig(config)
+		_, err := soundConfig(c.Configuration)
+		return err
 	default:
 		return fmt.Errorf("unknown message %T", command)
 	}
@@ -135,21 +132,49 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 		switch e.Type {
 		case raft.LogCommand, raft.LogNoop, raft.LogBarrier:
 		case raft.LogConfiguration:
-			config, err := decodeConfig(e.Data)
-			if err != nil {
+			if _, err := soundConfig(e.Data); err != nil {
 				return err
-			}
-			if err := vetConfig(config); err != nil {
-				return err
-			}
-			if err := r.vetMembers(config, c, i); err != nil {
-				return r.unlessBehind(c, err)
 			}
 		default:
 			return fmt.Errorf("entry of type %d", e.Type)
 		}
 	}
+	r.skipCovered(c)
+	for i, e := range c.Entries {
+		// What was applied was judged when it came, perhaps under another file. Raft
+		// passes over it, and raftLog does not let it be replaced.
+		if e.Type != raft.LogConfiguration || r.raftLog.settled(e) {
+			continue
+		}
+		config, err := soundConfig(e.Data)
+		if err == nil {
+			err = r.vetMembers(config, c, i)
+		}
+		if err != nil {
+			return r.unlessBehind(c, err)
+		}
+	}
 	return nil
+}
+
+// skipCovered takes out of c the entries that the snapshot here stands for, once it is
+// executed. They are not in the log, and so Raft would not see that c joins it: a leader
+// that has gone back so far would go on to the end of its own log, and then send a
+// snapshot that may be older, and is refused.
+func (r *Replica) skipCovered(c *raft.AppendEntriesRequest) {
+	s := r.snaps.newest()
+	if s == nil || len(c.Entries) == 0 || c.PrevLogEntry >= s.Anchor.Pos.Index || r.raftLog.term(c.PrevLogEntry) != 0 {
+		return
+	}
+	end := s.Anchor.Pos
+	if r.book.Applied().Index < end.Index {
+		return
+	}
+	n := min(end.Index-c.PrevLogEntry, uint64(len(c.Entries)))
+	if last := c.Entries[n-1]; last.Index == end.Index && last.Term != end.Term {
+		return // another history
+	}
+	c.PrevLogEntry, c.PrevLogTerm, c.Entries = end.Index, end.Term, c.Entries[n:]
 }
 
 // behindError answers a leader whose entries do not join the log here, as Raft
@@ -161,7 +186,8 @@ func (e *behindError) Error() string { return "entries do not join the log" }
 
 // unlessBehind returns err, or a *behindError if c does not join the log.
 func (r *Replica) unlessBehind(c *raft.AppendEntriesRequest, err error) error {
-	if c.PrevLogEntry == 0 || r.raftLog.term(c.PrevLogEntry) == c.PrevLogTerm {
+	node := r.node()
+	if node == nil || c.PrevLogEntry == 0 || r.raftLog.term(c.PrevLogEntry) == c.PrevLogTerm {
 		return err
 	}
 	term, terr := r.stable.GetUint64([]byte(keyCurrentTerm))
@@ -171,8 +197,19 @@ func (r *Replica) unlessBehind(c *raft.AppendEntriesRequest, err error) error {
 	name := []byte(r.opt.Member)
 	return &behindError{&raft.AppendEntriesResponse{
 		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: name, Addr: name},
-		Term:      term, LastLog: r.raftLog.log.Last(), NoRetryBackoff: true,
+		// Not where the log ends: it is empty after a snapshot, and a leader goes back to
+		// its first entry then, or sends a snapshot that may be older and is refused.
+		Term: term, LastLog: node.LastIndex(), NoRetryBackoff: true,
 	}}
+}
+
+// soundConfig decodes a Raft configuration whose form is good.
+func soundConfig(b []byte) (raft.Configuration, error) {
+	config, err := decodeConfig(b)
+	if err == nil {
+		err = vetConfig(config)
+	}
+	return config, err
 }
 
 // vetConfig checks the form of a Raft configuration. Who belongs into it is for
@@ -199,8 +236,13 @@ func vetConfig(c raft.Configuration) error {
 // The consortium may change by blocks that are in the log, or in c, but not
 // executed yet. Changes carry their endorsements, so they can be judged here.
 func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesRequest, n int) error {
-	epochs := []*chain.Consortium{r.Consortium()}
-	for index := r.book.Applied().Index + 1; index <= c.PrevLogEntry; index++ {
+	applied := r.book.Applied().Index
+	now, err := r.inForce() // not Options.Known, which may be of after these entries
+	if err != nil {
+		return err
+	}
+	epochs := []*chain.Consortium{now}
+	for index := applied + 1; index <= c.PrevLogEntry; index++ {
 		var log raft.Log
 		if err := r.raftLog.GetLog(index, &log); err != nil {
 			continue // behind the snapshot: entries that made no block

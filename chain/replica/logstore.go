@@ -225,6 +225,14 @@ func (l *raftLog) term(index uint64) uint64 {
 	return log.Term
 }
 
+// settled reports whether the log holds this entry for good: it was applied.
+func (l *raftLog) settled(e *raft.Log) bool {
+	l.mu.Lock()
+	floor := l.floor
+	l.mu.Unlock()
+	return e.Index <= floor && l.term(e.Index) == e.Term
+}
+
 func appendLog(b []byte, log *raft.Log) []byte {
 	b = append(b, raftLogVersion, byte(log.Type))
 	b = binary.BigEndian.AppendUint64(b, log.Term)
