@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,10 +110,16 @@ func TestCheckpointOfAMemberIsVerified(t *testing.T) {
 	})
 }
 
-// What Raft hands over again after a restart is compared with what was executed.
+// What Raft hands over again after a restart is compared with what was executed. When
+// that was of another term, nothing more is applied or served, at once: what the others
+// say of it, late as it may be, only tells whether the log is another than theirs.
 func TestReplayedEntryOfAnotherTermHalts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, nil)
+		var lying atomic.Bool
+		c := newCluster(t, 3, func(o *Options) {
+			answersLate("h0", &lying, time.Hour, rpcCheckpoint)(o)
+			answersLate("h2", &lying, time.Hour, rpcCheckpoint)(o)
+		})
 		c.startAll()
 		c.load(4)
 		head := c.sameHead()
@@ -127,8 +134,61 @@ func TestReplayedEntryOfAnotherTermHalts(t *testing.T) {
 		if err := r.checkReplayed(&raft.Log{Type: raft.LogCommand, Index: pos.Index, Term: pos.Term}); err != nil || r.Err() != nil {
 			t.Errorf("the same entry: %v", err)
 		}
+		lying.Store(true)
+		begun := time.Now()
 		if err := r.checkReplayed(&raft.Log{Type: raft.LogCommand, Index: pos.Index, Term: pos.Term + 1}); !errors.Is(err, errFloor) || !errors.Is(r.Err(), ErrHalted) {
 			t.Errorf("an entry of another term: %v, replica %v", err, r.Err())
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("the state machine waited %v for the others", took)
+		}
+		if err, ok := (machine{r}).Apply(&raft.Log{Index: pos.Index + 1, Term: pos.Term + 1, Type: raft.LogCommand}).(error); !ok || !errors.Is(err, ErrHalted) || r.book.Applied() != pos {
+			t.Errorf("the entry after it: %v", err)
+		}
+		if err := r.ReadLocal(within(t, time.Second), func(*View) error { return nil }); !errors.Is(err, ErrHalted) {
+			t.Errorf("read: %v", err)
+		}
+		if _, err := r.handle(within(t, time.Second), "h0", rpcStatus, nil); !errors.Is(err, ErrHalted) {
+			t.Errorf("asked by another: %v", err)
+		}
+		<-r.Stopped()
+		c.keptItsLog("h1")
+		c.nodes["h2"].haltJudged(errFloor)
+		c.stop("h2") // does not wait until the others have told
+		c.stopAll()
+	})
+}
+
+// The replica that executed an entry of another term has another history than what is
+// certified: it stops with that, and its log is thrown away. Closed before it is told, it
+// has found out nothing.
+func TestReplayedEntryOfAnotherTermIsJudged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, nil)
+		c.startAll()
+		c.load(6)
+		c.sameHead()
+		for _, closed := range []bool{false, true} {
+			r, stop := c.emptied("h2")
+			forks(t, r, "h0", 3, 1)
+			pos := r.book.Applied()
+			r.replayed = map[uint64]uint64{pos.Index: pos.Term}
+			if err := r.checkReplayed(&raft.Log{Type: raft.LogCommand, Index: pos.Index, Term: pos.Term + 1}); !errors.Is(err, errFloor) || isAstray(r.Err()) {
+				t.Errorf("at once: %v, replica %v", err, r.Err())
+			}
+			if closed {
+				r.mu.Lock()
+				r.closed = true
+				r.mu.Unlock()
+				r.cancel()
+			} else {
+				<-r.Stopped()
+			}
+			r.wg.Wait()
+			if p, err := readRepair(r.opt.Dir); err != nil || (p == nil) != closed || p != nil && !p.history || isAstray(r.Err()) == closed {
+				t.Errorf("closed %v: repair %+v, %v; replica %v", closed, p, err, r.Err())
+			}
+			stop()
 		}
 		c.stopAll()
 	})

@@ -21,7 +21,9 @@ func (r *Replica) shutdown() error {
 	}
 	r.mu.Lock()
 	r.closed = true
-	if r.halted == nil {
+	select {
+	case <-r.stopped:
+	default:
 		close(r.stopped)
 	}
 	r.mu.Unlock()

@@ -85,8 +85,8 @@ func (r *Replica) checkReplayed(log *raft.Log) error {
 		}
 	}
 	if term, ok := r.replayed[log.Index]; ok && term != log.Term {
-		err := r.judged(fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term))
-		r.halt(err)
+		err := fmt.Errorf("%w: entry %d is of term %d, executed was one of term %d", errFloor, log.Index, log.Term, term)
+		r.haltJudged(err)
 		return err
 	}
 	return nil

@@ -34,10 +34,8 @@ func (r *Replica) Read(ctx context.Context, fn func(*View) error) error {
 func (r *Replica) ReadLocal(ctx context.Context, fn func(*View) error) error {
 	r.views.RLock() // Close waits for it
 	defer r.views.RUnlock()
-	select {
-	case <-r.stopped:
-		return fmt.Errorf("read: %w", r.stopErr())
-	default:
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("read: %w", err)
 	}
 	v := r.book.view()
 	defer v.txn.Discard()

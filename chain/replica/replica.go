@@ -570,9 +570,33 @@ func (r *Replica) appliedIndex() uint64 {
 func (r *Replica) halt(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.halted == nil && !r.closed {
+		r.stop(err)
+	}
+}
+
+// haltJudged is halt with what judged makes of err. It does not wait for the other
+// members that are asked: the replica applies, signs and serves nothing more from now
+// on, and stops when they have told.
+func (r *Replica) haltJudged(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.halted != nil || r.closed {
 		return
 	}
+	r.halted = fmt.Errorf("%w: %w", ErrHalted, err)
+	r.wg.Go(func() {
+		err := r.judged(err)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !r.closed {
+			r.stop(err)
+		}
+	})
+}
+
+// stop is the end of halt. The caller holds mu.
+func (r *Replica) stop(err error) {
 	r.halted = fmt.Errorf("%w: %w", ErrHalted, err)
 	close(r.stopped)
 	r.log.Error("replica halted", "error", err)
@@ -608,7 +632,7 @@ func (r *Replica) Err() error {
 	case <-r.stopped:
 		return r.stopErr()
 	default:
-		return nil
+		return r.haltErr()
 	}
 }
 
