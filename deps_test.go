@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"chain/tile":              {"golang.org/x/mod/sumdb/tlog"},
 	"chain/ledger":            {"./chain", "golang.org/x/mod/sumdb/tlog"},
 	"chain/ledger/ledgertest": {"./chain", "./chain/audit", "./chain/ledger", "./internal/pairing", "golang.org/x/mod/sumdb/tlog"}, // for tests only
-	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/dgraph-io/badger/v4", "github.com/dgraph-io/badger/v4/options", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
+	"chain/replica":           {"./chain", "./chain/audit", "./chain/ledger", "./chain/replica/seglog", "./internal/durable", "github.com/cockroachdb/pebble/v2", "github.com/cockroachdb/pebble/v2/bloom", "github.com/cockroachdb/pebble/v2/sstable", "github.com/cockroachdb/pebble/v2/sstable/block", "github.com/cockroachdb/pebble/v2/vfs", "github.com/hashicorp/go-hclog", "github.com/hashicorp/raft", "golang.org/x/mod/sumdb/tlog", "golang.org/x/sys/unix"},
 	"chain/replica/seglog":    {"golang.org/x/sys/unix"},
 
 	"contract":          {"./chain", "./chain/ledger", "./contract/consent", "./contract/identity", "./contract/keys", "./contract/record", "./contract/workflow"},
@@ -102,7 +102,7 @@ var testsAlsoImport = map[string][]string{
 	"abe":            {"github.com/cloudflare/circl/ecc/bls12381", "golang.org/x/crypto/blake2b"},                                                                                                                      // a second implementation, for attacks
 	"chain":          {"filippo.io/edwards25519", "github.com/hdevalence/ed25519consensus", "github.com/transparency-dev/formats/note", "github.com/transparency-dev/merkle/", "github.com/transparency-dev/tessera/"}, // oracles
 	"chain/audit":    {"golang.org/x/mod/sumdb/tlog"},
-	"chain/replica":  {"./internal/realserver", "github.com/anishathalye/porcupine"},
+	"chain/replica":  {"./internal/realserver", "github.com/anishathalye/porcupine", "github.com/cockroachdb/pebble/v2/vfs/errorfs"},
 	"node":           {"github.com/anishathalye/porcupine"},
 	"cli":            {"./abe", "./internal/realserver", "filippo.io/age", "github.com/rogpeppe/go-internal/testscript", "golang.org/x/sys/unix"},
 	"store":          {"github.com/ipfs/go-cid"}, // an oracle for our references
@@ -119,9 +119,9 @@ var minimum = map[string]string{
 	"filippo.io/age":                    "v1.3.2",
 	"github.com/minio/minio-go/v7":      "v7.4.1",
 
-	"github.com/hashicorp/raft":      "v1.8.0",
-	"github.com/dgraph-io/badger/v4": "v4.9.6", // before v4.9.4 deleted keys came back
-	"github.com/fxamacker/cbor/v2":   "v2.9.0",
+	"github.com/hashicorp/raft":        "v1.8.0",
+	"github.com/cockroachdb/pebble/v2": "v2.1.3", // the first whose journal tells damage from its end and whose tables have a checksum in the footer
+	"github.com/fxamacker/cbor/v2":     "v2.9.0",
 }
 
 func TestImports(t *testing.T) {

@@ -7,18 +7,21 @@ import (
 	"fmt"
 	"hash/crc32"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 
-	"github.com/dgraph-io/badger/v4"
-	"github.com/dgraph-io/badger/v4/options"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/sstable/block"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/ward-health/ward/chain/ledger"
 )
 
-// Keys in Badger begin with one of these. Part of the format: only add at the end.
+// Keys in the state store begin with one of these. Part of the format: only add at
+// the end.
 const (
-	keyMeta    = 'm' // "mh": head and applied index; "mc": newest certified checkpoint; "mu": see large.go
+	keyMeta    = 'm' // "mh": head and applied index; "mc": newest certified checkpoint
 	keyState   = 's' // contract state
 	keyHashes  = 'h' // tree hashes, chunkHashes at a time
 	keyLeaves  = 'l' // first leaf of a block -> height
@@ -26,21 +29,19 @@ const (
 	keyPurge   = 'p' // leaf whose sidecar is being erased
 	keyConfig  = 'c' // Raft index -> Raft configuration
 	keyChange  = 'k' // leaf of a change of the consortium -> its arguments
-	keyUndo    = 'u' // what a key held before a batch that takes several transactions
 	keyMissing = 'w' // leaf whose sidecar is not here, though no block has purged it
 )
 
-// Badger has two or three memtables at a time, with all of their memory taken at
-// once and a third more than their size: they are most of what a replica holds in
-// memory. What it takes in one transaction follows from them: 15 %, and one write
-// for each 96 bytes of that. A block may write more; see large.go.
+// What the state store holds in memory, in bytes: up to maxMemTables of memTable each,
+// and the cache of what was read from its tables.
 const (
-	memTable = 24 << 20
-	maxValue = 1 << 20
+	memTable     = 16 << 20
+	maxMemTables = 4
+	blockCache   = 32 << 20
 )
 
-// errBadger marks what Badger says about files it cannot open.
-var errBadger = errors.New("open state")
+// errState marks what the state store says about files it cannot open.
+var errState = errors.New("open state")
 
 // A DamageError says that a file does not hold what was written to it.
 type DamageError struct {
@@ -57,102 +58,111 @@ type writeError struct{ err error }
 func (e *writeError) Error() string { return e.err.Error() }
 func (e *writeError) Unwrap() error { return e.err }
 
-// kv is a Badger database whose values carry a checksum over key and value.
-//
-// Badger hides damage by default: a flipped bit can come back as a wrong value,
-// a missing key or an empty value without an error. Tables are checked when they
-// are opened, values here, and missing keys by the digest of the whole state.
+// kv is the state store: a Pebble database whose values carry a checksum over key
+// and value. Pebble checks what it reads block by block; missing keys are found by
+// the digest of the whole state.
 type kv struct {
 	dir    string
-	db     *badger.DB
+	db     *pebble.DB
 	medium medium
+	write  *pebble.WriteOptions
+}
+
+type kvOptions struct {
+	medium   medium
+	readOnly bool        // the files stay as they are
+	onDamage func(error) // told when damage is found that no call has met; nil tells nobody
 }
 
 // openKV opens the database in dir. On a simulated medium it takes little memory
 // and does not flush to stable storage.
-func openKV(dir string, m medium) (db *kv, err error) {
-	// A damaged table makes Badger panic while it opens.
+func openKV(dir string, o kvOptions) (db *kv, err error) {
+	// What is damaged may make Pebble panic while it opens.
 	defer func() {
 		if p := recover(); p != nil {
 			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
 		}
 	}()
+	s := &kv{dir: dir, medium: o.medium, write: pebble.Sync}
+	opt := &pebble.Options{
+		FS:                          vfs.Default,
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		ReadOnly:                    o.readOnly,
+		MemTableSize:                memTable,
+		MemTableStopWritesThreshold: maxMemTables,
+		CacheSize:                   blockCache,
+		CompactionConcurrencyRange:  func() (lower, upper int) { return 1, 2 },
+		Logger:                      storeLogger{},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) {
+				if err = s.readError(err); isDamage(err) && o.onDamage != nil {
+					o.onDamage(err)
+				}
+			},
+			DataCorruption: func(pebble.DataCorruptionInfo) {}, // the error comes back from the call that met it
+		},
+	}
+	for i := range opt.Levels {
+		opt.Levels[i].BlockSize = 8 << 10
+		opt.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		opt.Levels[i].Compression = func() *sstable.CompressionProfile { return block.NoCompression } // the data are hashes and ciphertexts
+	}
+	if o.medium.simulated {
+		s.write = pebble.NoSync
+		opt.MemTableSize, opt.CacheSize = 1<<20, 1<<20
+	}
+	if o.medium.fs != nil {
+		opt.FS = o.medium.fs
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	opt := badger.DefaultOptions(dir).
-		WithLogger(nil).
-		WithSyncWrites(true).
-		WithDetectConflicts(false).
-		WithNumVersionsToKeep(1).
-		WithCompression(options.None).
-		WithChecksumVerificationMode(options.OnTableRead).
-		WithValueThreshold(maxValue).
-		WithValueLogFileSize(16 << 20).
-		WithMemTableSize(memTable).
-		WithNumMemtables(1). // that wait to be written, besides the one that is filled and the one that is written
-		WithNumCompactors(2).
-		WithIndexCacheSize(32 << 20).
-		WithBlockCacheSize(16 << 20).
-		WithMetricsEnabled(false)
-	if m.simulated {
-		opt = opt.WithSyncWrites(false).
-			WithMemTableSize(2 << 20).
-			WithValueThreshold(256 << 10).
-			WithValueLogFileSize(1 << 20).
-			WithBaseTableSize(256 << 10).
-			WithIndexCacheSize(1 << 20).
-			WithBlockCacheSize(0)
+	if s.db, err = pebble.Open(dir, opt); err != nil {
+		return nil, fmt.Errorf("%w: %w", errState, s.readError(err))
 	}
-	if err := removeUnborn(dir, m); err != nil {
-		return nil, err
-	}
-	b, err := badger.Open(opt)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errBadger, err)
-	}
-	return &kv{dir: dir, db: b, medium: m}, nil
+	return s, nil
 }
 
-// removeUnborn removes memtables without a byte. Badger leaves one if it is killed
-// between the creation of the file and its first bytes, and does not open with one.
-func removeUnborn(dir string, m medium) error {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if filepath.Ext(f.Name()) != ".mem" {
-			continue
-		}
-		info, err := f.Info()
-		if err == nil && info.Size() == 0 {
-			if err = os.Remove(filepath.Join(dir, f.Name())); err == nil {
-				err = m.flushDir(dir)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// storeLogger gets what Pebble says besides the errors it returns.
+type storeLogger struct{}
+
+func (storeLogger) Infof(string, ...any)  {}
+func (storeLogger) Errorf(string, ...any) {}
+
+// Fatalf must not return: Pebble does not know any more what is on disk. In commit
+// the panic becomes an error. Elsewhere (the list of tables cannot be written) the
+// process ends, as if it had been killed.
+func (storeLogger) Fatalf(format string, args ...any) {
+	panic(&storeFault{fmt.Sprintf(format, args...)})
 }
 
-// Close flushes and releases the database.
+type storeFault struct{ reason string }
+
+func (f *storeFault) Error() string { return f.reason }
+
+// readError returns a *DamageError if err says that a file does not hold what was
+// written to it, and err otherwise.
+func (s *kv) readError(err error) error {
+	if pebble.IsCorruptionError(err) {
+		return &DamageError{Path: s.dir, Reason: err.Error()}
+	}
+	return err
+}
+
+// Close releases the database. What was committed is on disk before.
 func (s *kv) Close() error { return s.db.Close() }
 
 // kvTxn is a consistent view of a kv. It may be read concurrently. It is released
 // when everyone who has it, from view or share, has called Discard.
 type kvTxn struct {
-	dir  string
-	txn  *badger.Txn
+	kv   *kv
+	snap *pebble.Snapshot
 	refs atomic.Int32
 }
 
-// view returns a new view. Badger makes it wait for a commit that is under way,
-// flush included.
+// view returns a new view.
 func (s *kv) view() *kvTxn {
-	t := &kvTxn{dir: s.dir, txn: s.db.NewTransaction(false)}
+	t := &kvTxn{kv: s, snap: s.db.NewSnapshot()}
 	t.refs.Store(1)
 	return t
 }
@@ -165,7 +175,7 @@ func (t *kvTxn) share() *kvTxn {
 
 func (t *kvTxn) Discard() {
 	if t.refs.Add(-1) == 0 {
-		t.txn.Discard()
+		_ = t.snap.Close() // it always returns nil
 	}
 }
 
@@ -178,26 +188,24 @@ func numKey(kind byte, n uint64) []byte {
 
 // get returns the value of key, or nil if there is none.
 func (t *kvTxn) get(key []byte) ([]byte, error) {
-	item, err := t.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	raw, closer, err := t.snap.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
+		return nil, fmt.Errorf("read state: %w", t.kv.readError(err))
 	}
-	return t.value(item, key)
+	v, err := t.value(key, raw)
+	return v, errors.Join(err, closer.Close())
 }
 
-func (t *kvTxn) value(item *badger.Item, key []byte) ([]byte, error) {
-	v, err := item.ValueCopy(nil)
-	if err != nil {
-		return nil, &DamageError{Path: t.dir, Reason: err.Error()}
+// value returns a copy of what was stored under key as raw.
+func (t *kvTxn) value(key, raw []byte) ([]byte, error) {
+	n := len(raw) - 4
+	if n <= 0 || checksum(key, raw[:n]) != binary.BigEndian.Uint32(raw[n:]) {
+		return nil, &DamageError{Path: t.kv.dir, Reason: fmt.Sprintf("value of key %x: checksum", key)}
 	}
-	n := len(v) - 4
-	if n <= 0 || checksum(key, v[:n]) != binary.BigEndian.Uint32(v[n:]) {
-		return nil, &DamageError{Path: t.dir, Reason: fmt.Sprintf("value of key %x: checksum", key)}
-	}
-	return v[:n:n], nil
+	return bytes.Clone(raw[:n]), nil
 }
 
 func checksum(key, value []byte) uint32 {
@@ -207,22 +215,37 @@ func checksum(key, value []byte) uint32 {
 // scan calls fn with every key that has the prefix and is not less than start,
 // in ascending order, until fn returns false or an error.
 func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) error {
-	opt := badger.DefaultIteratorOptions
-	opt.Prefix = prefix
-	opt.PrefetchValues = false // values lie beside their keys: there is nothing to fetch ahead
-	it := t.txn.NewIterator(opt)
-	defer it.Close()
-	if bytes.Compare(start, prefix) < 0 {
-		start = prefix
+	it, err := t.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return fmt.Errorf("read state: %w", t.kv.readError(err))
 	}
-	for it.Seek(start); it.Valid(); it.Next() {
-		key := it.Item().KeyCopy(nil)
-		v, err := t.value(it.Item(), key)
+	defer it.Close() // it.Error says what is wrong
+	for ok := it.SeekGE(start); ok; ok = it.Next() {
+		key := bytes.Clone(it.Key())
+		raw, err := it.ValueAndErr()
+		if err != nil {
+			return fmt.Errorf("read state: %w", t.kv.readError(err))
+		}
+		v, err := t.value(key, raw)
 		if err != nil {
 			return err
 		}
 		if more, err := fn(key, v); !more || err != nil {
 			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read state: %w", t.kv.readError(err))
+	}
+	return nil
+}
+
+// after returns the least key that is greater than all with this prefix, nil if there
+// is none.
+func after(prefix []byte) []byte {
+	for i := len(prefix) - 1; i >= 0; i-- {
+		if prefix[i] < 0xff {
+			return append(bytes.Clone(prefix[:i]), prefix[i]+1)
 		}
 	}
 	return nil
@@ -231,32 +254,37 @@ func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) e
 // floor returns the entry with the greatest key of this kind that is not above
 // n, ok is false if there is none.
 func (t *kvTxn) floor(kind byte, n uint64) (num uint64, value []byte, ok bool, err error) {
-	opt := badger.DefaultIteratorOptions
-	opt.Reverse = true
-	opt.PrefetchValues = false
-	it := t.txn.NewIterator(opt)
-	defer it.Close()
-	it.Seek(numKey(kind, n))
-	if !it.Valid() {
+	it, err := t.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: append(numKey(kind, n), 0)})
+	if err != nil {
+		return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
+	}
+	defer it.Close() // it.Error says what is wrong
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
+		}
 		return 0, nil, false, nil
 	}
-	key := it.Item().KeyCopy(nil)
-	if len(key) != 9 || key[0] != kind {
+	key := bytes.Clone(it.Key())
+	if len(key) != 9 {
 		return 0, nil, false, nil
 	}
-	value, err = t.value(it.Item(), key)
+	raw, err := it.ValueAndErr()
+	if err != nil {
+		return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
+	}
+	value, err = t.value(key, raw)
 	return binary.BigEndian.Uint64(key[1:]), value, err == nil, err
 }
 
-// batch collects the writes of one Badger transaction.
+// batch collects writes that come to disk together.
 type batch struct {
 	writes []ledger.Write
 	bytes  int
 }
 
-// writeOverhead is what a write takes in a batch besides key and value: more than
-// Badger counts, and less than ledger does.
-const writeOverhead = 64
+// writeOverhead is what a write takes in a batch besides key and value, at most.
+const writeOverhead = 32
 
 // set stores value, which must not be empty; nil deletes.
 func (b *batch) set(key, value []byte) {
@@ -264,7 +292,40 @@ func (b *batch) set(key, value []byte) {
 	b.bytes += len(key) + len(value) + writeOverhead
 }
 
-// room returns how much one batch may hold, in bytes and in writes.
-func (s *kv) room() (bytes, writes int) {
-	return int(s.db.MaxBatchSize()), int(s.db.MaxBatchCount()) - 1
+// commit writes the batch, of whatever size: all of it or nothing is there when the
+// database is opened again. When it returns nil, it is on stable storage.
+func (s *kv) commit(b *batch) (err error) {
+	if s.medium.commit != nil {
+		if err := s.medium.commit(); err != nil {
+			return fmt.Errorf("write state: %w", err)
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			fault, ok := p.(*storeFault)
+			if !ok {
+				panic(p)
+			}
+			err = fmt.Errorf("write state: %w", fault)
+		}
+	}()
+	to := s.db.NewBatchWithSize(b.bytes)
+	for _, w := range b.writes {
+		if w.Value == nil {
+			err = errors.Join(err, to.Delete(w.Key, nil))
+			continue
+		}
+		op := to.SetDeferred(len(w.Key), len(w.Value)+4)
+		copy(op.Key, w.Key)
+		n := copy(op.Value, w.Value)
+		binary.BigEndian.PutUint32(op.Value[n:], checksum(w.Key, w.Value))
+		err = errors.Join(err, op.Finish())
+	}
+	if err == nil {
+		err = to.Commit(s.write)
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	return nil
 }
