@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"sync/atomic"
 
@@ -117,7 +118,11 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if s.db, err = pebble.Open(dir, opt); err != nil {
+	s.db, err = pebble.Open(dir, opt)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &DamageError{Path: dir, Reason: err.Error()} // a file is missing: the directory is there
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errState, s.readError(err))
 	}
 	return s, nil

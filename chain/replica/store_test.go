@@ -228,6 +228,40 @@ func TestDamagedTableIsReported(t *testing.T) {
 	}
 }
 
+// A store of which a file is missing is damaged, or has what its other files say.
+func TestMissingFileOfTheState(t *testing.T) {
+	for pattern, want := range map[string]bool{"*.sst": true, "MANIFEST-*": true, "marker.format-version.*": true, "OPTIONS-*": false} {
+		dir := t.TempDir()
+		m := medium{simulated: true}
+		s := mustOpenKV(t, dir, kvOptions{medium: m})
+		b, after := someBatch(map[string]string{}, 0, 20)
+		if err := errors.Join(s.commit(b), s.db.Flush(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %v", pattern, err)
+		}
+		for _, name := range files {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err = openKV(dir, kvOptions{medium: m})
+		if repairable(err) != want {
+			t.Errorf("%s: %v", pattern, err)
+		}
+		if err == nil {
+			if got := contentOf(t, s); !maps.Equal(got, after) {
+				t.Errorf("%s: %d keys, want %d", pattern, len(got), len(after))
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestAfterPrefix(t *testing.T) {
 	for prefix, want := range map[string]string{"": "", "a": "b", "ab": "ac", "a\xff": "b", "\xff\xff": "", "\x00": "\x01"} {
 		if got := after([]byte(prefix)); string(got) != want || (got == nil) != (want == "") {
