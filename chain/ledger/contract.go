@@ -25,7 +25,8 @@ type Contract interface {
 	Apply(call *Call, method string, args []byte) (result []byte, err error)
 }
 
-// A Call is what a contract knows about the transaction it runs for.
+// A Call is what a contract knows about the transaction it runs for. It is valid
+// until Apply returns, and so is what its methods return.
 type Call struct {
 	Chain   string
 	Height  uint64          // of the block
@@ -39,6 +40,7 @@ type Call struct {
 	// changed.
 	Consortium *chain.Consortium
 
+	own    View // what State points to
 	tx     *overlay
 	others []*View
 	events []chain.Event
@@ -48,7 +50,7 @@ type Call struct {
 // Of returns the namespace of another contract as the transaction sees it, to
 // read only.
 func (c *Call) Of(contract string) Reader {
-	v := &View{prefix: namespace(contract), tx: c.tx, budget: new(int)}
+	v := &View{prefix: namespace(contract), tx: c.tx}
 	c.others = append(c.others, v)
 	return readOnly{v}
 }
@@ -70,7 +72,15 @@ func (c *Call) Purge(index uint64) {
 }
 
 // readOnly hides the methods of a View that write.
-type readOnly struct{ Reader }
+type readOnly struct{ view *View }
+
+// Get implements Reader.
+func (r readOnly) Get(key []byte) ([]byte, error) { return r.view.Get(key) }
+
+// Scan implements Reader.
+func (r readOnly) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
+	return r.view.Scan(prefix, start, fn)
+}
 
 // A sidecarOwner is stored for each sidecar that is kept.
 type sidecarOwner struct {
@@ -143,13 +153,14 @@ func invoke(contract Contract, call *Call, method string, args []byte) (result [
 
 // codeOf returns what is recorded for the error of a contract.
 func codeOf(err error, call *Call) chain.Code {
-	var code chain.Code
 	switch {
 	case call.State.fault != nil || errors.Is(err, errPanic):
 		return chain.ErrFault
 	case err == nil:
 		return ""
-	case errors.As(err, &code) && chain.ValidName(string(code)) && strings.Contains(string(code), "/"):
+	}
+	var code chain.Code
+	if errors.As(err, &code) && chain.ValidName(string(code)) && strings.Contains(string(code), "/") {
 		return code // without a slash it is the chain's own, whose meaning is the executor's
 	}
 	return chain.ErrFailed

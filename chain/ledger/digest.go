@@ -96,6 +96,7 @@ func parseDigest(data []byte) (*Digest, error) {
 // large as what it is made of is small, and there is one for each write.
 type expander struct {
 	seed    []byte
+	counter [aes.BlockSize]byte // zero
 	element [digestSize]byte
 }
 
@@ -112,8 +113,7 @@ func (x *expander) expand(key, value []byte) *[digestSize]byte {
 	k := sha256.Sum256(seed)
 	clear(x.element[:])
 	if block, err := aes.NewCipher(k[:]); err == nil { // the key has 32 bytes: there is no error
-		var iv [aes.BlockSize]byte
-		cipher.NewCTR(block, iv[:]).XORKeyStream(x.element[:], x.element[:])
+		cipher.NewCTR(block, x.counter[:]).XORKeyStream(x.element[:], x.element[:])
 	}
 	return &x.element
 }

@@ -211,11 +211,11 @@ func (x *Executor) begin(head *Head, r Reader, e *chain.Entry) (*blockRun, error
 	if err != nil {
 		return nil, err
 	}
-	cache := &cachedReader{base: r, seen: make(map[string][]byte, 2*len(e.Txs))}
+	state := newBlockState(r, 2*len(e.Txs))
 	return &blockRun{
 		x: x, head: head, parent: parent, proposal: e.Proposal, hash: hash, txs: e.Parsed(), verdicts: verdicts,
 		present: make([]bool, len(e.Txs)),
-		base:    cache, state: newOverlay(cache, 2*len(e.Txs)), budget: maxBlockWrites,
+		state:   state, scratch: newOverlay(state, 0), budget: maxBlockWrites,
 		height: head.Header.Height + 1, time: max(head.Header.Time, e.Time),
 	}, nil
 }
@@ -246,9 +246,10 @@ type blockRun struct {
 	verdicts []bool
 	present  []bool     // by transaction: the sidecar is as it should be
 	hash     chain.Hash // of the proposal
-	base     *cachedReader
-	state    *overlay
-	budget   int // bytes transactions may still write
+	state    *blockState
+	scratch  *overlay // writes of the transaction that runs
+	call     Call     // of the transaction that runs
+	budget   int      // bytes transactions may still write
 	height   uint64
 	time     int64
 	record   replayRecord
@@ -262,7 +263,7 @@ func (b *blockRun) run() (*Outcome, error) {
 	for _, old := range expired {
 		b.state.set(string(binary.BigEndian.AppendUint64([]byte(keyReplay), old.height)), nil)
 	}
-	b.record = replayRecord{height: b.height, first: b.head.Header.Size}
+	b.record = replayRecord{height: b.height, first: b.head.Header.Size, ids: make([]byte, 0, idSize*len(b.txs))}
 	b.inBlock = make(map[chain.Hash]uint64, len(b.txs))
 	b.live = b.x.window.ids.count()
 	if err := b.prepare(); err != nil {
@@ -318,23 +319,30 @@ func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 
 // changes returns the writes that change anything and applies them to digest.
 func (b *blockRun) changes(digest *Digest) ([]Write, error) {
-	all := b.state.writes()
-	writes := all[:0]
-	for _, w := range all {
-		old, err := b.base.Get(w.Key)
+	written := b.state.sorted()
+	size := 0
+	for _, c := range written {
+		size += len(c.key)
+	}
+	writes, keys := make([]Write, 0, len(written)), make([]byte, 0, size)
+	for _, c := range written {
+		from := len(keys)
+		keys = append(keys, c.key...)
+		key := keys[from:len(keys):len(keys)]
+		old, err := b.state.remember(c, key)
 		if err != nil {
 			return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
 		}
-		if bytes.Equal(old, w.Value) { // values are never empty: nil equals nil only
+		if bytes.Equal(old, c.value) { // values are never empty: nil equals nil only
 			continue
 		}
 		if old != nil {
-			digest.Remove(w.Key, old)
+			digest.Remove(key, old)
 		}
-		if w.Value != nil {
-			digest.Add(w.Key, w.Value)
+		if c.value != nil {
+			digest.Add(key, c.value)
 		}
-		writes = append(writes, w)
+		writes = append(writes, Write{Key: key, Value: c.value})
 	}
 	return writes, nil
 }
@@ -350,16 +358,17 @@ func (b *blockRun) transaction(i int, tx *chain.Tx) (code chain.Code, value []by
 	if !ok {
 		return chain.ErrContract, nil, nil, nil
 	}
-	scratch := newOverlay(b.state, 0)
-	allowed := maxTxWrites
-	call := &Call{
+	b.scratch.reset()
+	call := &b.call
+	*call = Call{
 		Chain: tx.Chain, Height: b.height, Time: b.time, Index: b.head.Header.Size + uint64(i),
 		ID: tx.ID(), Signer: tx.Signer, Sidecar: tx.Sidecar, Consortium: b.x.current,
-		State: &View{prefix: namespace(tx.Contract), tx: scratch, budget: &allowed},
-		tx:    scratch,
+		own: View{prefix: namespace(tx.Contract), tx: b.scratch, budget: maxTxWrites},
+		tx:  b.scratch, others: call.others[:0],
 	}
+	call.State = &call.own
 	value, err = invoke(contract, call, tx.Method, tx.Args)
-	if b.base.reading {
+	if b.state.before.reading {
 		return "", nil, nil, errors.New("reader panicked") // on this replica only: no verdict on the transaction
 	}
 	if fault := call.readFault(); fault != nil {
@@ -375,10 +384,8 @@ func (b *blockRun) transaction(i int, tx *chain.Tx) (code chain.Code, value []by
 	if err != nil {
 		return "", nil, nil, err
 	}
-	for _, k := range scratch.keys {
-		b.state.set(k, scratch.values[k])
-	}
-	b.budget -= maxTxWrites - allowed
+	b.state.commit(b.scratch)
+	b.budget -= maxTxWrites - call.own.budget
 	b.purge = append(b.purge, purged...)
 	return "", value, call.events, nil
 }

@@ -44,8 +44,8 @@ type Snapshot struct{ fault *snapshotFault }
 
 // snapshotFault reads for a Snapshot and remembers the first failure.
 type snapshotFault struct {
-	base *cachedReader
-	err  error
+	state *blockState
+	err   error
 }
 
 // Of returns the namespace of a contract, to read only.
@@ -60,14 +60,14 @@ type snapshotReader struct {
 
 // Get implements Reader.
 func (r snapshotReader) Get(key []byte) ([]byte, error) {
-	value, err := r.fault.base.Get(append([]byte(r.prefix), key...))
+	value, err := r.fault.state.old(append([]byte(r.prefix), key...))
 	return bytes.Clone(value), r.note(err)
 }
 
 // Scan implements Reader.
 func (r snapshotReader) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
 	from := append([]byte(r.prefix), start...)
-	return r.note(r.fault.base.Scan(append([]byte(r.prefix), prefix...), from, func(key, value []byte) bool {
+	return r.note(r.fault.state.before.Scan(append([]byte(r.prefix), prefix...), from, func(key, value []byte) bool {
 		return fn(key[len(r.prefix):], value)
 	}))
 }
@@ -101,9 +101,9 @@ func (b *blockRun) prepare() error {
 	h.Write(b.hash[:])
 	seed := chain.Hash(h.Sum(nil))
 	for _, name := range slices.Sorted(maps.Keys(txs)) {
-		fault := &snapshotFault{base: b.base}
+		fault := &snapshotFault{state: b.state}
 		prepareOne(b.x.contracts[name].(Preparer), seed, Snapshot{fault}, txs[name])
-		if b.base.reading {
+		if b.state.before.reading {
 			return errors.New("reader panicked")
 		}
 		if fault.err != nil {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 )
 
 // Limits on what contracts store, in bytes. Part of the format.
@@ -19,7 +17,8 @@ const (
 // executor then returns the error and changes nothing.
 type Reader interface {
 	// Get returns the value of key, or nil if there is none. Values are never
-	// empty. The caller must not change the value.
+	// empty. The caller must not change the value. The key is valid during the
+	// call only.
 	Get(key []byte) ([]byte, error)
 	// Scan calls fn with every key that has the prefix and is not less than
 	// start, in ascending bytewise order, until fn returns false. The slices
@@ -33,108 +32,13 @@ type Write struct {
 	Value []byte
 }
 
-// overlay holds uncommitted writes above a Reader.
-type overlay struct {
-	base    Reader
-	values  map[string][]byte // nil: deleted
-	keys    []string          // of values; sorted if inOrder
-	inOrder bool
-	scans   int // in progress: no write may change keys
-}
-
-// newOverlay returns an overlay with room for about n writes.
-func newOverlay(base Reader, n int) *overlay {
-	return &overlay{base: base, values: make(map[string][]byte, n), inOrder: true}
-}
-
-// Get implements Reader.
-func (o *overlay) Get(key []byte) ([]byte, error) {
-	if v, ok := o.values[string(key)]; ok {
-		return v, nil
-	}
-	return o.base.Get(key)
-}
-
-// set stores a value, or a deletion when it is nil. It keeps value.
-func (o *overlay) set(key string, value []byte) {
-	if _, ok := o.values[key]; !ok {
-		o.inOrder = o.inOrder && (len(o.keys) == 0 || o.keys[len(o.keys)-1] < key)
-		o.keys = append(o.keys, key)
-	}
-	o.values[key] = value
-}
-
-// Scan implements Reader: it merges the writes into what the base has.
-func (o *overlay) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
-	from := string(start)
-	if from < string(prefix) {
-		from = string(prefix)
-	}
-	o.order()
-	o.scans++
-	defer func() { o.scans-- }()
-	i, _ := slices.BinarySearch(o.keys, from)
-	more := true
-	// emit passes on the writes below limit; all with the prefix when limit is nil.
-	emit := func(limit []byte) {
-		for ; more && i < len(o.keys) && strings.HasPrefix(o.keys[i], string(prefix)); i++ {
-			if limit != nil && o.keys[i] >= string(limit) {
-				return
-			}
-			if v := o.values[o.keys[i]]; v != nil {
-				more = fn([]byte(o.keys[i]), v)
-			}
-		}
-	}
-	err := o.base.Scan(prefix, start, func(key, value []byte) bool {
-		if emit(key); !more {
-			return false
-		}
-		if _, ok := o.values[string(key)]; !ok {
-			more = fn(key, value)
-			return more
-		}
-		return true // emit passes it on, or it is deleted
-	})
-	if err != nil {
-		return err
-	}
-	emit(nil)
-	return nil
-}
-
-// order sorts the keys.
-func (o *overlay) order() {
-	if !o.inOrder {
-		slices.Sort(o.keys)
-		o.inOrder = true
-	}
-}
-
-// writes returns the contents in ascending order of keys.
-func (o *overlay) writes() []Write {
-	o.order()
-	w := make([]Write, len(o.keys))
-	size := 0
-	for _, k := range o.keys {
-		size += len(k)
-	}
-	keys := make([]byte, 0, size)
-	for i, k := range o.keys {
-		from := len(keys)
-		keys = append(keys, k...)
-		w[i] = Write{Key: keys[from:len(keys):len(keys)], Value: o.values[k]}
-	}
-	return w
-}
-
 // A View is a contract's own part of the state during one transaction. Its
 // writes take effect only if the contract returns no error. It is not safe for
 // concurrent use and must not be kept.
 type View struct {
 	prefix string
 	tx     *overlay
-	budget *int  // bytes this transaction may still write
+	budget int   // bytes this transaction may still write
 	fault  error // first failure to read, or first broken limit
 }
 
@@ -144,7 +48,8 @@ var errLimit = errors.New("write beyond limits")
 
 // Get returns a copy of the value of key, or nil if there is none.
 func (v *View) Get(key []byte) ([]byte, error) {
-	value, err := v.tx.Get(v.key(key))
+	v.tx.buf = append(append(v.tx.buf[:0], v.prefix...), key...)
+	value, err := v.tx.Get(v.tx.buf)
 	return bytes.Clone(value), v.note(err) // a contract that writes to it must not reach what replicas cache
 }
 
@@ -186,7 +91,7 @@ func (v *View) write(key, value []byte) error {
 
 // charge counts a write of this many bytes.
 func (v *View) charge(n int) error {
-	if *v.budget -= n + writeOverhead; *v.budget < 0 {
+	if v.budget -= n + writeOverhead; v.budget < 0 {
 		return v.note(fmt.Errorf("%w: transaction writes too much", errLimit))
 	}
 	return nil
@@ -215,38 +120,3 @@ func (v *View) key(key []byte) []byte {
 // namespace returns what the keys of a contract begin with. Names have no
 // zero byte, so that no namespace is a prefix of another.
 func namespace(contract string) string { return contract + "\x00" }
-
-// A cachedReader remembers what it read during one block, so that old values
-// are read once.
-type cachedReader struct {
-	base    Reader
-	seen    map[string][]byte
-	reading bool // base is at work: a panic is its own, not the contract's
-}
-
-// Get implements Reader.
-func (c *cachedReader) Get(key []byte) ([]byte, error) {
-	if v, ok := c.seen[string(key)]; ok {
-		return v, nil
-	}
-	c.reading = true
-	v, err := c.base.Get(key)
-	c.reading = false
-	if err == nil {
-		c.seen[string(key)] = v
-	}
-	return v, err
-}
-
-// Scan implements Reader.
-func (c *cachedReader) Scan(prefix, start []byte, fn func(key, value []byte) bool) error {
-	c.reading = true
-	err := c.base.Scan(prefix, start, func(key, value []byte) bool {
-		c.reading = false
-		more := fn(key, value)
-		c.reading = true
-		return more
-	})
-	c.reading = false
-	return err
-}
