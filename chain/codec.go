@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -37,7 +38,7 @@ var (
 		IndefLength:   cbor.IndefLengthForbidden,
 		NilContainers: cbor.NilContainerAsEmpty,
 		TagsMd:        cbor.TagsForbidden,
-	}.EncMode()
+	}.UserBufferEncMode()
 	decMode, errDecMode = cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
@@ -49,6 +50,9 @@ var (
 		UTF8:              cbor.UTF8RejectInvalid,
 	}.DecMode()
 )
+
+// scratch is memory for encodings that are compared and dropped.
+var scratch = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // Marshal returns the deterministic CBOR encoding of v (RFC 8949, section
 // 4.2.1): shortest integers and lengths, sorted map keys, no tags, no
@@ -64,11 +68,13 @@ func Unmarshal(data []byte, v any) error {
 	if err := decMode.Unmarshal(data, v); err != nil {
 		return err
 	}
-	again, err := encMode.Marshal(v)
-	if err != nil {
+	again := scratch.Get().(*bytes.Buffer)
+	defer scratch.Put(again)
+	again.Reset()
+	if err := encMode.MarshalToBuffer(v, again); err != nil {
 		return err
 	}
-	if !bytes.Equal(again, data) {
+	if !bytes.Equal(again.Bytes(), data) {
 		return ErrNotCanonical
 	}
 	return nil
