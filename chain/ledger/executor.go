@@ -299,9 +299,9 @@ func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 		return nil, err
 	}
 	digest := b.head.Digest.clone()
-	writes, err := b.changes(digest)
+	writes, err := b.state.changes(digest)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
 	}
 	block.Header = b.head.Header
 	block.Header.Height = b.height
@@ -315,36 +315,6 @@ func (b *blockRun) finish(results []chain.Result) (*Outcome, error) {
 		Block: block, Head: &Head{Header: block.Header, Tree: tree, Digest: digest},
 		Writes: writes, Hashes: hashes, Purge: b.purge, Consortium: b.x.current,
 	}, nil
-}
-
-// changes returns the writes that change anything and applies them to digest.
-func (b *blockRun) changes(digest *Digest) ([]Write, error) {
-	written := b.state.sorted()
-	size := 0
-	for _, c := range written {
-		size += len(c.key)
-	}
-	writes, keys := make([]Write, 0, len(written)), make([]byte, 0, size)
-	for _, c := range written {
-		from := len(keys)
-		keys = append(keys, c.key...)
-		key := keys[from:len(keys):len(keys)]
-		old, err := b.state.remember(c, key)
-		if err != nil {
-			return nil, fmt.Errorf("read state for block %d: %w", b.height, err)
-		}
-		if bytes.Equal(old, c.value) { // values are never empty: nil equals nil only
-			continue
-		}
-		if old != nil {
-			digest.Remove(key, old)
-		}
-		if c.value != nil {
-			digest.Add(key, c.value)
-		}
-		writes = append(writes, Write{Key: key, Value: c.value})
-	}
-	return writes, nil
 }
 
 // transaction runs one transaction. The error is that of reading the state.

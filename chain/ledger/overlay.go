@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -172,6 +173,37 @@ func (s *blockState) commit(tx *overlay) {
 		c.value = w.value
 		s.wrote(c)
 	}
+}
+
+// changes returns the writes that change anything and applies them to digest, which
+// is that of the state before the block. The error is that of reading it.
+func (s *blockState) changes(digest *Digest) ([]Write, error) {
+	written := s.sorted()
+	size := 0
+	for _, c := range written {
+		size += len(c.key)
+	}
+	writes, keys := make([]Write, 0, len(written)), make([]byte, 0, size)
+	for _, c := range written {
+		from := len(keys)
+		keys = append(keys, c.key...)
+		key := keys[from:len(keys):len(keys)]
+		old, err := s.remember(c, key)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(old, c.value) { // values are never empty: nil equals nil only
+			continue
+		}
+		if old != nil {
+			digest.Remove(key, old)
+		}
+		if c.value != nil {
+			digest.Add(key, c.value)
+		}
+		writes = append(writes, Write{Key: key, Value: c.value})
+	}
+	return writes, nil
 }
 
 // A watchedReader knows whether its Reader is at work: a panic is that one's own
