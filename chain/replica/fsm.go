@@ -275,34 +275,46 @@ func (c *entryCache) check(logs []*raft.Log) error {
 		if log.Type != raft.LogCommand {
 			continue
 		}
-		if len(log.Data) == 0 {
-			return errors.New("refused an empty entry")
+		e, own, err := c.parse(log)
+		if err != nil {
+			return err
 		}
-		c.mu.Lock()
-		e := c.own[&log.Data[0]]
-		c.mu.Unlock()
 		done := make(chan struct{})
-		if e == nil {
-			var err error
-			if e, err = chain.ParseEntry(log.Data); err != nil {
-				return fmt.Errorf("refused entry %d: %w", log.Index, err)
-			}
-			if e.Chain != c.chain {
-				return fmt.Errorf("refused entry %d: for another chain", log.Index)
-			}
-			if ahead := time.Until(time.UnixMilli(e.Time)); ahead > c.maxSkew {
-				return fmt.Errorf("refused entry %d: its time is %v ahead", log.Index, ahead)
-			}
+		if own {
+			close(done)
+		} else {
 			go func() {
 				defer close(done)
 				c.keys.VerifyEntry(e) // which keeps the verdicts
 			}()
-		} else {
-			close(done)
 		}
 		c.put(log, e, done)
 	}
 	return nil
+}
+
+// parse returns the entry in a command that may be stored, and whether it was proposed
+// here.
+func (c *entryCache) parse(log *raft.Log) (e *chain.Entry, own bool, err error) {
+	if len(log.Data) == 0 {
+		return nil, false, errors.New("refused an empty entry")
+	}
+	c.mu.Lock()
+	e = c.own[&log.Data[0]]
+	c.mu.Unlock()
+	if e != nil {
+		return e, true, nil
+	}
+	if e, err = chain.ParseEntry(log.Data); err != nil {
+		return nil, false, fmt.Errorf("refused entry %d: %w", log.Index, err)
+	}
+	if e.Chain != c.chain {
+		return nil, false, fmt.Errorf("refused entry %d: for another chain", log.Index)
+	}
+	if ahead := time.Until(time.UnixMilli(e.Time)); ahead > c.maxSkew {
+		return nil, false, fmt.Errorf("refused entry %d: its time is %v ahead", log.Index, ahead)
+	}
+	return e, false, nil
 }
 
 func (c *entryCache) put(log *raft.Log, e *chain.Entry, done chan struct{}) {

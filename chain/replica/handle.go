@@ -140,6 +140,9 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 		}
 	}
 	r.skipCovered(c)
+	if err := r.vetReplacing(c); err != nil {
+		return err
+	}
 	for i, e := range c.Entries {
 		// What was applied was judged when it came, perhaps under another file. Raft
 		// passes over it, and raftLog does not let it be replaced.
@@ -152,6 +155,29 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 		}
 		if err != nil {
 			return r.unlessBehind(c, err)
+		}
+	}
+	return nil
+}
+
+// vetReplacing checks the entries of c that would take the place of others as the log
+// does before it stores them. Raft removes those others first, and forgets that it did
+// if then the new ones are refused: no leader could send it anything any more.
+func (r *Replica) vetReplacing(c *raft.AppendEntriesRequest) error {
+	last := r.raftLog.log.Last()
+	at := slices.IndexFunc(c.Entries, func(e *raft.Log) bool { return e.Index > last || r.raftLog.term(e.Index) != e.Term })
+	if at < 0 || c.Entries[at].Index > last {
+		return nil
+	}
+	if err := r.writable(); err != nil {
+		return err
+	}
+	for _, e := range c.Entries[at:] {
+		if e.Type != raft.LogCommand {
+			continue
+		}
+		if _, _, err := r.entries.parse(e); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -31,7 +31,8 @@ type raftLog struct {
 	// onFloor is called when a peer tried to overwrite entries at or below the floor.
 	onFloor func(index, floor uint64)
 	// onFailed is called when the log takes nothing more until it is opened again,
-	// because a flush failed.
+	// because a flush failed, or because Raft counts entries that it has removed for
+	// others, which could not be stored.
 	onFailed func(error)
 
 	mu        sync.Mutex
@@ -41,6 +42,7 @@ type raftLog struct {
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
 	cacheMax  int
+	cut       bool   // guarded by mu; the last entries were removed, and none stored since
 	buf       []byte // guarded by mu; room for what is stored next
 }
 
@@ -109,6 +111,18 @@ func (l *raftLog) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
 	}
+	err := l.store(logs)
+	l.mu.Lock()
+	cut := l.cut
+	l.cut = cut && err != nil
+	l.mu.Unlock()
+	if cut && err != nil && l.onFailed != nil {
+		l.onFailed(err)
+	}
+	return err
+}
+
+func (l *raftLog) store(logs []*raft.Log) error {
 	first := logs[0].Index
 	l.mu.Lock()
 	floor := l.floor
@@ -207,7 +221,11 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 		l.report(lo, floor)
 		return fmt.Errorf("%w: entry %d, applied %d", errFloor, lo, floor)
 	}
-	return l.log.TruncateBack(lo)
+	err := l.log.TruncateBack(lo)
+	l.mu.Lock()
+	l.cut = l.cut || err == nil
+	l.mu.Unlock()
+	return err
 }
 
 func (l *raftLog) report(index, floor uint64) {

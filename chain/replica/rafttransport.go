@@ -35,6 +35,7 @@ type raftTransport struct {
 	timeout time.Duration
 
 	consumer  chan raft.RPC
+	turn      chan struct{} // holds a token while a message is judged and Raft has it
 	heartbeat atomic.Pointer[func(raft.RPC)]
 	done      chan struct{}
 	wg        sync.WaitGroup
@@ -53,6 +54,7 @@ func newRaftTransport(self string, network Network, timeout time.Duration, log h
 		log:      log,
 		timeout:  timeout,
 		consumer: make(chan raft.RPC),
+		turn:     make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		peers:    map[string]*raftPeer{},
 
@@ -110,17 +112,15 @@ func (t *raftTransport) peer(member string) (*raftPeer, error) {
 	return p, nil
 }
 
-// pump hands one peer's messages to Raft.
+// pump hands one peer's messages to Raft, in turn with those of the others.
 func (t *raftTransport) pump(p *raftPeer) {
 	for {
 		select {
 		case rpc := <-p.inner.Consumer():
-			if err := t.vet(p.member, rpc); err != nil {
-				refuse(rpc, err)
-				continue
-			}
 			select {
-			case t.consumer <- rpc:
+			case t.turn <- struct{}{}:
+				t.hand(p.member, rpc)
+				<-t.turn
 			case <-t.done:
 				refuse(rpc, raft.ErrTransportShutdown)
 				return
@@ -128,6 +128,30 @@ func (t *raftTransport) pump(p *raftPeer) {
 		case <-t.done:
 			return
 		}
+	}
+}
+
+// hand gives a message to Raft if it is one we may obey, and the answer to who sent it.
+// When it returns Raft has done what the message says: the log by which one is judged is
+// the log that Raft meets.
+func (t *raftTransport) hand(from string, rpc raft.RPC) {
+	if err := t.vet(from, rpc); err != nil {
+		refuse(rpc, err)
+		return
+	}
+	answer := make(chan raft.RPCResponse, 1)
+	judged := rpc
+	judged.RespChan = answer
+	select {
+	case t.consumer <- judged:
+	case <-t.done:
+		refuse(rpc, raft.ErrTransportShutdown)
+		return
+	}
+	select {
+	case a := <-answer:
+		rpc.RespChan <- a
+	case <-t.done: // so are the connections
 	}
 }
 
