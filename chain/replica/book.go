@@ -50,19 +50,23 @@ func (s *step) configIndex() uint64 {
 
 // weight is about how many bytes of memory a step holds.
 func (s *step) weight() int {
-	n, _ := s.size()
-	if s.outcome != nil {
-		for _, tx := range s.outcome.Block.Proposal.Txs {
-			n += len(tx)
-		}
-		for _, d := range s.outcome.Sidecars {
-			n += len(d.Data)
-		}
+	n := len(s.config) + 8*len(s.missing)
+	for _, c := range s.changes {
+		n += len(c.args)
 	}
-	for _, d := range s.late {
+	for _, d := range s.sidecars() {
 		n += len(d.Data)
 	}
-	return n
+	if s.outcome == nil {
+		return n
+	}
+	for _, w := range s.outcome.Writes {
+		n += len(w.Key) + len(w.Value) + writeOverhead
+	}
+	for _, tx := range s.outcome.Block.Proposal.Txs {
+		n += len(tx)
+	}
+	return n + len(s.outcome.Hashes)*tlog.HashSize
 }
 
 func (s *step) height() uint64 { return s.outcome.Block.Header.Height }
@@ -86,13 +90,14 @@ type book struct {
 	head     *ledger.Head  // guarded by mu; after the last executed block
 	applied  position      // guarded by mu; last executed entry
 	layers   []*layer      // guarded by mu; in order of height, those not on disk as a whole
-	base     *kvTxn        // guarded by mu; the state under layers. Opened ahead: see kv.view
+	base     *kvTxn        // guarded by mu; the state under layers
 	pending  []*step       // guarded by mu; in order, those not on disk
 	waiting  int           // guarded by mu; weight of those in pending
 	tail     []tlog.Hash   // guarded by mu; stored hashes from tailBase on
 	tailBase int64         // guarded by mu; a multiple of chunkHashes
 	changed  chan struct{} // guarded by mu; closed and replaced when a group is on disk or writing fails
 	failed   error         // guarded by mu; why nothing more is written: a *writeError unless something is damaged
+	onFail   func(error)   // guarded by mu; told so; nil tells nobody
 
 	abandoned bool // guarded by mu; a test makes as if the process had died
 
@@ -109,8 +114,7 @@ type book struct {
 
 type bookOptions struct {
 	medium   medium
-	readOnly bool        // do not repair or commit
-	onFail   func(error) // told when nothing more is written; nil tells nobody
+	readOnly bool // do not repair or commit
 }
 
 const (
@@ -147,7 +151,7 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 			_ = b.release() // err says more
 		}
 	}()
-	if b.db, err = openKV(filepath.Join(dir, "state"), opt.medium); err != nil {
+	if b.db, err = openKV(filepath.Join(dir, "state"), kvOptions{medium: opt.medium, readOnly: opt.readOnly, onDamage: b.fail}); err != nil {
 		return nil, err
 	}
 	logOpt := opt.medium.logOptions(seglog.Options{ReadOnly: opt.readOnly})
@@ -194,16 +198,8 @@ func (b *book) Close() error {
 
 // load reads the head and cuts off what a crash left beyond it.
 func (b *book) load(founding *chain.Consortium) error {
-	if !b.opt.readOnly {
-		if err := b.db.putBack(); err != nil {
-			return err
-		}
-	}
 	txn := b.db.view()
 	defer txn.Discard()
-	if half, err := txn.halfWritten(); half || err != nil {
-		return errors.Join(err, &DamageError{Path: b.db.dir, Reason: "it was being written when the replica stopped; open the replica once"})
-	}
 	raw, err := txn.get(metaKey('h'))
 	if err != nil {
 		return err

@@ -12,114 +12,69 @@ import (
 )
 
 // groupDelay is how long the committer waits for more blocks before it writes a
-// group. Nothing waits for it: a transaction is acknowledged when a quorum has
-// its entry in the Raft log, from which the state can be made again. A group costs
-// every member about a millisecond of processor time.
-const groupDelay = 100 * time.Millisecond
+// group, groupBytes how much a group has when it does not wait any longer. Nothing
+// waits for it: a transaction is acknowledged when a quorum has its entry in the Raft
+// log, from which the state can be made again. A group costs every member about a
+// millisecond of processor time.
+const (
+	groupDelay = 100 * time.Millisecond
+	groupBytes = 2 << 20
+)
 
 // group is a run of steps written together.
 type group struct {
-	steps  []*step
-	batch  batch
-	bytes  int // of the batch when it is complete, at most
-	writes int // likewise
+	steps []*step
+	batch batch
 }
-
-// groupReserve is room in a group for what it has once: the head and the
-// incomplete chunk of tree hashes.
-const groupReserve = 32 << 10
 
 // commit writes steps in groups until the queue is closed. After a failure it
 // writes nothing more. hashes is the number of tree hashes on disk.
 func (b *book) commit(hashes int64) {
 	defer close(b.done)
-	var next *step
-	for {
+	for more := true; more; {
 		var g *group
-		var more bool
-		g, next, more = b.collect(next)
-		if g != nil {
-			n, err := b.write(g, hashes)
-			if err != nil {
-				b.fail(err)
-				for range b.queue {
-					// Not written: failed says so to everyone.
-				}
-				return
-			}
-			hashes = n
-		}
-		if !more {
+		if g, more = b.collect(); g == nil {
 			return
 		}
+		n, err := b.write(g, hashes)
+		if err != nil {
+			b.fail(&writeError{fmt.Errorf("write chain: %w", err)})
+			for range b.queue {
+				// Not written: failed says so to everyone.
+			}
+			return
+		}
+		hashes = n
 	}
 }
 
-// collect gathers a group, which begins with first if it is not nil: what arrives
-// within groupDelay, until it is half of what one Badger transaction takes. A step
-// that does not fit into one begins the next group.
-func (b *book) collect(first *step) (g *group, next *step, more bool) {
-	if first == nil {
-		var ok bool
-		if first, ok = <-b.queue; !ok {
-			return nil, nil, false
-		}
+// collect gathers a group: what arrives within groupDelay, until it has groupBytes. It
+// returns nil, and false, when the queue is closed and empty.
+func (b *book) collect() (g *group, more bool) {
+	s, ok := <-b.queue
+	if !ok {
+		return nil, false
 	}
 	g = &group{}
-	g.add(first)
-	maxBytes, maxWrites := b.db.room()
-	maxBytes -= groupReserve
+	g.add(s)
 	timer := time.NewTimer(groupDelay)
 	defer timer.Stop()
-	for g.bytes < maxBytes/2 && g.writes < maxWrites/2 {
+	for g.batch.bytes < groupBytes {
 		select {
 		case s, ok := <-b.queue:
 			if !ok {
-				return g, nil, false
-			}
-			bytes, writes := s.size()
-			if g.bytes+bytes > maxBytes || g.writes+writes > maxWrites {
-				return g, s, true
+				return g, false
 			}
 			g.add(s)
 		case <-timer.C:
-			return g, nil, true
+			return g, true
 		}
 	}
-	return g, nil, true
-}
-
-// size returns how much of a group's batch a step takes, at most.
-func (s *step) size() (bytes, writes int) {
-	count := func(n, size int) {
-		bytes += n * (16 + size + writeOverhead)
-		writes += n
-	}
-	if s.config != nil {
-		count(1, len(s.config))
-	}
-	count(2*len(s.late), 8)
-	count(len(s.missing), 1)
-	if s.outcome == nil {
-		return bytes, writes
-	}
-	for _, w := range s.outcome.Writes {
-		count(1, len(w.Key)+len(w.Value))
-	}
-	for _, c := range s.changes {
-		count(1, len(c.args))
-	}
-	count(1, 8) // first leaf
-	count(len(s.outcome.Sidecars), 8)
-	count(2*len(s.outcome.Purge), 1)
-	count(len(s.outcome.Hashes)/chunkHashes+1, 0)
-	return bytes + len(s.outcome.Hashes)*tlog.HashSize, writes
+	return g, true
 }
 
 func (g *group) add(s *step) {
 	g.steps = append(g.steps, s)
-	bytes, writes := s.size()
-	g.bytes, g.writes = g.bytes+bytes, g.writes+writes
 	if s.config != nil {
 		g.batch.set(numKey(keyConfig, s.configIndex()), s.config)
 	}
@@ -273,16 +228,29 @@ func (b *book) settle(g *group, hashes int64) {
 	b.changed = make(chan struct{})
 }
 
+// fail says that nothing more is written, and why. The first reason counts.
 func (b *book) fail(err error) {
-	err = &writeError{fmt.Errorf("write chain: %w", err)}
 	b.mu.Lock()
-	b.failed = err
-	close(b.changed)
-	b.changed = make(chan struct{})
-	b.mu.Unlock()
-	if b.opt.onFail != nil {
-		b.opt.onFail(err)
+	first := b.failed == nil
+	if first {
+		b.failed = err
+		close(b.changed)
+		b.changed = make(chan struct{})
 	}
+	onFail := b.onFail
+	b.mu.Unlock()
+	if first && onFail != nil {
+		onFail(err)
+	}
+}
+
+// tell lets onFail know when nothing more is written. It returns why, if that is so
+// already.
+func (b *book) tell(onFail func(error)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.onFail = onFail
+	return b.failed
 }
 
 // drain waits until every executed entry is on disk.

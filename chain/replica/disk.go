@@ -10,8 +10,8 @@ const (
 	minFree      = 256 << 20 // by default
 )
 
-// guardDisk makes the replica read-only before its disk is full, from now on. Badger
-// writes through memory maps: on a full disk it does not fail, it dies.
+// guardDisk makes the replica read-only before its disk is full, from now on. On a full
+// disk it would halt, or die if the state store needs a new file just then.
 func (r *Replica) guardDisk() {
 	if r.opt.MinFree < 0 {
 		return

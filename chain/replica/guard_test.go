@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/hashicorp/raft"
 
 	"github.com/ward-health/ward/chain"
@@ -323,36 +321,6 @@ func TestTransportRefusesFalseNamesAndVotesWhileRecovering(t *testing.T) {
 	mixed := &raft.RequestVoteRequest{RPCHeader: raft.RPCHeader{ID: []byte("h1"), Addr: []byte("h2")}}
 	if err := tr.vet("h1", raft.RPC{Command: mixed}); err == nil {
 		t.Error("id and address differ: accepted")
-	}
-}
-
-// A value in Badger that is not what was written is reported, not returned.
-func TestWrongValueInBadgerIsReported(t *testing.T) {
-	db, err := openKV(t.TempDir(), medium{simulated: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	key := stateKey([]byte("k"))
-	for name, raw := range map[string][]byte{
-		"other bytes":       binary.BigEndian.AppendUint32([]byte("w"), checksum(key, []byte("v"))),
-		"other key's":       binary.BigEndian.AppendUint32([]byte("v"), checksum(stateKey([]byte("j")), []byte("v"))),
-		"cut":               {1, 2, 3},
-		"nothing but a sum": binary.BigEndian.AppendUint32(nil, checksum(key, nil)),
-		"empty":             {},
-	} {
-		if err := db.db.Update(func(txn *badger.Txn) error { return txn.Set(key, raw) }); err != nil {
-			t.Fatal(err)
-		}
-		v := db.view()
-		if got, err := v.get(key); !isDamage(err) {
-			t.Errorf("%s: get %q, %v", name, got, err)
-		}
-		err := v.scan(key, nil, func(k, v []byte) (bool, error) { return true, nil })
-		if !isDamage(err) {
-			t.Errorf("%s: scan: %v", name, err)
-		}
-		v.Discard()
 	}
 }
 

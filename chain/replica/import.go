@@ -226,7 +226,7 @@ type importer struct {
 	last     *chain.Checkpoint
 }
 
-// room returns ErrReadOnly if the disk is nearly full: Badger dies of a full one.
+// room returns ErrReadOnly if the disk is nearly full.
 func (i *importer) room() error {
 	if i.opt.MinFree < 0 {
 		return nil

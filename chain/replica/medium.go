@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/ward-health/ward/chain/replica/seglog"
 	"github.com/ward-health/ward/internal/durable"
 )
@@ -14,7 +16,8 @@ type medium struct {
 	simulated bool
 	sync      func(*os.File) error   // of a simulated one; nil does nothing
 	syncDir   func(dir string) error // likewise
-	commit    func() error           // asked before Badger commits, which it then does durably; nil agrees
+	commit    func() error           // asked before the state store commits, which it then does durably; nil agrees
+	fs        vfs.FS                 // of the state store; nil is that of the system
 }
 
 // flush makes the content of a file durable.

@@ -155,8 +155,8 @@ func (l *loader) submit(b *testing.B, req submitRequest) {
 }
 
 // memoryOf returns the resident memory of the members' processes: all of it, what
-// of it is anonymous, and the peak. The rest are pages of files that Badger maps,
-// which the system takes back when it needs them.
+// of it is anonymous, and the peak. The rest are pages of the
+// program, which the system takes back when it needs them.
 func memoryOf(all []*child) string {
 	var out []string
 	for _, ch := range all {

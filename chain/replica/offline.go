@@ -157,7 +157,7 @@ func verify(ctx context.Context, opt VerifyOptions) (*Report, error) {
 		return nil, err
 	}
 	b, err := openBook(opt.Dir, opt.Founding, bookOptions{readOnly: true}, slog.New(slog.DiscardHandler))
-	if repairable(err) && !isDamage(err) { // Badger has no type for a table that is damaged
+	if repairable(err) && !isDamage(err) { // not all that is damaged has a type of its own
 		err = &DamageError{Path: filepath.Join(opt.Dir, "state"), Reason: err.Error()}
 	}
 	if err != nil {

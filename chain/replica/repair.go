@@ -105,7 +105,7 @@ func (r *Replica) markRepair(err error) error {
 // about permissions or another chain's directory.
 func repairable(err error) bool {
 	var path *os.PathError
-	return isDamage(err) || errors.Is(err, errBadger) && !errors.As(err, &path)
+	return isDamage(err) || errors.Is(err, errState) && !errors.As(err, &path)
 }
 
 // openChain opens the book, and returns the repair that is under way: a damaged book
@@ -143,11 +143,14 @@ func (r *Replica) openChain() (*repair, error) {
 
 // openBook opens the chain and compares the state with its hash.
 func (r *Replica) openBook() (err error) {
-	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, bookOptions{medium: r.opt.medium, onFail: r.halt}, r.log)
+	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, bookOptions{medium: r.opt.medium}, r.log)
 	if err != nil {
 		return err
 	}
-	if err = r.checkState(); err != nil {
+	if err = r.checkState(); err == nil {
+		err = r.book.tell(r.halt)
+	}
+	if err != nil {
 		_ = r.book.Close() // err says more
 		r.book = nil
 	}

@@ -112,7 +112,7 @@ func TestHaltDuringARepairIsNotForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 		opt := c.options("h0")
-		opt.opened = func(b *book) { b.opt.onFail(&astrayError{errors.New("test")}) } // halts it
+		opt.opened = func(b *book) { b.onFail(&astrayError{errors.New("test")}) } // halts it
 		r, err := Open(within(t, time.Minute), opt)
 		if err == nil {
 			_ = r.Close()

@@ -19,7 +19,7 @@ import (
 // each file the content written since its last flush, or some of its sectors; of
 // each directory the names that came and went since its last flush. What a replica
 // does after the power has failed, while the simulation stops it, does not reach
-// the disk at all. Badger's files are not among them: its transactions are flushed
+// the disk at all. The state store's files are not among them: its batches are flushed
 // one by one, and the disk refuses one after the power has failed.
 type simDisk struct {
 	mu    sync.Mutex
