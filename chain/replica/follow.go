@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -135,6 +136,57 @@ func (s *attested) leadingTo(k *chain.Consortium, changes [][]byte) *chain.Conso
 		k = next
 		if _, err := s.verify(k); err == nil {
 			return k
+		}
+	}
+	return nil
+}
+
+// hearOfChanges follows the changes of the consortium that f+1 members have executed,
+// an honest one among them, and that are endorsed, each under the file before. A member
+// that joined while this replica was away may lead now, and is no member here: its
+// connections are refused, and nobody else sends entries.
+func (r *Replica) hearOfChanges() {
+	begin := r.Consortium()
+	ctx, cancel := context.WithTimeout(r.ctx, r.opt.Heartbeat)
+	defer cancel()
+	told := make([][][]byte, len(begin.Members))
+	var wg sync.WaitGroup
+	for i, m := range begin.Members {
+		if m.Name != r.opt.Member {
+			wg.Go(func() {
+				var changes [][]byte
+				if err := r.peers.call(ctx, m.Name, rpcChanges, changesRequest{Epoch: begin.Epoch}, &changes); err == nil {
+					told[i] = changes
+				}
+			})
+		}
+	}
+	wg.Wait()
+	k := begin
+	for n := range maxChanges {
+		next, err := k.Next(agreed(told, n, (len(begin.Members)-1)/3+1))
+		if err != nil {
+			break
+		}
+		k = next
+	}
+	if k != begin {
+		r.log.Info("the consortium has changed", "epoch", k.Epoch)
+		r.setConsortium(k)
+	}
+}
+
+// agreed returns the n-th of the changes that so many members tell of, or nil.
+func agreed(told [][][]byte, n, need int) []byte {
+	for _, one := range told {
+		count := 0
+		for _, other := range told {
+			if n < len(one) && n < len(other) && bytes.Equal(one[n], other[n]) {
+				count++
+			}
+		}
+		if count >= need {
+			return one[n]
 		}
 	}
 	return nil

@@ -145,7 +145,7 @@ func (r *Replica) learn(s *step) error {
 	if err != nil {
 		return fmt.Errorf("consortium file after block %d: %w", s.height(), err)
 	}
-	r.setConsortium(k)
+	r.setExecuted(k)
 	return nil
 }
 

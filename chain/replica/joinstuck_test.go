@@ -84,7 +84,7 @@ func TestMemberAtTheEndOfItsSnapshotMissesADeparture(t *testing.T) {
 		_, tx := nextConsortium(t, c.consortium, c.consortium.Members[1:])
 		submitChange(t, c.nodes["h1"], c.consortium, tx)
 		waitVoters(t, c, "h1", []string{"h1", "h2", "h3"})
-		time.Sleep(30 * time.Second) // what the leader tries to send now includes that
+		time.Sleep(15 * time.Second) // what the leader tries to send now includes that
 		c.apart("h3", false)
 		c.comesTo("h3", "h1")
 		if got := r.Status().Refused; got != 0 {
@@ -116,7 +116,7 @@ func TestLeaderWhoWentBackBehindASnapshotComesOn(t *testing.T) {
 		for range 3 {
 			mustSubmit(t, c.nodes["h0"], put(t, "alice", "k", []byte("v"), nil), nil)
 		}
-		time.Sleep(2 * time.Minute)
+		time.Sleep(10 * time.Second)
 		r.readOnly.Store(false)
 		c.comesTo("h2", "h0")
 		c.stopAll()
@@ -182,7 +182,7 @@ func TestConfigurationBeforeADepartureIsSentAgain(t *testing.T) {
 		for range 3 {
 			mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", []byte("v"), nil), nil)
 		}
-		time.Sleep(3 * time.Minute)
+		time.Sleep(30 * time.Second)
 		r.readOnly.Store(false)
 		c.comesTo("h3", "h1")
 		if got := r.Status().Refused; got != refused {

@@ -11,13 +11,27 @@ import (
 )
 
 // Consortium returns the consortium file in force for the next block, as far as
-// this replica has executed the chain, or Options.Known if that is newer.
+// this replica has executed the chain, or a newer one: Options.Known, or one that
+// members have told of.
 func (r *Replica) Consortium() *chain.Consortium { return r.consortium.Load() }
 
+// setConsortium goes by k if it is newer than the file that is known.
 func (r *Replica) setConsortium(k *chain.Consortium) {
-	if old := r.consortium.Load(); old == nil || k.Epoch > old.Epoch {
-		r.consortium.Store(k)
-		r.news.broadcast()
+	r.goBy(k, func(old *chain.Consortium) bool { return k.Epoch > old.Epoch })
+}
+
+// setExecuted goes by k, which the chain has put in force, if no newer file is known.
+// What was taken for the file of its epoch before may be another.
+func (r *Replica) setExecuted(k *chain.Consortium) {
+	r.goBy(k, func(old *chain.Consortium) bool { return k.Epoch >= old.Epoch })
+}
+
+func (r *Replica) goBy(k *chain.Consortium, replaces func(old *chain.Consortium) bool) {
+	for old := r.consortium.Load(); replaces(old); old = r.consortium.Load() {
+		if r.consortium.CompareAndSwap(old, k) {
+			r.news.broadcast()
+			return
+		}
 	}
 }
 

@@ -111,7 +111,8 @@ const behindFor = 40
 
 // watchBehind halts a replica whose log cannot lead to what the others have
 // certified: it has applied entries that the leader's log does not have, or made
-// no block of entries of which the others made one.
+// no block of entries of which the others made one. One that hears no leader it asks
+// whether there are members it does not know.
 func (r *Replica) watchBehind() {
 	ticker := time.NewTicker(4 * r.opt.Heartbeat)
 	defer ticker.Stop()
@@ -122,6 +123,9 @@ func (r *Replica) watchBehind() {
 		case <-ticker.C:
 		case <-r.ctx.Done():
 			return
+		}
+		if leader, _ := r.leader(); leader == "" {
+			r.hearOfChanges()
 		}
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
 		applied := r.node().AppliedIndex()
