@@ -12,6 +12,10 @@
 // and header CRC, little endian) and the payload. A segment that is full ends
 // with a footer record that lists the offset of every record before it, so that
 // reopening a long log does not read it all.
+//
+// The system keeps the end of the log in its page cache, and is told to forget the
+// rest: what is written next then takes the same pages again. Where it has to find
+// new ones, writing costs several times as much.
 package seglog
 
 import (
@@ -36,6 +40,7 @@ const (
 
 	defaultSegmentBytes = 16 << 20
 	maxBuffer           = 8 << 20 // memory kept between two calls of Append
+	cacheBytes          = 4 << 20 // of the end of the log that stay in the system's page cache, at least
 )
 
 var (
@@ -229,6 +234,7 @@ func (l *Log) tail(index uint64) (*segment, error) {
 		if err := l.seal(seg); err != nil {
 			return nil, err
 		}
+		uncache(seg.file, 0)
 	}
 	return l.create(index)
 }
@@ -256,6 +262,9 @@ func (l *Log) appendTo(seg *segment, first uint64, records [][]byte) (int, error
 	}
 	if err := l.write(seg, buf, seg.end); err != nil {
 		return 0, err
+	}
+	if cold := end - cacheBytes; cold/cacheBytes > (seg.end-cacheBytes)/cacheBytes {
+		uncache(seg.file, cold)
 	}
 	seg.offsets = append(seg.offsets, offsets...)
 	seg.end = end

@@ -15,3 +15,7 @@ func Datasync(f *os.File) error {
 		}
 	}
 }
+
+// uncache lets the system forget the pages of the first n bytes of f, of all if n is 0,
+// that are on stable storage. It is a hint.
+func uncache(f *os.File, n int64) { _ = unix.Fadvise(int(f.Fd()), 0, n, unix.FADV_DONTNEED) }
