@@ -29,13 +29,14 @@ type sentBlock struct {
 }
 
 // serveBlocks answers with blocks from req.From on, at least one, as many as fit
-// in a message.
+// in a message. They need not be of those that were executed: who asks goes by their
+// hashes. Those have no sidecars yet: some may have to be purged.
 func (r *Replica) serveBlocks(req blocksRequest) ([]sentBlock, error) {
 	var out []sentBlock
 	size := 0
 	for height := req.From; height <= req.To && size < blocksBytes; height++ {
-		blk, pos, err := r.book.block(height)
-		if errors.Is(err, ErrNotFound) && len(out) > 0 {
+		blk, pos, err := r.anyBlock(height)
+		if err != nil && len(out) > 0 {
 			break
 		}
 		if err != nil {
@@ -126,13 +127,18 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	r.certs.expect(cp)
 	r.log.Info("catching up", "from", r.book.Head().Header.Height, "to", target.Height)
 	defer func() { r.trail = nil }()
-	from := 0
+	from, lost := 0, uint64(0)
 	for r.book.Head().Header.Height < target.Height {
 		if err := r.advance(ctx, target, &from, a.Anchor.Pos.Index); err != nil {
 			if errors.Is(err, ErrHalted) || isAstray(err) {
 				return err
 			}
-			r.log.Warn("catch up", "error", err)
+			if gone := (*goneError)(nil); errors.As(err, &gone) && gone.height != lost {
+				lost = gone.height
+				r.log.Error(lostBlock, "height", lost, "error", err)
+			} else {
+				r.log.Warn("catch up", "error", err)
+			}
 			if !r.pauseFor(ctx, r.opt.Heartbeat/2) {
 				return errors.Join(ctx.Err(), err)
 			}
@@ -210,10 +216,34 @@ func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) 
 		}
 		errs = append(errs, fmt.Errorf("blocks from %s: %w", m.Name, err))
 	}
-	if len(errs) == 0 {
-		return errors.New("no other member has blocks")
+	return nobodyHas(r.book.Head().Header.Height+1, errs)
+}
+
+// lostBlock is what the operator reads when no other member has a block that is needed.
+// It is waited for all the same: one that halted may have it, one that is under repair may
+// come to it by its log.
+const lostBlock = "no member has a block that is needed: unless one comes to it by its log, put a good copy into damaged/blocks of a member and start it again, or restore the consortium from an export"
+
+// A goneError says that all the other members answered, and that none gave a block.
+type goneError struct {
+	height uint64
+	err    error
+}
+
+func (e *goneError) Error() string {
+	return fmt.Sprintf("no other member has block %d: %v", e.height, e.err)
+}
+func (e *goneError) Unwrap() error { return e.err }
+
+// nobodyHas returns that no other member gave a block, for these reasons, one of each: a
+// *goneError if it is on none of them.
+func nobodyHas(height uint64, reasons []error) error {
+	for _, err := range reasons {
+		if !errors.As(err, new(*remoteError)) {
+			return errors.Join(reasons...) // it may have the block
+		}
 	}
-	return errors.Join(errs...)
+	return &goneError{height, errors.Join(reasons...)}
 }
 
 // fetchFrom executes the blocks that a member sends, and says how long they took to come.

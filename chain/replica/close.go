@@ -48,6 +48,7 @@ func (r *Replica) shutdown() error {
 	r.wg.Wait()
 	r.views.Lock() // until no View is in use
 	defer r.views.Unlock()
+	r.closeAside()
 	if r.book != nil {
 		errs = append(errs, r.book.Close())
 	}

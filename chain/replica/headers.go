@@ -28,35 +28,20 @@ func (r *Replica) serveHeaders(ctx context.Context, req blocksRequest) ([][]byte
 		if len(out) > 0 && ctx.Err() != nil {
 			break
 		}
-		h, err := r.headerAt(height)
+		blk, _, err := r.anyBlock(height)
 		if err != nil && len(out) > 0 {
 			break
 		}
 		if err != nil {
 			return nil, err
 		}
-		raw, err := h.Bytes()
+		raw, err := blk.Header.Bytes()
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, raw)
 	}
 	return out, nil
-}
-
-// headerAt returns the header of a block that is here, in the chain or among what a
-// repair has moved aside.
-func (r *Replica) headerAt(height uint64) (*chain.Header, error) {
-	blk, _, err := r.book.block(height)
-	if err != nil {
-		if old, _, oerr := r.aside.Load().block(height); oerr == nil {
-			blk, err = old, nil
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &blk.Header, nil
 }
 
 // walk calls see with the hash of every header below height top, where it is hash, down
@@ -80,8 +65,8 @@ func (r *Replica) walk(ctx context.Context, who *int, top uint64, hash chain.Has
 // this hash: of height−1 first, at least that, and none below bottom. It asks the
 // members in turn, beginning with the one who answered last, unless that took long.
 func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
-	if h, err := r.headerAt(height); err == nil && h.Hash() == hash {
-		return []chain.Hash{h.Prev}, nil
+	if blk, _, err := r.anyBlock(height); err == nil && blk.Header.Hash() == hash {
+		return []chain.Hash{blk.Header.Prev}, nil
 	}
 	var errs []error
 	members := r.Consortium().Members
@@ -96,14 +81,11 @@ func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, has
 				}
 				return before, nil
 			}
-			errs = append(errs, fmt.Errorf("headers from %s: %w", name, err))
+			errs = append(errs, fmt.Errorf("header from %s: %w", name, err))
 		}
 		*who++
 	}
-	if len(errs) == 0 {
-		return nil, errors.New("no other member has headers")
-	}
-	return nil, errors.Join(errs...)
+	return nil, nobodyHas(height, errs)
 }
 
 // askHeaders is hashesBefore of one member: as far as its headers fit.

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/ward-health/ward/chain"
-	"github.com/ward-health/ward/chain/replica/seglog"
 	"github.com/ward-health/ward/internal/durable"
 )
 
@@ -25,7 +22,9 @@ import (
 //     another history: each unless it is there already. What is in their place
 //     is from then on what the repair has made.
 //  4. The chain is begun, or gone on with, and completed.
-//  5. repair is removed, and after it what no purge would reach in damaged/.
+//  5. When the chain is as long as it was, repair is removed, and after it what no
+//     purge would reach in damaged/. If the rest comes by the Raft log, that is after
+//     Open: until then another member may need a block that only this one has.
 type repair struct {
 	// history means that this replica went another way than the others: neither its
 	// log nor its blocks are good. Otherwise something is damaged, and the rest is
@@ -132,7 +131,7 @@ func (r *Replica) openChain() (*repair, error) {
 	if err := r.setAside(p); err != nil {
 		return p, err
 	}
-	if err = r.openBook(); err != nil && repairable(err) {
+	if err = r.openMade(); err != nil && repairable(err) {
 		r.log.Warn("what the repair had made is damaged, too; it begins again", "error", err)
 		if err = r.removeChain(); err == nil {
 			err = r.openBook()
@@ -150,6 +149,20 @@ func (r *Replica) openBook() (err error) {
 	if err = r.checkState(); err == nil {
 		err = r.book.tell(r.halt)
 	}
+	if err != nil {
+		_ = r.book.Close() // err says more
+		r.book = nil
+	}
+	return err
+}
+
+// openMade is openBook of what a repair has made so far. It reads all of it: if a replica
+// under repair halted, the file repair does not say that it was about this.
+func (r *Replica) openMade() error {
+	if err := r.openBook(); err != nil {
+		return err
+	}
+	err := errors.Join(r.book.blocks.Verify(), r.book.sidecars.Verify())
 	if err != nil {
 		_ = r.book.Close() // err says more
 		r.book = nil
@@ -204,6 +217,17 @@ func (r *Replica) removeChain() error {
 	return errors.Join(append(errs, r.opt.medium.flushDir(r.opt.Dir))...)
 }
 
+// watchRepair ends the repair that is under way when every block that was moved aside and
+// can be read has been executed again.
+func (r *Replica) watchRepair() {
+	if err := r.waitExecuted(r.ctx, r.aside.Load().height); err != nil {
+		return
+	}
+	if err := r.endRepair(r.ctx); err != nil && r.ctx.Err() == nil {
+		r.halt(err)
+	}
+}
+
 // endRepair says that the chain is complete.
 func (r *Replica) endRepair(ctx context.Context) error {
 	if err := r.book.drain(ctx); err != nil {
@@ -218,6 +242,7 @@ func (r *Replica) endRepair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.closeAside()
 	return r.dropAside()
 }
 
@@ -240,149 +265,4 @@ func (r *Replica) dropAside() error {
 		return nil
 	}
 	return r.opt.medium.flushDir(aside)
-}
-
-// aside is what a repair of damage has moved aside: blocks and sidecars of which some
-// may be good. It is nil if there is none.
-type aside struct {
-	blocks   *seglog.Log
-	sidecars *seglog.Log // nil if it cannot be used
-	kept     *oldSidecars
-
-	// The last block in it that can be read, and where its entry stands.
-	height uint64
-	pos    position
-}
-
-// openAside opens what the repair that is under way has moved aside, as far as it can
-// be used.
-func (r *Replica) openAside() {
-	dir := filepath.Join(r.opt.Dir, "damaged")
-	a := &aside{kept: &oldSidecars{}}
-	var err error
-	if a.blocks, err = seglog.Open(filepath.Join(dir, "blocks"), seglog.Options{Salvage: true}); err != nil {
-		r.log.Warn("blocks on disk cannot be used", "error", err)
-		return
-	}
-	if a.sidecars, err = seglog.Open(filepath.Join(dir, "sidecars"), seglog.Options{Salvage: true}); err != nil {
-		r.log.Warn("sidecars on disk cannot be used", "error", err)
-	}
-	for height := a.blocks.Last(); height > 0 && height >= a.blocks.First(); height-- {
-		if _, pos, err := a.block(height); err == nil {
-			a.height, a.pos = height, pos
-			break
-		}
-	}
-	r.aside.Store(a)
-}
-
-func (r *Replica) closeAside() {
-	a := r.aside.Swap(nil)
-	if a == nil {
-		return
-	}
-	_ = a.blocks.Close() // it was only read
-	if a.sidecars != nil {
-		_ = a.sidecars.Close()
-	}
-}
-
-// block returns a block that was moved aside, and where its entry stands.
-func (a *aside) block(height uint64) (*chain.Block, position, error) {
-	if a == nil {
-		return nil, position{}, ErrNotFound
-	}
-	raw, err := a.blocks.Read(height)
-	if err != nil {
-		return nil, position{}, err
-	}
-	return parseBlockRecord(raw)
-}
-
-// rebuild executes the blocks that were moved aside, as far as they hold, with the
-// sidecars that are still good here. What is missing then comes as after any restart:
-// from the other members up to the newest snapshot, and from the Raft log. It returns
-// an error only if ctx ends.
-func (r *Replica) rebuild(ctx context.Context) error {
-	a := r.aside.Load()
-	if a == nil {
-		return nil
-	}
-	if a.sidecars != nil && a.kept.log == nil {
-		if err := a.kept.find(ctx, a.sidecars, r.log); err != nil {
-			return err
-		}
-	}
-	for ctx.Err() == nil && r.book.Head().Header.Height < a.height {
-		if err := r.replayAside(ctx, a); err != nil && ctx.Err() == nil {
-			r.log.Warn("blocks on disk end", "height", r.book.Head().Header.Height+1, "error", err)
-			return nil
-		}
-	}
-	return context.Cause(ctx) // the rest of the blocks may be good
-}
-
-// replayAside executes the next block, if it was moved aside and is good.
-func (r *Replica) replayAside(ctx context.Context, a *aside) error {
-	blk, pos, err := a.block(r.book.Head().Header.Height + 1)
-	if err != nil {
-		return err
-	}
-	if err := r.trail.check(ctx, blk); err != nil {
-		return err
-	}
-	sidecars, err := a.kept.of(blk)
-	if err == nil {
-		err = r.awaitRoom(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	return r.replay(blk, pos, sidecars)
-}
-
-// oldSidecars reads a log of sidecars without the state that says whose they are. Its
-// zero value has none.
-type oldSidecars struct {
-	log *seglog.Log
-	at  map[chain.Sidecar]uint64 // where each is in log
-}
-
-// find reads a log.
-func (o *oldSidecars) find(ctx context.Context, log *seglog.Log, report *slog.Logger) error {
-	o.log, o.at = log, map[chain.Sidecar]uint64{}
-	for i, last := max(1, log.First()), log.Last(); i <= last && ctx.Err() == nil; i++ {
-		data, err := log.Read(i)
-		if errors.Is(err, seglog.ErrErased) {
-			continue
-		}
-		if err != nil {
-			report.Warn("a sidecar on disk is lost, unless another member has it", "error", err)
-			continue
-		}
-		c, err := chain.NewSidecar(data)
-		if err != nil {
-			continue // longer than any
-		}
-		o.at[c] = i
-	}
-	return ctx.Err()
-}
-
-// of returns the sidecars of a block, in order, nil where they are gone. Two
-// transactions with the same sidecar both get it, though one may have been purged:
-// then the block that purged it erases it again.
-func (o *oldSidecars) of(blk *chain.Block) ([][]byte, error) {
-	txs, err := sidecarTxs(blk)
-	return o.fill(make([][]byte, len(txs)), txs), err
-}
-
-// fill puts in those of these transactions that are not there.
-func (o *oldSidecars) fill(sidecars [][]byte, txs []*chain.Tx) [][]byte {
-	for k, tx := range txs {
-		if i := o.at[tx.Sidecar]; i > 0 && len(sidecars[k]) == 0 {
-			sidecars[k], _ = o.log.Read(i) // what rotted meanwhile is gone
-		}
-	}
-	return sidecars
 }

@@ -196,6 +196,9 @@ func (r *Replica) begin(ctx context.Context, rep *repair, l lost) error {
 	r.wg.Go(r.scrub)
 	r.wg.Go(r.watchBehind)
 	r.wg.Go(r.watchMissing)
+	if r.aside.Load() != nil {
+		r.wg.Go(r.watchRepair)
+	}
 	if !r.mayVote() {
 		r.wg.Go(r.watchVote)
 	}
@@ -392,7 +395,6 @@ func (r *Replica) openServices() {
 
 // prepare repairs what was lost before Raft begins.
 func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
-	defer r.closeAside()
 	if err := r.resign(); err != nil {
 		return err
 	}
@@ -412,7 +414,7 @@ func (r *Replica) prepare(ctx context.Context, rep *repair, l lost) error {
 			return err
 		}
 	}
-	if rep != nil {
+	if a := r.aside.Load(); rep != nil && (a == nil || r.book.Head().Header.Height >= a.height) {
 		if err := r.endRepair(ctx); err != nil {
 			return err
 		}
