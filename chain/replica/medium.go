@@ -81,3 +81,54 @@ func (m medium) remove(path string) error {
 	}
 	return m.flushDir(filepath.Dir(path))
 }
+
+// stateFS returns where the state store keeps its files. On a simulated medium what it
+// flushes is with the system, as if the disk forgot nothing of it.
+func (m medium) stateFS() vfs.FS {
+	switch {
+	case m.fs != nil:
+		return m.fs
+	case m.simulated:
+		return unsynced{vfs.Default}
+	}
+	return vfs.Default
+}
+
+// unsynced is a file system that flushes nothing.
+type unsynced struct{ vfs.FS }
+
+// Create implements vfs.FS.
+func (u unsynced) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return unsyncedFile(u.FS.Create(name, c))
+}
+
+// OpenReadWrite implements vfs.FS.
+func (u unsynced) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
+	return unsyncedFile(u.FS.OpenReadWrite(name, c, o...))
+}
+
+// OpenDir implements vfs.FS.
+func (u unsynced) OpenDir(name string) (vfs.File, error) { return unsyncedFile(u.FS.OpenDir(name)) }
+
+// ReuseForWrite implements vfs.FS.
+func (u unsynced) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	return unsyncedFile(u.FS.ReuseForWrite(old, name, c))
+}
+
+func unsyncedFile(f vfs.File, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return noSync{f}, nil
+}
+
+type noSync struct{ vfs.File }
+
+// Sync implements vfs.File.
+func (noSync) Sync() error { return nil }
+
+// SyncData implements vfs.File.
+func (noSync) SyncData() error { return nil }
+
+// SyncTo implements vfs.File.
+func (noSync) SyncTo(int64) (fullSync bool, err error) { return true, nil }

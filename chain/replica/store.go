@@ -14,7 +14,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/ward-health/ward/chain/ledger"
 )
@@ -66,7 +65,6 @@ type kv struct {
 	dir    string
 	db     *pebble.DB
 	medium medium
-	write  *pebble.WriteOptions
 }
 
 type kvOptions struct {
@@ -75,8 +73,7 @@ type kvOptions struct {
 	onDamage func(error) // told when damage is found that no call has met; nil tells nobody
 }
 
-// openKV opens the database in dir. On a simulated medium it takes little memory
-// and does not flush to stable storage.
+// openKV opens the database in dir. On a simulated medium it takes little memory.
 func openKV(dir string, o kvOptions) (db *kv, err error) {
 	// What is damaged may make Pebble panic while it opens.
 	defer func() {
@@ -84,9 +81,9 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
 		}
 	}()
-	s := &kv{dir: dir, medium: o.medium, write: pebble.Sync}
+	s := &kv{dir: dir, medium: o.medium}
 	opt := &pebble.Options{
-		FS:                          vfs.Default,
+		FS:                          o.medium.stateFS(),
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		ReadOnly:                    o.readOnly,
 		MemTableSize:                memTable,
@@ -109,11 +106,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		opt.Levels[i].Compression = func() *sstable.CompressionProfile { return block.NoCompression } // the data are hashes and ciphertexts
 	}
 	if o.medium.simulated {
-		s.write = pebble.NoSync
 		opt.MemTableSize, opt.CacheSize = 1<<20, 1<<20
-	}
-	if o.medium.fs != nil {
-		opt.FS = o.medium.fs
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -327,7 +320,7 @@ func (s *kv) commit(b *batch) (err error) {
 		err = errors.Join(err, op.Finish())
 	}
 	if err == nil {
-		err = to.Commit(s.write)
+		err = to.Commit(pebble.Sync)
 	}
 	if err = errors.Join(err, to.Close()); err != nil {
 		return fmt.Errorf("write state: %w", err)
