@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -65,12 +66,14 @@ type kv struct {
 	dir    string
 	db     *pebble.DB
 	medium medium
+	tell   sync.Once
+	told   sync.WaitGroup
 }
 
 type kvOptions struct {
 	medium   medium
 	readOnly bool        // the files stay as they are
-	onDamage func(error) // told when damage is found that no call has met; nil tells nobody
+	onDamage func(error) // told once when damage is found that no call has met; nil tells nobody
 }
 
 // openKV opens the database in dir. On a simulated medium it takes little memory.
@@ -93,8 +96,9 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		Logger:                      storeLogger{},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
+				// Pebble holds its lock, and may be waited for under ours.
 				if err = s.readError(err); isDamage(err) && o.onDamage != nil {
-					o.onDamage(err)
+					s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
 				}
 			},
 			DataCorruption: func(pebble.DataCorruptionInfo) {}, // the error comes back from the call that met it
@@ -148,7 +152,10 @@ func (s *kv) readError(err error) error {
 }
 
 // Close releases the database. What was committed is on disk before.
-func (s *kv) Close() error { return s.db.Close() }
+func (s *kv) Close() error {
+	defer s.told.Wait()
+	return s.db.Close()
+}
 
 // kvTxn is a consistent view of a kv. It may be read concurrently. It is released
 // when everyone who has it, from view or share, has called Discard.

@@ -188,13 +188,13 @@ func TestDamagedTableIsReported(t *testing.T) {
 	if err := os.WriteFile(tables[0], raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	told := make(chan error, 100)
+	told, opened := make(chan error, 1), make(chan struct{})
 	s = mustOpenKV(t, dir, kvOptions{medium: m, onDamage: func(err error) {
-		select {
-		case told <- err:
-		default:
-		}
+		<-opened
+		s.view().Discard() // Pebble does not hold its lock meanwhile
+		told <- err
 	}})
+	close(opened)
 	txn := s.view()
 	if err := txn.scan(nil, nil, func(k, v []byte) (bool, error) { return true, nil }); !isDamage(err) {
 		t.Errorf("scan: %v", err)
