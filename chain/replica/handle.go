@@ -268,7 +268,7 @@ func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesReq
 		return err
 	}
 	epochs := []*chain.Consortium{now}
-	for index := applied + 1; index <= c.PrevLogEntry; index++ {
+	for index := applied + 1; index <= min(c.PrevLogEntry, r.raftLog.log.Last()); index++ {
 		var log raft.Log
 		if err := r.raftLog.GetLog(index, &log); err != nil {
 			continue // behind the snapshot: entries that made no block

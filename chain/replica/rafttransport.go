@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,13 +118,18 @@ func (t *raftTransport) pump(p *raftPeer) {
 	for {
 		select {
 		case rpc := <-p.inner.Consumer():
-			select {
-			case t.turn <- struct{}{}:
-				t.hand(p.member, rpc)
-				<-t.turn
-			case <-t.done:
-				refuse(rpc, raft.ErrTransportShutdown)
-				return
+			err := receive(&rpc)
+			if err == nil {
+				select {
+				case t.turn <- struct{}{}:
+					err = t.hand(p.member, rpc)
+					<-t.turn
+				case <-t.done:
+					err = raft.ErrTransportShutdown
+				}
+			}
+			if err != nil {
+				refuse(rpc, err)
 			}
 		case <-t.done:
 			return
@@ -131,13 +137,24 @@ func (t *raftTransport) pump(p *raftPeer) {
 	}
 }
 
+// receive waits for the data of a snapshot, as far as it may be as long. Who sends it may
+// be slow, or never send it: neither Raft nor the messages of others wait for that.
+func receive(rpc *raft.RPC) error {
+	if rpc.Reader == nil {
+		return nil
+	}
+	data, err := io.ReadAll(io.LimitReader(rpc.Reader, maxAttested))
+	rpc.Reader = io.MultiReader(bytes.NewReader(data), rpc.Reader)
+	return err
+}
+
 // hand gives a message to Raft if it is one we may obey, and the answer to who sent it.
 // When it returns Raft has done what the message says: the log by which one is judged is
-// the log that Raft meets.
-func (t *raftTransport) hand(from string, rpc raft.RPC) {
+// the log that Raft meets. With an error Raft does not have the message, and the caller
+// answers.
+func (t *raftTransport) hand(from string, rpc raft.RPC) error {
 	if err := t.vet(from, rpc); err != nil {
-		refuse(rpc, err)
-		return
+		return err
 	}
 	answer := make(chan raft.RPCResponse, 1)
 	judged := rpc
@@ -145,14 +162,14 @@ func (t *raftTransport) hand(from string, rpc raft.RPC) {
 	select {
 	case t.consumer <- judged:
 	case <-t.done:
-		refuse(rpc, raft.ErrTransportShutdown)
-		return
+		return raft.ErrTransportShutdown
 	}
 	select {
 	case a := <-answer:
 		rpc.RespChan <- a
 	case <-t.done: // so are the connections
 	}
+	return nil
 }
 
 // vet checks that a message is from who it says and is one we may obey.
