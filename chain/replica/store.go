@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -41,6 +42,10 @@ const (
 	blockCache   = 32 << 20
 )
 
+// closeRoom is the room on the disk, in bytes, without which nothing more is written
+// when the state store is closed.
+const closeRoom = 2 * maxMemTables * memTable
+
 // errState marks what the state store says about files it cannot open.
 var errState = errors.New("open state")
 
@@ -68,6 +73,12 @@ type kv struct {
 	medium medium
 	tell   sync.Once
 	told   sync.WaitGroup
+
+	troubled sync.Once
+	trouble  chan struct{} // closed when Pebble cannot do what nobody waits for
+
+	writing sync.Mutex // held by commit
+	failed  error      // guarded by writing; why Pebble takes nothing more
 }
 
 type kvOptions struct {
@@ -78,13 +89,17 @@ type kvOptions struct {
 
 // openKV opens the database in dir. On a simulated medium it takes little memory.
 func openKV(dir string, o kvOptions) (db *kv, err error) {
-	// What is damaged may make Pebble panic while it opens.
+	// What is damaged may make Pebble panic while it opens, and so may a full disk.
 	defer func() {
 		if p := recover(); p != nil {
+			if fault, ok := p.(error); ok && isSystem(fault) {
+				err = fmt.Errorf("open state: %w", fault)
+				return
+			}
 			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
 		}
 	}()
-	s := &kv{dir: dir, medium: o.medium}
+	s := &kv{dir: dir, medium: o.medium, trouble: make(chan struct{})}
 	opt := &pebble.Options{
 		FS:                          o.medium.stateFS(),
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -96,6 +111,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		Logger:                      storeLogger{},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
+				s.troubled.Do(func() { close(s.trouble) })
 				// Pebble holds its lock, and may be waited for under ours.
 				if err = s.readError(err); isDamage(err) && o.onDamage != nil {
 					s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
@@ -119,10 +135,20 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &DamageError{Path: dir, Reason: err.Error()} // a file is missing: the directory is there
 	}
+	if isSystem(err) {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errState, s.readError(err))
 	}
 	return s, nil
+}
+
+// isSystem reports whether err is what the system says: that the disk is full, or
+// something not permitted. It says nothing about what the files hold.
+func isSystem(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
 }
 
 // storeLogger gets what Pebble says besides the errors it returns.
@@ -135,12 +161,22 @@ func (storeLogger) Errorf(string, ...any) {}
 // the panic becomes an error. Elsewhere (the list of tables cannot be written) the
 // process ends, as if it had been killed.
 func (storeLogger) Fatalf(format string, args ...any) {
-	panic(&storeFault{fmt.Sprintf(format, args...)})
+	fault := &storeFault{reason: fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			fault.cause = err
+		}
+	}
+	panic(fault)
 }
 
-type storeFault struct{ reason string }
+type storeFault struct {
+	reason string
+	cause  error // nil if there is none
+}
 
 func (f *storeFault) Error() string { return f.reason }
+func (f *storeFault) Unwrap() error { return f.cause }
 
 // readError returns a *DamageError if err says that a file does not hold what was
 // written to it, and err otherwise.
@@ -151,9 +187,25 @@ func (s *kv) readError(err error) error {
 	return err
 }
 
-// Close releases the database. What was committed is on disk before.
+// Close releases the database. What was committed is on disk before; now it comes into
+// tables, unless the disk is at fault: in the journal, damage near the end is not told
+// from an end that was cut.
 func (s *kv) Close() error {
 	defer s.told.Wait()
+	s.writing.Lock()
+	failed := s.failed != nil
+	s.writing.Unlock()
+	if disk, err := s.medium.stateFS().GetDiskUsage(s.dir); err == nil && disk.AvailBytes < closeRoom {
+		failed = true // Pebble ends the process if it finds no room
+	}
+	if !failed {
+		if flushed, err := s.db.AsyncFlush(); err == nil { // it fails for one that is read only
+			select {
+			case <-flushed:
+			case <-s.trouble:
+			}
+		}
+	}
 	return s.db.Close()
 }
 
@@ -298,12 +350,18 @@ func (b *batch) set(key, value []byte) {
 }
 
 // commit writes the batch, of whatever size: all of it or nothing is there when the
-// database is opened again. When it returns nil, it is on stable storage.
+// database is opened again. When it returns nil, it is on stable storage. When it has
+// failed, Pebble gets nothing more: it would end the process.
 func (s *kv) commit(b *batch) (err error) {
 	if s.medium.commit != nil {
 		if err := s.medium.commit(); err != nil {
 			return fmt.Errorf("write state: %w", err)
 		}
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.failed != nil {
+		return s.failed
 	}
 	defer func() {
 		if p := recover(); p != nil {
@@ -312,6 +370,7 @@ func (s *kv) commit(b *batch) (err error) {
 				panic(p)
 			}
 			err = fmt.Errorf("write state: %w", fault)
+			s.failed = err
 		}
 	}()
 	to := s.db.NewBatchWithSize(b.bytes)
