@@ -156,6 +156,9 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 // of which has other blocks that are good, come on together: what one of them executes,
 // the others can fetch.
 func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) error {
+	if err := r.haltErr(); err != nil {
+		return err
+	}
 	if r.trail == nil {
 		r.trail = r.newTrail(target, trailWindow)
 	}

@@ -28,9 +28,18 @@ func (r *Replica) shutdown() error {
 	}
 	r.mu.Unlock()
 	r.cancel()
-	r.begun.Wait()  // no Raft begins after this
-	r.asking.Wait() // a leader that is alone steps down, and answers, within its lease
+	r.begun.Wait() // no Raft begins after this
 	var errs []error
+	answered := make(chan struct{})
+	go func() { r.asking.Wait(); close(answered) }()
+	select {
+	case <-answered:
+	case <-time.After(closeTimeout): // the others hear this leader, and take nothing from it
+		if r.transport != nil {
+			errs = append(errs, r.transport.Close())
+		}
+		<-answered // a leader that is alone steps down, and answers, within its lease
+	}
 	var down raft.Future
 	if r.node() != nil {
 		down = r.node().Shutdown()

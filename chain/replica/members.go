@@ -63,7 +63,10 @@ func (r *Replica) reconcile() error {
 		return err
 	}
 	servers := future.Configuration().Servers
-	k := r.Consortium()
+	k, err := r.inForce() // what is only known here, the others refuse, and all that comes after it
+	if err != nil {
+		return err
+	}
 	for _, m := range k.Members {
 		i := slices.IndexFunc(servers, func(s raft.Server) bool { return string(s.ID) == m.Name })
 		id, addr := raft.ServerID(m.Name), raft.ServerAddress(m.Name)
