@@ -1,0 +1,68 @@
+package replica
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// Who writes after the journal has failed gets the error, and does not end the process:
+// Pebble would, when it closes the journal for another.
+func TestWritesAfterAFullDiskFail(t *testing.T) {
+	full := false
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full && strings.HasSuffix(op.Path, ".log") && op.Kind == errorfs.OpFileWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	s := mustOpenKV(t, "state", kvOptions{medium: medium{fs: fs}})
+	full = true
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			for range 2 {
+				b, _ := someBatch(map[string]string{}, 0, 40) // two are more than the first memtable holds
+				if err := s.commit(b); !errors.Is(err, syscall.ENOSPC) {
+					t.Errorf("commit: %v", err)
+				}
+			}
+		})
+	}
+	both.Wait()
+	_ = s.Close() // the disk is full
+}
+
+// A state that the system does not let us open, or begin, is not damaged: it is not
+// thrown away.
+func TestFullDiskWhenTheStateIsOpenedIsNoDamage(t *testing.T) {
+	// Later Pebble ends the process, or tries again until there is room.
+	for dir, most := range map[string]int{"state": 3, "new": 8} {
+		disk := vfs.NewMem()
+		s := mustOpenKV(t, "state", kvOptions{medium: medium{fs: disk}})
+		b, _ := someBatch(map[string]string{}, 0, 20)
+		if err := errors.Join(s.commit(b), s.db.Flush(), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for left := range most {
+			writes := 0
+			fs := errorfs.Wrap(disk, errorfs.InjectorFunc(func(op errorfs.Op) error {
+				if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+					if writes++; writes > left {
+						return syscall.ENOSPC
+					}
+				}
+				return nil
+			}))
+			_, err := openKV(dir, kvOptions{medium: medium{fs: fs}})
+			if repairable(err) || !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("%s, full after %d writes: %v", dir, left, err)
+			}
+		}
+	}
+}
