@@ -42,6 +42,10 @@ const (
 	blockCache   = 32 << 20
 )
 
+// closeRoom is the room on the disk, in bytes, without which nothing more is written
+// when the state store is closed.
+const closeRoom = 2 * maxMemTables * memTable
+
 // errState marks what the state store says about files it cannot open.
 var errState = errors.New("open state")
 
@@ -70,6 +74,9 @@ type kv struct {
 	tell   sync.Once
 	told   sync.WaitGroup
 
+	troubled sync.Once
+	trouble  chan struct{} // closed when Pebble cannot do what nobody waits for
+
 	writing sync.Mutex // held by commit
 	failed  error      // guarded by writing; why Pebble takes nothing more
 }
@@ -92,7 +99,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
 		}
 	}()
-	s := &kv{dir: dir, medium: o.medium}
+	s := &kv{dir: dir, medium: o.medium, trouble: make(chan struct{})}
 	opt := &pebble.Options{
 		FS:                          o.medium.stateFS(),
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -104,6 +111,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		Logger:                      storeLogger{},
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
+				s.troubled.Do(func() { close(s.trouble) })
 				// Pebble holds its lock, and may be waited for under ours.
 				if err = s.readError(err); isDamage(err) && o.onDamage != nil {
 					s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
@@ -179,9 +187,25 @@ func (s *kv) readError(err error) error {
 	return err
 }
 
-// Close releases the database. What was committed is on disk before.
+// Close releases the database. What was committed is on disk before; now it comes into
+// tables, unless the disk is at fault: in the journal, damage near the end is not told
+// from an end that was cut.
 func (s *kv) Close() error {
 	defer s.told.Wait()
+	s.writing.Lock()
+	failed := s.failed != nil
+	s.writing.Unlock()
+	if disk, err := s.medium.stateFS().GetDiskUsage(s.dir); err == nil && disk.AvailBytes < closeRoom {
+		failed = true // Pebble ends the process if it finds no room
+	}
+	if !failed {
+		if flushed, err := s.db.AsyncFlush(); err == nil { // it fails for one that is read only
+			select {
+			case <-flushed:
+			case <-s.trouble:
+			}
+		}
+	}
 	return s.db.Close()
 }
 
