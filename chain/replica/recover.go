@@ -111,8 +111,9 @@ const behindFor = 40
 
 // watchBehind halts a replica whose log cannot lead to what the others have
 // certified: it has applied entries that the leader's log does not have, or made
-// no block of entries of which the others made one. One that hears no leader it asks
-// whether there are members it does not know.
+// no block of entries of which the others made one. One that leads it halts if its log
+// lacks what is certified. One that hears no leader it asks whether there are members it
+// does not know.
 func (r *Replica) watchBehind() {
 	ticker := time.NewTicker(4 * r.opt.Heartbeat)
 	defer ticker.Stop()
@@ -124,12 +125,13 @@ func (r *Replica) watchBehind() {
 		case <-r.ctx.Done():
 			return
 		}
-		if leader, _ := r.leader(); leader == "" {
+		leader, self := r.leader()
+		if leader == "" {
 			r.hearOfChanges()
 		}
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
 		applied := r.node().AppliedIndex()
-		idle := applied >= r.node().CommitIndex() && applied >= r.told.commit.Load() && r.told.within(r.opt.Heartbeat)
+		idle := applied >= r.node().CommitIndex() && (self || applied >= r.told.commit.Load() && r.told.within(r.opt.Heartbeat))
 		if now != height || hit == hits && !idle || r.readOnly.Load() { // a full disk is why it stands
 			height, hits, still = now, hit, 0
 			continue
@@ -140,10 +142,19 @@ func (r *Replica) watchBehind() {
 			still = 0
 			continue
 		}
-		if still++; still >= behindFor/4 {
-			r.halt(r.judged(fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height)))
+		if still++; still < behindFor/4 {
+			continue
+		}
+		err := fmt.Errorf("stands at block %d with nothing to apply, while block %d is certified", now, cp.Height)
+		if !self {
+			r.halt(r.judged(err))
 			return
 		}
+		if r.leadsAstray(r.ctx, cp) {
+			r.halt(&astrayError{err})
+			return
+		}
+		still = 0 // the others do not take what it sends them, as when their disks are full
 	}
 }
 

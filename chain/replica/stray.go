@@ -1,0 +1,59 @@
+package replica
+
+import (
+	"context"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// leadsAstray reports whether the log of this replica, which leads, lacks the block after
+// its last one, of those that lead to a certified checkpoint. Nobody is elected with such a
+// log whom only leaders have sent entries. One member can make that of another that was
+// behind: it sends it an entry of a newer term, and everybody votes for it, though nobody
+// can take its log. No word of a member decides, but the certificate and the log.
+func (r *Replica) leadsAstray(ctx context.Context, cp *chain.Checkpoint) bool {
+	applied := r.book.Applied().Index // before the head: what is executed meanwhile is looked for, too
+	next := r.book.Head().Header.Height + 1
+	want, who := cp.Block, 0
+	if err := r.walk(ctx, &who, cp.Height, cp.Block, next, func(_ uint64, hash chain.Hash) { want = hash }); err != nil {
+		return false
+	}
+	for _, m := range r.Consortium().Members {
+		if m.Name == r.opt.Member {
+			continue
+		}
+		got, err := r.askBlock(ctx, m.Name, next, fetchTimeout)
+		if err != nil || got == nil {
+			continue
+		}
+		if blk, err := chain.ParseBlock(got.Block); err == nil && blk.Header.Hash() == want {
+			proposal, err := blk.Proposal.Hash()
+			return err == nil && !r.inLog(proposal, applied)
+		}
+	}
+	return false
+}
+
+// inLog reports whether an entry after one of the log holds a proposal. What cannot be
+// read may be it.
+func (r *Replica) inLog(proposal chain.Hash, after uint64) bool {
+	for index := after + 1; index <= r.raftLog.log.Last(); index++ {
+		var log raft.Log
+		if err := r.raftLog.GetLog(index, &log); err != nil {
+			return true
+		}
+		if log.Type != raft.LogCommand {
+			continue
+		}
+		e, err := chain.ParseEntry(log.Data)
+		if err != nil {
+			continue // it makes no block
+		}
+		if got, err := e.Proposal.Hash(); err != nil || got == proposal {
+			return true
+		}
+	}
+	return false
+}
