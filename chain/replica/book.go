@@ -312,6 +312,10 @@ func (b *book) trim() error {
 			return &DamageError{Path: filepath.Join(b.dir, "blocks"), Reason: "last block is not the head's"}
 		}
 	}
+	if b.blocks.Last()-height > groupSteps {
+		// The blocks may be all there is of them: the Raft log need not reach back so far.
+		return &DamageError{Path: b.db.dir, Reason: fmt.Sprintf("ends at block %d of %d", height, b.blocks.Last())}
+	}
 	if b.opt.readOnly {
 		return nil
 	}

@@ -12,13 +12,14 @@ import (
 )
 
 // groupDelay is how long the committer waits for more blocks before it writes a
-// group, groupBytes how much a group has when it does not wait any longer. Nothing
-// waits for it: a transaction is acknowledged when a quorum has its entry in the Raft
+// group, groupBytes how much a group has when it does not wait any longer, and groupSteps
+// how many steps; a crash leaves no more blocks without their state. Nothing waits for it: a transaction is acknowledged when a quorum has its entry in the Raft
 // log, from which the state can be made again. A group costs every member about a
 // millisecond of processor time.
 const (
 	groupDelay = 100 * time.Millisecond
 	groupBytes = 2 << 20
+	groupSteps = 64
 )
 
 // group is a run of steps written together.
@@ -48,8 +49,8 @@ func (b *book) commit(hashes int64) {
 	}
 }
 
-// collect gathers a group: what arrives within groupDelay, until it has groupBytes. It
-// returns nil, and false, when the queue is closed and empty.
+// collect gathers a group: what arrives within groupDelay, until it has groupBytes
+// or groupSteps. It returns nil, and false, when the queue is closed and empty.
 func (b *book) collect() (g *group, more bool) {
 	s, ok := <-b.queue
 	if !ok {
@@ -59,7 +60,7 @@ func (b *book) collect() (g *group, more bool) {
 	g.add(s)
 	timer := time.NewTimer(groupDelay)
 	defer timer.Stop()
-	for g.batch.bytes < groupBytes {
+	for g.batch.bytes < groupBytes && len(g.steps) < groupSteps {
 		select {
 		case s, ok := <-b.queue:
 			if !ok {
