@@ -205,10 +205,20 @@ func TestMessagesAreVettedOneByOne(t *testing.T) {
 		term := r.node().CurrentTerm()
 		last := r.raftLog.log.Last()
 		entry := func(index, term uint64) *raft.Log { return &raft.Log{Index: index, Term: term, Type: raft.LogNoop} }
+		var many []*raft.Log
+		for i := range uint64(65) {
+			many = append(many, entry(last+1+i, term))
+		}
+		if err := r.vetCommand(&raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, PrevLogTerm: term, Entries: many[:64]}); err != nil {
+			t.Errorf("64 entries: %v", err)
+		}
 		for name, msg := range map[string]any{
 			"gap":              &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, Entries: []*raft.Log{entry(last+2, term)}},
 			"order":            &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, Entries: []*raft.Log{entry(last+1, term), entry(last+1, term)}},
 			"entry from ahead": &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, Entries: []*raft.Log{entry(last+1, term+1)}},
+			"falling terms":    &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, PrevLogTerm: term, Entries: []*raft.Log{entry(last+1, term), entry(last+2, term-1)}},
+			"term before":      &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, PrevLogTerm: term, Entries: []*raft.Log{entry(last+1, term-1)}},
+			"too many":         &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, PrevLogTerm: term, Entries: many[:65]},
 			"term of entries":  &raft.AppendEntriesRequest{Term: term + maxTermJump + 1},
 			"term of a vote":   &raft.RequestVoteRequest{Term: term + maxTermJump + 1},
 			"term of snapshot": &raft.InstallSnapshotRequest{Term: term + maxTermJump + 1, SnapshotVersion: raft.SnapshotVersionMax},

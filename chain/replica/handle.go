@@ -124,11 +124,19 @@ func (r *Replica) vetCommand(command any) error {
 	return nil
 }
 
+// maxEntries is how many entries are in one message of Raft. Part of the protocol.
+const maxEntries = 64
+
 func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
+	if len(c.Entries) > maxEntries {
+		return fmt.Errorf("%d entries in a message", len(c.Entries))
+	}
+	before := c.PrevLogTerm
 	for i, e := range c.Entries {
-		if e == nil || e.Index != c.PrevLogEntry+1+uint64(i) || e.Term > c.Term {
+		if e == nil || e.Index != c.PrevLogEntry+1+uint64(i) || e.Term > c.Term || e.Term < before {
 			return errors.New("entries out of order")
 		}
+		before = e.Term
 		switch e.Type {
 		case raft.LogCommand, raft.LogNoop, raft.LogBarrier:
 		case raft.LogConfiguration:

@@ -229,7 +229,10 @@ func TestOnlyWhatTheSnapshotCoversIsPassedOver(t *testing.T) {
 		passes("after an entry in the log", message(first, 2), position{Index: first, Term: 1}, 2)
 		passes("after the snapshot", message(end.Index, 2), position{Index: end.Index, Term: 1}, 2)
 		other := message(2, covered+3)
-		other.Entries[covered-1].Term--
+		other.Term++
+		for _, e := range other.Entries[covered-1:] {
+			e.Term++
+		}
 		passes("of another history", other, position{Index: 2, Term: 1}, int(covered)+3)
 
 		ahead := *r.snaps.newest()

@@ -455,7 +455,7 @@ func (r *Replica) startRaft(ctx context.Context) (err error) {
 	config.ElectionTimeout = opt.Heartbeat
 	config.LeaderLeaseTimeout = opt.Heartbeat / 2
 	config.CommitTimeout = max(opt.Heartbeat/20, time.Millisecond)
-	config.MaxAppendEntries = 64
+	config.MaxAppendEntries = maxEntries
 	// Not BatchApplyCh: what is in the channel when Raft shuts down is never
 	// answered, and we have few blocks under way.
 	config.BatchApplyCh = false
