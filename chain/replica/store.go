@@ -84,7 +84,7 @@ type kv struct {
 type kvOptions struct {
 	medium   medium
 	readOnly bool        // the files stay as they are
-	onDamage func(error) // told once when damage is found that no call has met; nil tells nobody
+	onDamage func(error) // told once when no call has met damage, or a disk that fails; nil tells nobody
 }
 
 // openKV opens the database in dir. On a simulated medium it takes little memory.
@@ -113,7 +113,13 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 			BackgroundError: func(err error) {
 				s.troubled.Do(func() { close(s.trouble) })
 				// Pebble holds its lock, and may be waited for under ours.
-				if err = s.readError(err); isDamage(err) && o.onDamage != nil {
+				err = s.readError(err)
+				if errors.Is(err, syscall.EIO) {
+					err = &writeError{err} // Pebble would try again for ever, and take no more writes in the end
+				} else if !isDamage(err) {
+					return
+				}
+				if o.onDamage != nil {
 					s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
 				}
 			},

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -65,4 +67,35 @@ func TestFullDiskWhenTheStateIsOpenedIsNoDamage(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A disk that fails when nobody waits is not kept from the replica.
+func TestDiskThatFailsACompactionIsHeardOf(t *testing.T) {
+	var failing atomic.Bool
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if failing.Load() && strings.HasSuffix(op.Path, ".sst") {
+			return syscall.EIO
+		}
+		return nil
+	}))
+	told := make(chan error, 1)
+	s := mustOpenKV(t, "state", kvOptions{medium: medium{fs: fs}, onDamage: func(err error) { told <- err }})
+	defer s.Close()
+	b, _ := someBatch(map[string]string{}, 0, 20)
+	if err := s.commit(b); err != nil {
+		t.Fatal(err)
+	}
+	failing.Store(true)
+	if _, err := s.db.AsyncFlush(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-told:
+		if full := (*writeError)(nil); !errors.As(err, &full) || isDamage(err) {
+			t.Errorf("told %v", err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("not told")
+	}
+	failing.Store(false)
 }
