@@ -151,6 +151,14 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 	if err := r.vetReplacing(c); err != nil {
 		return err
 	}
+	return r.vetConfigs(c)
+}
+
+// vetConfigs checks the configurations in c. Each is judged by what may be in force after
+// the entries before it, of which none is read twice.
+func (r *Replica) vetConfigs(c *raft.AppendEntriesRequest) error {
+	var epochs []*chain.Consortium // from the file in force on, as far as the entries lead; nil until one is needed
+	followed := 0                  // of the entries in c
 	for i, e := range c.Entries {
 		// What was applied was judged when it came, perhaps under another file. Raft
 		// passes over it, and raftLog does not let it be replaced.
@@ -158,8 +166,14 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 			continue
 		}
 		config, err := soundConfig(e.Data)
+		if err == nil && epochs == nil {
+			epochs, err = r.epochsBefore(c)
+		}
 		if err == nil {
-			err = r.vetMembers(config, c, i)
+			for ; followed < i; followed++ {
+				epochs = followChanges(epochs, c.Entries[followed])
+			}
+			err = r.vetMembers(config, epochs)
 		}
 		if err != nil {
 			return r.unlessBehind(c, err)
@@ -264,16 +278,16 @@ func vetConfig(c raft.Configuration) error {
 	return nil
 }
 
-// vetMembers checks a configuration against the consortium: it may name members
-// only, and take the vote from none who is still one. n is its place in c.
+// epochsBefore returns the consortium file in force here, and those that the entries
+// between it and the first of c put in force.
 //
 // The consortium may change by blocks that are in the log, or in c, but not
 // executed yet. Changes carry their endorsements, so they can be judged here.
-func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesRequest, n int) error {
+func (r *Replica) epochsBefore(c *raft.AppendEntriesRequest) ([]*chain.Consortium, error) {
 	applied := r.book.Applied().Index
 	now, err := r.inForce() // not Options.Known, which may be of after these entries
 	if err != nil {
-		return err
+		return nil, err
 	}
 	epochs := []*chain.Consortium{now}
 	for index := applied + 1; index <= min(c.PrevLogEntry, r.raftLog.log.Last()); index++ {
@@ -283,9 +297,12 @@ func (r *Replica) vetMembers(config raft.Configuration, c *raft.AppendEntriesReq
 		}
 		epochs = followChanges(epochs, &log)
 	}
-	for _, log := range c.Entries[:n] {
-		epochs = followChanges(epochs, log)
-	}
+	return epochs, nil
+}
+
+// vetMembers checks a configuration against the consortium files that may be in force
+// then: it may name members only, and take the vote from none who is still one.
+func (r *Replica) vetMembers(config raft.Configuration, epochs []*chain.Consortium) error {
 	votes := map[string]bool{}
 	for _, s := range config.Servers {
 		if !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) != nil }) && !r.inConfiguration(s.ID) {
