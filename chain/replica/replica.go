@@ -250,11 +250,11 @@ func (r *Replica) openStores() (rep *repair, l lost, err error) {
 	}
 	v := r.book.view()
 	defer v.txn.Discard()
-	if now, err := ledger.InForce(v); err != nil {
+	now, err := ledger.InForce(v)
+	if err != nil {
 		return rep, l, err
-	} else if now.Epoch > k.Epoch {
-		r.setConsortium(now)
 	}
+	r.setExecuted(now)
 	return rep, l, nil
 }
 
