@@ -357,10 +357,7 @@ func (c *certifier) own() []chain.Checkpoint {
 func (r *Replica) certifyLoop() {
 	ticker := time.NewTicker(certInterval)
 	defer ticker.Stop()
-	var told uint64
-	if cp := r.certs.checkpoint(); cp != nil {
-		told = cp.Height
-	}
+	told := r.savedCert // who opened the replica sees that one; a newer one may have come meanwhile
 	for {
 		changed := r.certs.news.wait()
 		if cp := r.certs.checkpoint(); cp != nil && cp.Height > told {
