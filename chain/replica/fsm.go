@@ -139,9 +139,7 @@ func (r *Replica) learn(s *step) error {
 	if len(s.changes) == 0 {
 		return nil
 	}
-	v := r.book.view()
-	k, err := ledger.InForce(v)
-	v.txn.Discard()
+	k, err := r.inForce()
 	if err != nil {
 		return fmt.Errorf("consortium file after block %d: %w", s.height(), err)
 	}

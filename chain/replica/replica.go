@@ -248,9 +248,7 @@ func (r *Replica) openStores() (rep *repair, l lost, err error) {
 	if err := r.note(l); err != nil {
 		return rep, l, err
 	}
-	v := r.book.view()
-	defer v.txn.Discard()
-	now, err := ledger.InForce(v)
+	now, err := r.inForce()
 	if err != nil {
 		return rep, l, err
 	}

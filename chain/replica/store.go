@@ -84,7 +84,7 @@ type kv struct {
 type kvOptions struct {
 	medium   medium
 	readOnly bool        // the files stay as they are
-	onDamage func(error) // told once when no call has met damage, or a disk that fails; nil tells nobody
+	onDamage func(error) // told once of damage, or a disk that fails, that no call has met; nil tells nobody
 }
 
 // openKV opens the database in dir. On a simulated medium it takes little memory.
@@ -113,7 +113,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 			BackgroundError: func(err error) {
 				s.troubled.Do(func() { close(s.trouble) })
 				// Pebble holds its lock, and may be waited for under ours.
-				err = s.readError(err)
+				err = s.asDamage(err)
 				if errors.Is(err, syscall.EIO) {
 					err = &writeError{err} // Pebble would try again for ever, and take no more writes in the end
 				} else if !isDamage(err) {
@@ -145,7 +145,7 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errState, s.readError(err))
+		return nil, fmt.Errorf("%w: %w", errState, s.asDamage(err))
 	}
 	return s, nil
 }
@@ -184,13 +184,21 @@ type storeFault struct {
 func (f *storeFault) Error() string { return f.reason }
 func (f *storeFault) Unwrap() error { return f.cause }
 
-// readError returns a *DamageError if err says that a file does not hold what was
+// asDamage returns a *DamageError if err says that a file does not hold what was
 // written to it, and err otherwise.
-func (s *kv) readError(err error) error {
+func (s *kv) asDamage(err error) error {
 	if pebble.IsCorruptionError(err) {
 		return &DamageError{Path: s.dir, Reason: err.Error()}
 	}
 	return err
+}
+
+// readError returns what a read that met err returns; nil for nil.
+func (s *kv) readError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("read state: %w", s.asDamage(err))
 }
 
 // Close releases the database. What was committed is on disk before; now it comes into
@@ -256,7 +264,7 @@ func (t *kvTxn) get(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read state: %w", t.kv.readError(err))
+		return nil, t.kv.readError(err)
 	}
 	v, err := t.value(key, raw)
 	return v, errors.Join(err, closer.Close())
@@ -280,14 +288,14 @@ func checksum(key, value []byte) uint32 {
 func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) error {
 	it, err := t.snap.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
-		return fmt.Errorf("read state: %w", t.kv.readError(err))
+		return t.kv.readError(err)
 	}
 	defer it.Close() // it.Error says what is wrong
 	for ok := it.SeekGE(start); ok; ok = it.Next() {
 		key := bytes.Clone(it.Key())
 		raw, err := it.ValueAndErr()
 		if err != nil {
-			return fmt.Errorf("read state: %w", t.kv.readError(err))
+			return t.kv.readError(err)
 		}
 		v, err := t.value(key, raw)
 		if err != nil {
@@ -297,10 +305,7 @@ func (t *kvTxn) scan(prefix, start []byte, fn func(k, v []byte) (bool, error)) e
 			return err
 		}
 	}
-	if err := it.Error(); err != nil {
-		return fmt.Errorf("read state: %w", t.kv.readError(err))
-	}
-	return nil
+	return t.kv.readError(it.Error())
 }
 
 // after returns the least key that is greater than all with this prefix, nil if there
@@ -319,14 +324,11 @@ func after(prefix []byte) []byte {
 func (t *kvTxn) floor(kind byte, n uint64) (num uint64, value []byte, ok bool, err error) {
 	it, err := t.snap.NewIter(&pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: append(numKey(kind, n), 0)})
 	if err != nil {
-		return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
+		return 0, nil, false, t.kv.readError(err)
 	}
 	defer it.Close() // it.Error says what is wrong
 	if !it.Last() {
-		if err := it.Error(); err != nil {
-			return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
-		}
-		return 0, nil, false, nil
+		return 0, nil, false, t.kv.readError(it.Error())
 	}
 	key := bytes.Clone(it.Key())
 	if len(key) != 9 {
@@ -334,7 +336,7 @@ func (t *kvTxn) floor(kind byte, n uint64) (num uint64, value []byte, ok bool, e
 	}
 	raw, err := it.ValueAndErr()
 	if err != nil {
-		return 0, nil, false, fmt.Errorf("read state: %w", t.kv.readError(err))
+		return 0, nil, false, t.kv.readError(err)
 	}
 	value, err = t.value(key, raw)
 	return binary.BigEndian.Uint64(key[1:]), value, err == nil, err
