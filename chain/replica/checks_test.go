@@ -240,13 +240,16 @@ func TestMessagesAreVettedOneByOne(t *testing.T) {
 		takes := &raft.AppendEntriesRequest{Term: term, PrevLogEntry: last, PrevLogTerm: r.raftLog.term(last),
 			Entries: []*raft.Log{{Index: last + 1, Term: term, Type: raft.LogConfiguration, Data: config}}}
 		before := r.Status().Refused
-		var behind *behindError
+		var behind *answeredError
 		if err := r.guard("h1", takes); err == nil || errors.As(err, &behind) || r.Status().Refused != before+1 {
 			t.Errorf("a configuration without a member: %v", err)
 		}
 		takes.PrevLogEntry, takes.Entries[0].Index = last+5, last+6
-		if err := r.guard("h1", takes); !errors.As(err, &behind) || behind.answer.Success || behind.answer.LastLog != last || r.Status().Refused != before+1 {
-			t.Errorf("the same behind a gap: %v", err)
+		if err := r.guard("h1", takes); !errors.As(err, &behind) || r.Status().Refused != before+1 {
+			t.Fatalf("the same behind a gap: %v", err)
+		}
+		if answer := behind.answer.(*raft.AppendEntriesResponse); answer.Success || answer.LastLog != last {
+			t.Errorf("the same behind a gap: answered %v", answer)
 		}
 		c.stopAll()
 	})

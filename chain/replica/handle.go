@@ -80,7 +80,7 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 // make hashicorp/raft panic, others overwrite what it must not.
 func (r *Replica) guard(from string, command any) error {
 	err := r.vetCommand(command)
-	if err != nil && !errors.As(err, new(*behindError)) {
+	if err != nil && !errors.As(err, new(*answeredError)) {
 		r.refused.Add(1)
 		r.log.Warn("refused a Raft message", "from", from, "error", err)
 	}
@@ -108,7 +108,10 @@ func (r *Replica) vetCommand(command any) error {
 		if c.Term > own+maxTermJump {
 			return fmt.Errorf("term %d after %d", c.Term, own)
 		}
-	case *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+		r.vetVote(c)
+	case *raft.RequestPreVoteRequest:
+		return r.vetPreVote(c, own)
+	case *raft.TimeoutNowRequest:
 	case *raft.InstallSnapshotRequest:
 		if c.Term > own+maxTermJump {
 			return fmt.Errorf("term %d after %d", c.Term, own)
@@ -225,14 +228,14 @@ func (r *Replica) skipCovered(c *raft.AppendEntriesRequest) {
 	c.PrevLogEntry, c.PrevLogTerm, c.Entries = end.Index, end.Term, c.Entries[n:]
 }
 
-// behindError answers a leader whose entries do not join the log here, as Raft
-// does: it goes back to where they do. What the entries between say is not known,
-// so that those after them cannot be judged.
-type behindError struct{ answer *raft.AppendEntriesResponse }
+// answeredError is the answer to a message that Raft is not given: none was refused.
+type answeredError struct{ answer any }
 
-func (e *behindError) Error() string { return "entries do not join the log" }
+func (e *answeredError) Error() string { return "answered in Raft's place" }
 
-// unlessBehind returns err, or a *behindError if c does not join the log.
+// unlessBehind returns err, or an answer if c does not join the log, as Raft gives it:
+// the leader goes back to where it does. What the entries between say is not known, so
+// that those after them cannot be judged.
 func (r *Replica) unlessBehind(c *raft.AppendEntriesRequest, err error) error {
 	node := r.node()
 	if node == nil || c.PrevLogEntry == 0 || r.raftLog.term(c.PrevLogEntry) == c.PrevLogTerm {
@@ -242,9 +245,8 @@ func (r *Replica) unlessBehind(c *raft.AppendEntriesRequest, err error) error {
 	if terr != nil {
 		return terr
 	}
-	name := []byte(r.opt.Member)
-	return &behindError{&raft.AppendEntriesResponse{
-		RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: name, Addr: name},
+	return &answeredError{&raft.AppendEntriesResponse{
+		RPCHeader: r.raftHeader(),
 		// Not where the log ends: it is empty after a snapshot, and a leader goes back to
 		// its first entry then, or sends a snapshot that may be older and is refused.
 		Term: term, LastLog: node.LastIndex(), NoRetryBackoff: true,

@@ -198,9 +198,9 @@ func (t *raftTransport) vet(from string, rpc raft.RPC) error {
 // dereference, and the error.
 func refuse(rpc raft.RPC, err error) {
 	var resp any
-	var behind *behindError
-	if errors.As(err, &behind) {
-		rpc.Respond(behind.answer, nil)
+	var answered *answeredError
+	if errors.As(err, &answered) {
+		rpc.Respond(answered.answer, nil)
 		return
 	}
 	switch rpc.Command.(type) {
