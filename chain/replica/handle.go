@@ -16,7 +16,7 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 	if err := r.Err(); err != nil {
 		return nil, err
 	}
-	if r.Consortium().Member(from) == nil && (kind != rpcCosign || !r.certs.awaits(from)) {
+	if r.Consortium().Member(from) == nil && !r.certs.answers(from, kind) {
 		return nil, errors.New("not a member")
 	}
 	switch kind {
@@ -119,6 +119,7 @@ func (r *Replica) vetCommand(command any) error {
 		if c.SnapshotVersion != raft.SnapshotVersionMax || c.Size < 0 || c.Size > maxAttested {
 			return errors.New("malformed snapshot request")
 		}
+		r.raftLog.conflicts(0)
 		_, err := soundConfig(c.Configuration)
 		return err
 	default:
@@ -192,8 +193,12 @@ func (r *Replica) vetReplacing(c *raft.AppendEntriesRequest) error {
 	last := r.raftLog.log.Last()
 	at := slices.IndexFunc(c.Entries, func(e *raft.Log) bool { return e.Index > last || r.raftLog.term(e.Index) != e.Term })
 	if at < 0 || c.Entries[at].Index > last {
+		if len(c.Entries) > 0 { // heartbeats are not judged in turn
+			r.raftLog.conflicts(0)
+		}
 		return nil
 	}
+	r.raftLog.conflicts(c.Entries[at].Index)
 	if err := r.writable(); err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type raftLog struct {
 	mu        sync.Mutex
 	floor     uint64               // guarded by mu
 	covered   position             // guarded by mu; of the newest snapshot
+	conflict  uint64               // guarded by mu; where the last message with entries replaces what is here, or 0
 	cache     map[uint64]*raft.Log // guarded by mu
 	oldest    uint64               // guarded by mu; lowest index that may be in cache
 	cacheSize int                  // guarded by mu; bytes of Data in cache
@@ -71,6 +72,14 @@ func (l *raftLog) cover(pos position) {
 		l.covered = pos
 	}
 	l.floor = max(l.floor, pos.Index)
+}
+
+// conflicts tells the log from which entry on the message that Raft is given replaces
+// what is here: 0 if from none.
+func (l *raftLog) conflicts(index uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conflict = index
 }
 
 func (l *raftLog) FirstIndex() (uint64, error) { return l.log.First(), nil }
@@ -192,15 +201,16 @@ func (l *raftLog) forget(index uint64) {
 	}
 }
 
-// DeleteRange removes entries from the front, for compaction, or from the back,
-// when a new leader's log differs.
+// DeleteRange removes entries from the front, for compaction, or from the back, when a
+// new leader's log differs. Asked for all entries just behind a snapshot, only the message
+// that Raft was given tells which it is.
 func (l *raftLog) DeleteRange(lo, hi uint64) error {
 	first, last := l.log.First(), l.log.Last()
 	if last == 0 || lo > last || hi < first {
 		return nil
 	}
 	l.mu.Lock()
-	floor, covered := l.floor, l.covered.Index
+	floor, covered, conflict := l.floor, l.covered.Index, l.conflict
 	for i := max(lo, l.oldest); i <= hi && len(l.cache) > 0; i++ {
 		l.forget(i)
 	}
@@ -208,7 +218,7 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 	if lo <= first && hi <= covered {
 		return l.log.TruncateFront(hi)
 	}
-	if lo <= first && hi >= last && covered >= first-1 {
+	if lo <= first && hi >= last && covered >= first-1 && lo != conflict {
 		if covered < first {
 			return nil
 		}

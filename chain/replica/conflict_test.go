@@ -1,0 +1,105 @@
+package replica
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// A member has one entry behind the end of its snapshot, which only its leader had
+// besides, when the others elect another leader: it takes what that has in the place.
+func TestFirstEntryBehindASnapshotIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 5, neverCompacting)
+		c.startAll()
+		c.load(3)
+		c.sameHead()
+		c.leads("h0")
+		c.stop("h4")
+		c.load(20)
+		c.sameHead()
+		end := c.takesSnapshot("h0")
+		r := c.start("h4")
+		c.comesTo("h4", "h0")
+		if s := r.snaps.newest(); s == nil || s.Anchor.Pos.Index != end || r.raftLog.log.Last() != 0 {
+			t.Fatalf("snapshot %v, log to %d: the test tests nothing", s, r.raftLog.log.Last())
+		}
+		for _, other := range []string{"h1", "h2", "h3"} {
+			for _, name := range []string{"h0", "h4"} {
+				c.net.setCut(name, other, true)
+				c.net.setCut(other, name, true)
+				c.net.reset(name, other)
+			}
+		}
+		go c.nodes["h0"].Submit(within(t, 2*time.Second), put(t, "alice", "k", []byte("v"), nil), nil) // it gets no majority
+		for range 100 {
+			if r.raftLog.log.Last() > end {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		term := r.raftLog.term(end + 1)
+		if r.raftLog.log.First() != end+1 || r.raftLog.log.Last() != end+1 {
+			t.Fatalf("log from %d to %d, snapshot at %d: the test tests nothing", r.raftLog.log.First(), r.raftLog.log.Last(), end)
+		}
+		c.stop("h0")
+		height := r.book.Head().Header.Height
+		go c.nodes["h1"].Submit(within(t, time.Minute), put(t, "alice", "k", []byte("w"), nil), nil) // certified when h4 signs, too
+		for range 60 {
+			if c.nodes["h1"].book.Head().Header.Height > height {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		for _, other := range []string{"h1", "h2", "h3"} {
+			c.net.setCut("h4", other, false)
+			c.net.setCut(other, "h4", false)
+		}
+		c.comesTo("h4", "h1")
+		if got := r.raftLog.term(end + 1); got <= term || r.Status().Refused != 0 {
+			t.Errorf("entry %d of term %d, was %d; refused %d", end+1, got, term, r.Status().Refused)
+		}
+		c.stopAll()
+	})
+}
+
+// What a message replaces is known from when it is judged until another one is; that of
+// a heartbeat, which is not judged in turn, says nothing.
+func TestConflictIsThatOfTheMessageThatRaftHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, neverCompacting)
+		c.startAll()
+		c.load(2)
+		c.sameHead()
+		r := c.nodes["h0"]
+		last, term := r.raftLog.log.Last(), r.node().CurrentTerm()
+		if err := r.raftLog.StoreLog(&raft.Log{Index: last + 1, Term: term, Type: raft.LogNoop}); err != nil { // not applied
+			t.Fatal(err)
+		}
+		before := &raft.AppendEntriesRequest{Term: term + 1, PrevLogEntry: last, PrevLogTerm: r.raftLog.term(last)}
+		with := func(term uint64) any {
+			m := *before
+			m.Entries = []*raft.Log{{Index: last + 1, Term: term, Type: raft.LogNoop}}
+			return &m
+		}
+		config := raft.EncodeConfiguration(r.node().GetConfiguration().Configuration())
+		for _, step := range []struct {
+			name string
+			msg  any
+			want uint64
+		}{
+			{"another entry", with(term + 1), last + 1},
+			{"a heartbeat", &raft.AppendEntriesRequest{Term: term + 1}, last + 1},
+			{"the same entry", with(term), 0},
+			{"another again", with(term + 1), last + 1},
+			{"a snapshot", &raft.InstallSnapshotRequest{SnapshotVersion: raft.SnapshotVersionMax, Term: term + 1, Configuration: config}, 0},
+		} {
+			if err := r.vetCommand(step.msg); err != nil || r.raftLog.conflict != step.want {
+				t.Errorf("%s: replaces from %d on, want %d; %v", step.name, r.raftLog.conflict, step.want, err)
+			}
+		}
+		c.stopAll()
+	})
+}
