@@ -368,7 +368,7 @@ func (r *Replica) certifyLoop() {
 		case <-changed:
 		case <-ticker.C:
 			r.saveCheckpoint()
-			if r.certs.lacking() {
+			if r.certs.lacking() && (!r.outside() || r.certs.awaits(r.opt.Member)) {
 				r.chaseCertificate()
 			}
 		case <-r.ctx.Done():
@@ -439,12 +439,16 @@ func (r *Replica) fetchCheckpoint(ctx context.Context, member string) (*chain.Ch
 }
 
 // WaitCertified waits until the block at height is certified and returns the
-// certified checkpoint that covers it.
+// certified checkpoint that covers it. It returns ErrNotMember if this replica left before
+// that block.
 func (r *Replica) WaitCertified(ctx context.Context, height uint64) (*chain.Checkpoint, error) {
 	for {
 		cp, certified := r.certs.wait(height)
 		if cp != nil {
 			return cp, nil
+		}
+		if r.neverCertified(height) {
+			return nil, ErrNotMember
 		}
 		select {
 		case <-certified:

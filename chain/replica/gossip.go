@@ -36,7 +36,7 @@ func (r *Replica) serveCosign(from string, req cosignRequest) error {
 }
 
 // gossip delivers this replica's cosignatures to every peer, newest last, one
-// message in flight per peer.
+// message in flight per peer. Who has left gets those on the blocks up to the change.
 type gossip struct {
 	r  *Replica
 	mu sync.Mutex
@@ -59,9 +59,15 @@ func (g *gossip) send(cps []chain.Checkpoint) {
 		}
 		notes = append(notes, b)
 	}
-	for _, m := range g.r.Consortium().Members {
+	now := g.r.Consortium()
+	for _, m := range now.Members {
 		if m.Name != g.r.opt.Member {
 			g.box(m.Name).put(notes)
+		}
+	}
+	for i := range cps {
+		for _, name := range g.r.certs.leaving(cps[i].Height, now) {
+			g.box(name).put(notes[i : i+1])
 		}
 	}
 }

@@ -1,0 +1,55 @@
+package replica
+
+import (
+	"errors"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// ErrNotMember means that this node is not in the consortium file in force: the others
+// answer it no more, and certify no block for it but those up to the one by which it
+// left.
+var ErrNotMember = errors.New("this node is not a member of the consortium")
+
+// outside reports whether the file in force is without this replica.
+func (r *Replica) outside() bool { return r.Consortium().Member(r.opt.Member) == nil }
+
+// neverCertified reports whether this replica has left, and the block at height came
+// after that.
+func (r *Replica) neverCertified(height uint64) bool {
+	if !r.outside() {
+		return false
+	}
+	k := r.certs.certifiers(height)
+	return k != nil && k.Member(r.opt.Member) == nil
+}
+
+// answers reports whether a request of one who left is answered. The blocks up to the
+// change it certifies with the others: it hands its signatures in, and is shown the
+// certificate until there is one of a block after them.
+func (c *certifier) answers(member string, kind byte) bool {
+	switch kind {
+	case rpcCosign:
+		return c.awaits(member)
+	case rpcCheckpoint:
+		if cp := c.checkpoint(); cp != nil {
+			k := c.certifiers(cp.Height)
+			return k != nil && k.Member(member) != nil
+		}
+	}
+	return false
+}
+
+// leaving returns who certifies a block and has left since: it is not in now.
+func (c *certifier) leaving(height uint64, now *chain.Consortium) (names []string) {
+	k := c.certifiers(height)
+	if k == nil || k.Epoch == now.Epoch {
+		return nil
+	}
+	for _, m := range k.Members {
+		if m.Name != c.self && now.Member(m.Name) == nil {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
