@@ -262,10 +262,17 @@ func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksReques
 	return took, r.replayAll(ctx, blocks, req.To, maxIndex)
 }
 
-// follows reports whether an entry at pos may come after one at last. Blocks that
-// were imported have no place in the log.
-func follows(pos, last position) bool {
-	return pos.Index > last.Index || pos == (position{}) && last == (position{})
+// placed returns where the entry of a fetched block is noted to stand: where the member
+// that sent the block says, if that is after what was executed before the way began, and
+// not after the snapshot to which it leads. Otherwise it is noted at the last entry.
+//
+// The header of the block says nothing of its place, and so no block is refused for it:
+// one false place would make those of all blocks that follow impossible.
+func (r *Replica) placed(told position, maxIndex uint64) position {
+	if told.Index <= r.trail.after() || told.Index > maxIndex {
+		return r.book.Applied()
+	}
+	return told
 }
 
 // replayAll executes blocks that a member sent. It does not ask another for a sidecar
@@ -280,8 +287,8 @@ func (r *Replica) replayAll(ctx context.Context, blocks []sentBlock, to, maxInde
 		if err != nil {
 			return err
 		}
-		if blk.Header.Height > to || !follows(b.Pos, r.book.Applied()) || b.Pos.Index > maxIndex {
-			return fmt.Errorf("block %d at entry %d: out of range", blk.Header.Height, b.Pos.Index)
+		if blk.Header.Height > to {
+			return fmt.Errorf("block %d: out of range", blk.Header.Height)
 		}
 		if err := r.trail.check(ctx, blk); err != nil {
 			return err
@@ -296,7 +303,7 @@ func (r *Replica) replayAll(ctx context.Context, blocks []sentBlock, to, maxInde
 		if a := r.aside.Load(); a != nil {
 			a.kept.fill(b.Sidecars, txs)
 		}
-		if err := r.replay(blk, b.Pos, b.Sidecars); err != nil {
+		if err := r.replay(blk, r.placed(b.Pos, maxIndex), b.Sidecars); err != nil {
 			return err
 		}
 	}

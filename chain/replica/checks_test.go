@@ -326,8 +326,6 @@ func TestFetchedBlocksAreCheckedOneByOne(t *testing.T) {
 		last := blocks[len(blocks)-1].Pos.Index
 		for name, change := range map[string]func(*sentBlock) (to, max uint64){
 			"above the last asked for": func(b *sentBlock) (uint64, uint64) { return 0, last },
-			"beyond the snapshot":      func(b *sentBlock) (uint64, uint64) { b.Pos.Index = last + 1; return height, last },
-			"at no place":              func(b *sentBlock) (uint64, uint64) { b.Pos = position{Term: 1}; return height, last },
 			"other sidecar":            func(b *sentBlock) (uint64, uint64) { b.Sidecars = [][]byte{[]byte("other")}; return height, last },
 			"sidecar too many":         func(b *sentBlock) (uint64, uint64) { b.Sidecars = [][]byte{side, side}; return height, last },
 			"sidecar too few":          func(b *sentBlock) (uint64, uint64) { b.Sidecars = nil; return height, last },

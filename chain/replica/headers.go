@@ -121,6 +121,7 @@ type trail struct {
 	r      *Replica
 	window uint64
 	base   chain.Header          // of the last block here when the way was begun
+	last   uint64                // index of the last entry executed then
 	top    uint64                // height of the certified block
 	marks  map[uint64]chain.Hash // at top and at multiples of window
 	near   map[uint64]chain.Hash // those that come next, about window
@@ -136,12 +137,20 @@ const trailWindow = 1 << 14
 // newTrail begins the way to a certified block above the last one here.
 func (r *Replica) newTrail(target *chain.Header, window uint64) *trail {
 	t := &trail{
-		r: r, window: window, base: r.book.Head().Header, top: target.Height,
+		r: r, window: window, base: r.book.Head().Header, last: r.book.Applied().Index, top: target.Height,
 		marks: map[uint64]chain.Hash{}, near: map[uint64]chain.Hash{},
 	}
 	t.see(target.Height, target.Hash())
 	t.see(target.Height-1, target.Prev)
 	return t
+}
+
+// after returns the index of the last entry executed here when the way was begun.
+func (t *trail) after() uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.last
 }
 
 func (t *trail) see(height uint64, hash chain.Hash) {

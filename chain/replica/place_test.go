@@ -1,0 +1,144 @@
+package replica
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ward-health/ward/chain"
+)
+
+// placer is a member that sends one block at a time, with a place of its own making of
+// those on which lie says one.
+type placer struct {
+	lie atomic.Pointer[func(height uint64, pos position) position]
+}
+
+func (p *placer) tune(member string) func(*Options) {
+	return func(o *Options) {
+		compacting(o)
+		if o.Member == member {
+			o.wrapHandler = p.wrap
+		}
+	}
+}
+
+func (p *placer) wrap(honest rpcHandler) rpcHandler {
+	return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+		answer, err := honest(ctx, from, kind, body)
+		blocks, ok := answer.([]sentBlock)
+		lie := p.lie.Load()
+		if !ok || lie == nil || len(blocks) == 0 {
+			return answer, err
+		}
+		b := blocks[0]
+		blk, err := chain.ParseBlock(b.Block)
+		b.Pos = (*lie)(blk.Header.Height, b.Pos)
+		return []sentBlock{b}, err
+	}
+}
+
+// The member that is asked first sends a good block with a false place in the log.
+// Whoever fetched it takes the next ones all the same, which come at the places where
+// they are. If it did not, it would stand there for ever: what it has noted is on its disk.
+func TestAttackFalsePlaceOfABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p placer
+		c := newCluster(t, 4, p.tune("h0"))
+		c.startAll()
+		c.compacts(30)
+		snap := c.nodes["h1"].snaps.newest()
+		end := snap.Anchor.Pos
+		target, err := snap.Anchor.header()
+		if err != nil {
+			t.Fatal(err)
+		}
+		once := func(at uint64, place func(position) position) func(uint64, position) position {
+			return func(height uint64, pos position) position {
+				if height == at {
+					return place(pos)
+				}
+				return pos
+			}
+		}
+		for name, lie := range map[string]func(uint64, position) position{
+			"that of the snapshot":   once(1, func(position) position { return end }),
+			"one of another block":   once(5, func(pos position) position { pos.Index += 3; return pos }),
+			"one before":             once(5, func(pos position) position { pos.Index--; return pos }),
+			"beyond the snapshot":    once(5, func(position) position { return position{Index: end.Index + 1, Term: end.Term} }),
+			"none":                   once(5, func(position) position { return position{} }),
+			"none but a term":        once(5, func(position) position { return position{Term: 1} }),
+			"another term":           once(5, func(pos position) position { pos.Term += 7; return pos }),
+			"the greatest there is":  once(1, func(position) position { return position{Index: 1<<64 - 1, Term: 1<<64 - 1} }),
+			"none of all its blocks": func(uint64, position) position { return position{} },
+		} {
+			p.lie.Store(&lie)
+			r, stop := c.emptied("h3")
+			if err := r.catchUp(within(t, time.Minute), snap); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if r.book.Head().Header.Hash() != target.Hash() || r.book.Applied() != end {
+				t.Errorf("%s: at block %d of %d, entry %v of %v", name, r.book.Head().Header.Height, target.Height, r.book.Applied(), end)
+			}
+			for height := uint64(1); height <= r.book.Head().Header.Height; height++ {
+				_, is, err := c.nodes["h1"].book.block(height)
+				_, got, gerr := r.book.block(height)
+				if err != nil || gerr != nil {
+					t.Fatal(err, gerr)
+				}
+				if got.Index > end.Index || lie(height, is) == is && got != is {
+					t.Errorf("%s: block %d is noted at %v; it is at %v", name, height, got, is)
+				}
+			}
+			stop()
+		}
+		p.lie.Store(nil)
+		c.stopAll()
+	})
+}
+
+// A member that was lied to about the place of a block serves whoever is behind it, and
+// comes back after a restart on the way.
+func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p placer
+		c := newCluster(t, 4, p.tune("h0"))
+		c.startAll()
+		c.load(6)
+		c.sameHead()
+		c.stop("h3")
+		c.compacts(30)
+		far := func(height uint64, pos position) position {
+			if height == 8 {
+				pos.Index += 20
+			}
+			return pos
+		}
+		p.lie.Store(&far)
+		r := c.start("h3")
+		c.sameHead()
+		if _, pos, err := r.book.block(8); err != nil || pos.Index < 28 {
+			t.Fatalf("block 8 is noted at %v, %v", pos, err)
+		}
+		p.lie.Store(nil)
+		c.stop("h3")
+		c.start("h3")
+		c.compacts(10)
+		snap := c.nodes["h3"].snaps.newest()
+		r, stop := c.emptied("h2")
+		c.net.setCut("h0", "h2", true)
+		c.net.setCut("h1", "h2", true)
+		if err := r.catchUp(within(t, time.Minute), snap); err != nil || r.book.Applied() != snap.Anchor.Pos {
+			t.Errorf("from one that was lied to: %v, applied %v of %v", err, r.book.Applied(), snap.Anchor.Pos)
+		}
+		c.net.setCut("h0", "h2", false)
+		c.net.setCut("h1", "h2", false)
+		stop()
+		c.start("h2")
+		c.load(2)
+		c.sameHead()
+		c.stopAll()
+	})
+}
