@@ -135,7 +135,7 @@ func (r *Replica) vetEntries(c *raft.AppendEntriesRequest) error {
 	if len(c.Entries) > maxEntries {
 		return fmt.Errorf("%d entries in a message", len(c.Entries))
 	}
-	before := c.PrevLogTerm
+	before := max(c.PrevLogTerm, 1) // raftLog.term says 0 of an entry that is not there
 	for i, e := range c.Entries {
 		if e == nil || e.Index != c.PrevLogEntry+1+uint64(i) || e.Term > c.Term || e.Term < before {
 			return errors.New("entries out of order")
