@@ -21,6 +21,7 @@ func TestEveryFieldOfARaftMessageIsVetted(t *testing.T) {
 			return raft.EncodeConfiguration(raft.Configuration{Servers: change(append([]raft.Server(nil), three...))})
 		}
 		whole := config(func(s []raft.Server) []raft.Server { return s })
+		noop := []*raft.Log{{Index: 1, Type: raft.LogNoop}}
 		// What is wrong with a configuration, in a snapshot or in an entry.
 		configs := map[string][]byte{
 			"garbage":            []byte("x"),
@@ -77,7 +78,7 @@ func TestEveryFieldOfARaftMessageIsVetted(t *testing.T) {
 			"entry twice":                entries(func(e *raft.AppendEntriesRequest) { e.Entries[1].Index-- }),
 			"entry of another place":     entries(func(e *raft.AppendEntriesRequest) { e.Entries[0].Index = last; e.Entries[1].Index = last + 1 }),
 			"no entry":                   entries(func(e *raft.AppendEntriesRequest) { e.Entries[0] = nil }),
-			"first entry of no term":     entries(func(e *raft.AppendEntriesRequest) { e.PrevLogEntry, e.PrevLogTerm, e.Entries = 0, 0, []*raft.Log{{Index: 1}} }),
+			"first entry of no term":     entries(func(e *raft.AppendEntriesRequest) { e.PrevLogEntry, e.PrevLogTerm, e.Entries = 0, 0, noop }),
 			"entry of an old type":       entries(func(e *raft.AppendEntriesRequest) { e.Entries[0].Type = raft.LogAddPeerDeprecated }),
 			"entry of no type":           entries(func(e *raft.AppendEntriesRequest) { e.Entries[0].Type = 77 }),
 			"vote of a term to come":     &raft.RequestVoteRequest{Term: term + maxTermJump + 1},
