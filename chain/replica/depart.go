@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/ward-health/ward/chain"
 )
@@ -11,8 +12,32 @@ import (
 // left.
 var ErrNotMember = errors.New("this node is not a member of the consortium")
 
-// outside reports whether the file in force is without this replica.
-func (r *Replica) outside() bool { return r.Consortium().Member(r.opt.Member) == nil }
+// outside reports whether the consortium is without this replica: by the file that it
+// goes by, and by the one that the chain has put in force. Of a replica that has stopped
+// it says no.
+func (r *Replica) outside() bool {
+	if r.Consortium().Member(r.opt.Member) != nil || !r.views.TryRLock() { // who calls may hold it, and Close wait for that
+		return false
+	}
+	defer r.views.RUnlock()
+	if r.Err() != nil {
+		return false
+	}
+	now, err := r.inForce()
+	return err == nil && now.Member(r.opt.Member) == nil
+}
+
+// excluded returns why tx, which was sent and may be on the chain, comes here no more:
+// this replica has left, and has not executed it. Otherwise it returns nil.
+func (r *Replica) excluded(tx *chain.Tx) error {
+	if !r.outside() {
+		return nil
+	}
+	if _, ok := r.executor.Lookup(tx.ID()); ok {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrUnknown, ErrNotMember)
+}
 
 // neverCertified reports whether this replica has left, and the block at height came
 // after that.

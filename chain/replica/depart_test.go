@@ -90,3 +90,104 @@ func TestWhoLeavesGetsTheReceiptOfIt(t *testing.T) {
 		})
 	}
 }
+
+// One who has left says so at once: of a block that came after, of which it gets no
+// certificate, and of what is submitted and read through it. What it has, it shows.
+func TestOneWhoLeftSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := departing(t, func(string, string, byte) bool { return false })
+		c.leads("h1")
+		r := c.nodes["h0"]
+		_, leave := nextConsortium(t, c.consortium, c.consortium.Members[1:])
+		earlier, late := put(t, "alice", "k", []byte("v"), nil), put(t, "alice", "l", []byte("v"), nil)
+		mustSubmit(t, r, earlier, nil)
+		submitChange(t, r, c.consortium, leave)
+		rc := mustSubmit(t, c.nodes["h1"], late, nil)
+		time.Sleep(time.Second / 5) // it is told of the block with the next heartbeat
+		if left := rc.Result.Height - 1; r.Checkpoint().Height != left || r.book.Head().Header.Height != left+1 {
+			t.Fatalf("it is at block %d: the test tests nothing", r.book.Head().Header.Height)
+		}
+		begin, ctx := time.Now(), within(t, time.Minute)
+		if _, err := r.Submit(ctx, late, nil); !errors.Is(err, ErrNotMember) {
+			t.Errorf("a transaction after it left: %v", err)
+		}
+		if err := r.ReadLocal(ctx, func(*View) error { return nil }); !errors.Is(err, ErrNotMember) {
+			t.Errorf("its state, with a block after it left: %v", err)
+		}
+		if _, err := r.Submit(ctx, put(t, "alice", "m", nil, nil), nil); !errors.Is(err, ErrNotMember) || errors.Is(err, ErrUnknown) {
+			t.Errorf("submit: %v", err)
+		}
+		if err := r.Read(ctx, func(*View) error { return nil }); !errors.Is(err, ErrNotMember) {
+			t.Errorf("read: %v", err)
+		}
+		for _, tx := range []*chain.Tx{earlier, leave} {
+			if rc, err := r.Submit(ctx, tx, nil); err != nil || rc.Result.Code != "" {
+				t.Errorf("what was on the chain before: %v", err)
+			}
+		}
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		c.stopAll()
+		if _, err := r.Submit(ctx, put(t, "alice", "n", nil, nil), nil); !errors.Is(err, ErrClosed) {
+			t.Errorf("submit after it was closed: %v", err)
+		}
+		if err := r.Read(ctx, func(*View) error { return nil }); !errors.Is(err, ErrClosed) {
+			t.Errorf("read after it was closed: %v", err)
+		}
+	})
+}
+
+// A leader that leaves proposes nothing more, for it would make no block, and the others
+// go on without it.
+func TestLeaderThatLeavesProposesNothingMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := departing(t, func(string, string, byte) bool { return false })
+		c.leads("h0")
+		_, leave := nextConsortium(t, c.consortium, c.consortium.Members[1:])
+		submitChange(t, c.nodes["h0"], c.consortium, leave)
+		before := c.nodes["h1"].book.Applied().Index
+		begin := time.Now()
+		mustSubmit(t, c.nodes["h1"], put(t, "alice", "k", nil, nil), nil)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if n := c.nodes["h1"].book.Applied().Index - before; n > 12 {
+			t.Errorf("%d entries for one block", n)
+		}
+		c.stopAll()
+	})
+}
+
+// Who waits with a transaction that is not on the chain when the member leaves is told.
+func TestSubmitEndsWhenTheMemberLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var leaving atomic.Bool
+		c, _ := departing(t, func(from, _ string, kind byte) bool {
+			return leaving.Load() && from == "h0" && kind == rpcSubmit
+		})
+		c.leads("h1")
+		leaving.Store(true)
+		r := c.nodes["h0"]
+		_, leave := nextConsortium(t, c.consortium, c.consortium.Members[1:])
+		one, all := make(chan error, 1), make(chan error, 1)
+		ctx := within(t, time.Minute)
+		go func() { _, err := r.Submit(ctx, put(t, "alice", "k", nil, nil), nil); one <- err }()
+		go func() {
+			out, err := r.SubmitAll(ctx, []*chain.Tx{put(t, "alice", "l", nil, nil)}, nil)
+			all <- errors.Join(err, out[0].Err)
+		}()
+		time.Sleep(5 * time.Second)
+		submitChange(t, c.nodes["h1"], c.consortium, leave)
+		begin := time.Now()
+		for _, ch := range []chan error{one, all} {
+			if err := <-ch; !errors.Is(err, ErrUnknown) || !errors.Is(err, ErrNotMember) {
+				t.Errorf("submit: %v", err)
+			}
+		}
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		c.stopAll()
+	})
+}

@@ -100,6 +100,10 @@ func (r *Replica) propose(batch []*item) bool {
 		answer(batch, err)
 		return false
 	}
+	if r.outside() { // its entries make no blocks
+		answer(batch, errNotLeader)
+		return false
+	}
 	batch = r.verified(batch)
 	if len(batch) == 0 {
 		return false

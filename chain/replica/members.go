@@ -30,6 +30,9 @@ func (r *Replica) goBy(k *chain.Consortium, replaces func(old *chain.Consortium)
 	for old := r.consortium.Load(); replaces(old); old = r.consortium.Load() {
 		if r.consortium.CompareAndSwap(old, k) {
 			r.news.broadcast()
+			if old.Member(r.opt.Member) != nil && k.Member(r.opt.Member) == nil {
+				r.log.Warn("this node is no longer a member of the consortium: it takes part in nothing more", "epoch", k.Epoch)
+			}
 			return
 		}
 	}
@@ -42,8 +45,13 @@ func (r *Replica) superviseMembers() {
 	ticker := time.NewTicker(2 * r.opt.Heartbeat)
 	defer ticker.Stop()
 	for {
+		executed := r.news.wait()
 		select {
 		case <-ticker.C:
+		case <-executed:
+			if !r.outside() { // one who leaves steps down at once: nothing that it proposes counts
+				continue
+			}
 		case <-r.ctx.Done():
 			return
 		}

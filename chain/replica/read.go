@@ -15,8 +15,12 @@ import (
 // certified. The state includes every transaction whose Submit had returned, on
 // any member, before Read was called: reads are linearizable on every member.
 // It needs a leader and n − t_c + f + 1 members; a leader that lies can make it
-// wait, not answer with an older state.
+// wait, not answer with an older state. The error wraps ErrNotMember if this replica has
+// left the consortium.
 func (r *Replica) Read(ctx context.Context, fn func(*View) error) error {
+	if r.outside() {
+		return fmt.Errorf("read: %w", ErrNotMember)
+	}
 	reached := make(chan error, 1)
 	go func() { reached <- r.reachSigned(ctx) }()
 	height, err := r.linearize(ctx)

@@ -20,7 +20,8 @@ import (
 // retries through changes of leader until ctx ends. Then the error wraps
 // ErrOverloaded if nothing was sent, and ErrUnknown otherwise. It wraps ErrSignature
 // if the signature does not verify here, and ErrReadOnly if the leader's disk is
-// nearly full: with ErrUnknown, unless this member is certain that nothing was sent.
+// nearly full: with ErrUnknown, unless this member is certain that nothing was sent. The
+// same holds for ErrNotMember.
 func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*chain.Receipt, error) {
 	if err := r.submittable(tx, sidecar); err != nil {
 		return nil, err
@@ -32,6 +33,9 @@ func (r *Replica) Submit(ctx context.Context, tx *chain.Tx, sidecar []byte) (*ch
 	}
 	if tx.NotAfter < r.book.Head().Header.Time {
 		return nil, fmt.Errorf("submit: %w: it expired before it was submitted", ErrUnknown)
+	}
+	if r.outside() {
+		return nil, fmt.Errorf("submit: %w", ErrNotMember)
 	}
 	return r.submit(ctx, tx, sidecar, w, false)
 }
@@ -116,6 +120,9 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, 
 		return at, nil
 	default:
 	}
+	if err := r.excluded(tx); err != nil {
+		return executed{}, err
+	}
 	retry := time.NewTimer(time.Until(sent.Add(2 * r.opt.Heartbeat)))
 	defer retry.Stop()
 	result := it.done
@@ -136,6 +143,9 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, 
 				return executed{}, fmt.Errorf("%w: %w", errRetry, err)
 			}
 		case <-retry.C:
+			if err := r.excluded(tx); err != nil {
+				return executed{}, err
+			}
 			if it.taken.Load() {
 				return executed{}, errRetry
 			}
