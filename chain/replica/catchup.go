@@ -28,6 +28,15 @@ type sentBlock struct {
 	Sidecars [][]byte
 }
 
+// size is how much of an answer a block takes up.
+func (s *sentBlock) size() int {
+	n := len(s.Block)
+	for _, data := range s.Sidecars {
+		n += len(data)
+	}
+	return n
+}
+
 // serveBlocks answers with blocks from req.From on, at least one, as many as fit
 // in a message. They need not be of those that were executed: who asks goes by their
 // hashes. Those have no sidecars yet: some may have to be purged.
@@ -47,7 +56,6 @@ func (r *Replica) serveBlocks(req blocksRequest) ([]sentBlock, error) {
 			return nil, err
 		}
 		s := sentBlock{Pos: pos, Block: raw}
-		size += len(raw)
 		first := blk.Header.Size - uint64(len(blk.Results))
 		err = eachSidecar(blk, first, func(index uint64, _ *chain.Tx) error {
 			data, err := r.book.sidecar(index)
@@ -55,12 +63,12 @@ func (r *Replica) serveBlocks(req blocksRequest) ([]sentBlock, error) {
 				return err
 			}
 			s.Sidecars = append(s.Sidecars, data)
-			size += len(data)
 			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
+		size += s.size()
 		out = append(out, s)
 	}
 	return out, nil
@@ -127,9 +135,10 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 	r.certs.expect(cp)
 	r.log.Info("catching up", "from", r.book.Head().Header.Height, "to", target.Height)
 	defer func() { r.trail = nil }()
-	from, lost := 0, uint64(0)
+	var who turns
+	lost := uint64(0)
 	for r.book.Head().Header.Height < target.Height {
-		if err := r.advance(ctx, target, &from, a.Anchor.Pos.Index); err != nil {
+		if err := r.advance(ctx, target, &who, a.Anchor.Pos.Index); err != nil {
 			if errors.Is(err, ErrHalted) || isAstray(err) {
 				return err
 			}
@@ -155,7 +164,7 @@ func (r *Replica) catchUp(ctx context.Context, a *attested) error {
 // has moved aside, or some that a member sends. So several members under repair, each
 // of which has other blocks that are good, come on together: what one of them executes,
 // the others can fetch.
-func (r *Replica) advance(ctx context.Context, target *chain.Header, who *int, maxIndex uint64) error {
+func (r *Replica) advance(ctx context.Context, target *chain.Header, who *turns, maxIndex uint64) error {
 	if err := r.haltErr(); err != nil {
 		return err
 	}
@@ -189,35 +198,26 @@ func (r *Replica) configure(ctx context.Context, a *anchor) error {
 // answers must not hold up the others.
 const fetchTimeout = 20 * time.Second
 
-// slowAnswer is after how many heartbeats an answer has taken long: the next request
-// goes to another member, so that one that sends a little at a time is not kept to.
-const slowAnswer = 2
-
-// fetchSome asks the members in turn for the next blocks, beginning with the one who
-// answered last, unless that took long, until one has some that hold. Their entries
-// are at or before maxIndex in the Raft log. It fetches nothing while the disk is
-// nearly full.
-func (r *Replica) fetchSome(ctx context.Context, who *int, to, maxIndex uint64) error {
+// fetchSome asks the members in turn for the next blocks, until one has some that hold.
+// Their entries are at or before maxIndex in the Raft log. It fetches nothing while the
+// disk is nearly full.
+func (r *Replica) fetchSome(ctx context.Context, who *turns, to, maxIndex uint64) error {
 	if err := r.writable(); err != nil {
 		return err
 	}
 	var errs []error
-	members := r.Consortium().Members
-	for range members {
-		m := members[*who%len(members)]
-		if m.Name == r.opt.Member {
-			*who++
+	for _, name := range who.order(r.Consortium().Members) {
+		if name == r.opt.Member {
 			continue
 		}
 		height := r.book.Head().Header.Height
-		took, err := r.fetchFrom(ctx, m.Name, blocksRequest{From: height + 1, To: to}, maxIndex)
-		if err != nil || took > slowAnswer*r.opt.Heartbeat {
-			*who++
-		}
-		if r.book.Head().Header.Height > height {
+		answer, err := r.fetchFrom(ctx, name, blocksRequest{From: height + 1, To: to}, maxIndex)
+		got := r.book.Head().Header.Height - height
+		who.note(name, answer.took, got, err == nil && (answer.size >= blocksBytes || height+got == to), r.opt.Heartbeat)
+		if got > 0 {
 			return nil
 		}
-		errs = append(errs, fmt.Errorf("blocks from %s: %w", m.Name, err))
+		errs = append(errs, fmt.Errorf("blocks from %s: %w", name, err))
 	}
 	return nobodyHas(r.book.Head().Header.Height+1, errs)
 }
@@ -249,17 +249,28 @@ func nobodyHas(height uint64, reasons []error) error {
 	return &goneError{height, errors.Join(reasons...)}
 }
 
-// fetchFrom executes the blocks that a member sends, and says how long they took to come.
-func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksRequest, maxIndex uint64) (took time.Duration, err error) {
+// blocksAnswer is how long blocks took to come, and how many bytes they and their
+// sidecars have.
+type blocksAnswer struct {
+	took time.Duration
+	size int
+}
+
+// fetchFrom executes the blocks that a member sends.
+func (r *Replica) fetchFrom(ctx context.Context, member string, req blocksRequest, maxIndex uint64) (blocksAnswer, error) {
 	begun := time.Now()
 	calling, cancel := context.WithTimeout(ctx, max(fetchTimeout, 2*r.opt.Heartbeat))
 	defer cancel()
 	var blocks []sentBlock
-	if err := r.peers.call(calling, member, rpcBlocks, req, &blocks); err != nil {
-		return 0, err
+	err := r.peers.call(calling, member, rpcBlocks, req, &blocks)
+	answer := blocksAnswer{took: time.Since(begun)}
+	if err != nil {
+		return answer, err
 	}
-	took = time.Since(begun)
-	return took, r.replayAll(ctx, blocks, req.To, maxIndex)
+	for i := range blocks {
+		answer.size += blocks[i].size()
+	}
+	return answer, r.replayAll(ctx, blocks, req.To, maxIndex)
 }
 
 // placed returns where the entry of a fetched block is noted to stand: where the member

@@ -45,9 +45,9 @@ func (r *Replica) serveHeaders(ctx context.Context, req blocksRequest) ([][]byte
 }
 
 // walk calls see with the hash of every header below height top, where it is hash, down
-// to bottom. It begins by asking the member with number who, and leaves there who
-// answered last. After an error it can go on from the last that was seen.
-func (r *Replica) walk(ctx context.Context, who *int, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
+// to bottom. It asks the members in turn. After an error it can go on from the last that was
+// seen.
+func (r *Replica) walk(ctx context.Context, who *turns, top uint64, hash chain.Hash, bottom uint64, see func(height uint64, hash chain.Hash)) error {
 	for height := top; height > bottom; {
 		before, err := r.hashesBefore(ctx, who, height, hash, bottom)
 		if err != nil {
@@ -63,27 +63,24 @@ func (r *Replica) walk(ctx context.Context, who *int, top uint64, hash chain.Has
 
 // hashesBefore returns the hashes of the headers before the one at height, which has
 // this hash: of height−1 first, at least that, and none below bottom. It asks the
-// members in turn, beginning with the one who answered last, unless that took long.
-func (r *Replica) hashesBefore(ctx context.Context, who *int, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
+// members in turn, until one has them.
+func (r *Replica) hashesBefore(ctx context.Context, who *turns, height uint64, hash chain.Hash, bottom uint64) ([]chain.Hash, error) {
 	if blk, _, err := r.anyBlock(height); err == nil && blk.Header.Hash() == hash {
 		return []chain.Hash{blk.Header.Prev}, nil
 	}
 	var errs []error
-	members := r.Consortium().Members
-	for range members {
-		name := members[*who%len(members)].Name
-		if name != r.opt.Member {
-			begun := time.Now()
-			before, err := r.askHeaders(ctx, name, height, hash, bottom)
-			if len(before) > 0 {
-				if time.Since(begun) > slowAnswer*r.opt.Heartbeat {
-					*who++
-				}
-				return before, nil
-			}
-			errs = append(errs, fmt.Errorf("header from %s: %w", name, err))
+	for _, name := range who.order(r.Consortium().Members) {
+		if name == r.opt.Member {
+			continue
 		}
-		*who++
+		begun := time.Now()
+		before, err := r.askHeaders(ctx, name, height, hash, bottom)
+		got := uint64(len(before))
+		who.note(name, time.Since(begun), got, got >= min(maxHeaders, height-bottom), r.opt.Heartbeat)
+		if got > 0 {
+			return before, nil
+		}
+		errs = append(errs, fmt.Errorf("header from %s: %w", name, err))
 	}
 	return nil, nobodyHas(height, errs)
 }
@@ -125,7 +122,7 @@ type trail struct {
 	top    uint64                // height of the certified block
 	marks  map[uint64]chain.Hash // at top and at multiples of window
 	near   map[uint64]chain.Hash // those that come next, about window
-	who    int                   // number of the member that is asked next
+	who    turns
 
 	// Down to where the way is known, and the hash there.
 	height uint64
@@ -240,7 +237,7 @@ func (r *Replica) compare(ctx context.Context, who int, member string) (height u
 		own = blk.Header.Hash()
 	}
 	want := cp.Block
-	err = r.walk(ctx, &who, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
+	err = r.walk(ctx, &turns{first: who}, cp.Height, cp.Block, height, func(_ uint64, hash chain.Hash) { want = hash })
 	return height, want != own, err
 }
 

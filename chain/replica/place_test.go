@@ -10,8 +10,8 @@ import (
 	"github.com/ward-health/ward/chain"
 )
 
-// placer is a member that sends one block at a time, with a place of its own making of
-// those on which lie says one.
+// placer is a member that sends good blocks at places that lie makes of those where they
+// are.
 type placer struct {
 	lie atomic.Pointer[func(height uint64, pos position) position]
 }
@@ -28,15 +28,14 @@ func (p *placer) tune(member string) func(*Options) {
 func (p *placer) wrap(honest rpcHandler) rpcHandler {
 	return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
 		answer, err := honest(ctx, from, kind, body)
-		blocks, ok := answer.([]sentBlock)
+		blocks, _ := answer.([]sentBlock)
 		lie := p.lie.Load()
-		if !ok || lie == nil || len(blocks) == 0 {
-			return answer, err
+		for i := range blocks {
+			if blk, perr := chain.ParseBlock(blocks[i].Block); lie != nil && perr == nil {
+				blocks[i].Pos = (*lie)(blk.Header.Height, blocks[i].Pos)
+			}
 		}
-		b := blocks[0]
-		blk, err := chain.ParseBlock(b.Block)
-		b.Pos = (*lie)(blk.Header.Height, b.Pos)
-		return []sentBlock{b}, err
+		return answer, err
 	}
 }
 

@@ -211,10 +211,10 @@ func TestOnlyMemberWithoutBlocksGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := compacted(t, 1, 20, 3)
 		before := c.sameHead()
-		from := 0
+		var who turns
 		r, stop := c.emptied("h0")
-		fetched := r.fetchSome(within(t, time.Minute), &from, 1, 1)
-		_, asked := r.hashesBefore(within(t, time.Minute), &from, 1, chain.Hash{1}, 0)
+		fetched := r.fetchSome(within(t, time.Minute), &who, 1, 1)
+		_, asked := r.hashesBefore(within(t, time.Minute), &who, 1, chain.Hash{1}, 0)
 		stop()
 		if fetched == nil || asked == nil {
 			t.Fatalf("nobody has blocks, %v, or headers, %v", fetched, asked) // and so on without end

@@ -100,8 +100,8 @@ func TestKilledBetweenTheLastBlockAndTheConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for from := 0; r.book.Head().Header.Height < h.Height; {
-			if err := r.fetchSome(context.Background(), &from, h.Height, target.Anchor.Pos.Index); err != nil {
+		for who := new(turns); r.book.Head().Header.Height < h.Height; {
+			if err := r.fetchSome(context.Background(), who, h.Height, target.Anchor.Pos.Index); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -44,16 +43,24 @@ func answersLate(member string, lying *atomic.Bool, takes time.Duration, kinds .
 	}
 }
 
-// The member that is asked first sends one header or block at a time, as slowly as it
-// may. Whoever catches up asks another the next time.
+// The member that is asked first sends one header or block at a time, as slowly as it may,
+// or just so soon that it does not seem slow. Whoever catches up asks another the next time.
 func TestAttackLittleAtATimeDoesNotHoldUpCatchingUp(t *testing.T) {
-	for _, kind := range []byte{rpcHeaders, rpcBlocks} {
-		t.Run(fmt.Sprint(kind), func(t *testing.T) {
+	for name, tc := range map[string]struct {
+		takes, most time.Duration
+		kind        byte
+	}{
+		"headers, slowly":      {fetchTimeout - time.Second, 3 * fetchTimeout, rpcHeaders},
+		"blocks, slowly":       {fetchTimeout - time.Second, 3 * fetchTimeout, rpcBlocks},
+		"headers, soon enough": {slowAnswer*time.Second - 50*time.Millisecond, 6 * time.Second, rpcHeaders},
+		"blocks, soon enough":  {slowAnswer*time.Second - 50*time.Millisecond, 6 * time.Second, rpcBlocks},
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var lying atomic.Bool
 				c := newCluster(t, 3, func(o *Options) {
 					compacting(o)
-					answersLate("h0", &lying, fetchTimeout-time.Second, kind)(o)
+					answersLate("h0", &lying, tc.takes, tc.kind)(o)
 				})
 				c.startAll()
 				c.compacts(30)
@@ -64,7 +71,7 @@ func TestAttackLittleAtATimeDoesNotHoldUpCatchingUp(t *testing.T) {
 				if err := r.catchUp(within(t, time.Hour), snap); err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(begun); took < fetchTimeout/2 || took > 3*fetchTimeout {
+				if took := time.Since(begun); took < tc.takes || took > tc.most {
 					t.Errorf("took %v", took)
 				}
 				lying.Store(false)
@@ -73,6 +80,48 @@ func TestAttackLittleAtATimeDoesNotHoldUpCatchingUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// All members send headers a few at a time, as from a slow disk. The one that sends the
+// least, as slowly as it may, is not asked again and again in its turn.
+func TestAttackSlowestAmongSlowMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lying atomic.Bool
+		asked := map[string]int{} // requests come one after the other
+		c := newCluster(t, 4, func(o *Options) {
+			compacting(o)
+			o.wrapHandler = func(honest rpcHandler) rpcHandler {
+				return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+					answer, err := honest(ctx, from, kind, body)
+					headers, ok := answer.([][]byte)
+					if kind != rpcHeaders || !ok || !lying.Load() {
+						return answer, err
+					}
+					asked[o.Member]++
+					n, takes := 3, time.Second
+					if o.Member == "h0" {
+						n, takes = 1, fetchTimeout-time.Second
+					}
+					time.Sleep(takes)
+					return headers[:min(n, len(headers))], err
+				}
+			}
+		})
+		c.startAll()
+		c.compacts(30)
+		snap := c.nodes["h1"].snaps.newest()
+		r, stop := c.emptied("h3")
+		lying.Store(true)
+		if err := r.catchUp(within(t, time.Hour), snap); err != nil {
+			t.Error(err)
+		}
+		lying.Store(false)
+		if asked["h0"] != 1 || asked["h1"]+asked["h2"] < 8 {
+			t.Errorf("asked %v", asked)
+		}
+		stop()
+		c.stopAll()
+	})
 }
 
 // The member that comes first in the consortium file answers no request for headers.

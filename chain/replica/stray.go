@@ -17,8 +17,8 @@ import (
 func (r *Replica) leadsAstray(ctx context.Context, cp *chain.Checkpoint) bool {
 	applied := r.book.Applied().Index // before the head: what is executed meanwhile is looked for, too
 	next := r.book.Head().Header.Height + 1
-	want, who := cp.Block, 0
-	if err := r.walk(ctx, &who, cp.Height, cp.Block, next, func(_ uint64, hash chain.Hash) { want = hash }); err != nil {
+	want := cp.Block
+	if err := r.walk(ctx, new(turns), cp.Height, cp.Block, next, func(_ uint64, hash chain.Hash) { want = hash }); err != nil {
 		return false
 	}
 	k := r.Consortium()
