@@ -31,6 +31,7 @@ type raftTransport struct {
 	self    string
 	net     Network
 	guard   func(from string, command any) error
+	refused func(from string, err error) // nil, or told of what is beyond the limits
 	mayVote func() bool
 	log     hclog.Logger
 	timeout time.Duration
@@ -74,6 +75,9 @@ type raftPeer struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{} // guarded by mu; open connections, nil when closed
+
+	accepted []*trackedConn // guarded by mu; of conns and those that ended but are still served, oldest first
+	large    chan struct{}  // holds a token for each connection with a large message
 }
 
 func (t *raftTransport) peer(member string) (*raftPeer, error) {
@@ -91,6 +95,7 @@ func (t *raftTransport) peer(member string) (*raftPeer, error) {
 		accept: make(chan net.Conn),
 		done:   make(chan struct{}),
 		conns:  map[net.Conn]struct{}{},
+		large:  make(chan struct{}, maxRaftLarge),
 	}
 	p.inner = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:          p,
@@ -314,6 +319,7 @@ func (t *raftTransport) AppendEntries(id raft.ServerID, target raft.ServerAddres
 	if err != nil {
 		return err
 	}
+	cutToFit(args)
 	return p.inner.AppendEntries(id, target, args, resp)
 }
 
@@ -382,11 +388,18 @@ func (t *raftTransport) Close() error {
 }
 
 func (p *raftPeer) Accept() (net.Conn, error) {
-	select {
-	case conn := <-p.accept:
-		return p.track(conn)
-	case <-p.done:
-		return nil, net.ErrClosed
+	for {
+		select {
+		case conn := <-p.accept:
+			c, err := p.track(conn, true)
+			if errors.Is(err, errConns) {
+				p.t.log.Warn("refused a connection", "from", p.member, "error", err)
+				continue
+			}
+			return c, err
+		case <-p.done:
+			return nil, net.ErrClosed
+		}
 	}
 }
 
@@ -397,7 +410,7 @@ func (p *raftPeer) Dial(_ raft.ServerAddress, timeout time.Duration) (net.Conn, 
 	if err != nil {
 		return nil, err
 	}
-	return p.track(conn)
+	return p.track(conn, false)
 }
 
 func (p *raftPeer) Close() error {
@@ -413,31 +426,6 @@ func (p *raftPeer) Close() error {
 }
 
 func (p *raftPeer) Addr() net.Addr { return memberAddr(p.t.self) }
-
-// track remembers an open connection so that Close can end it.
-func (p *raftPeer) track(conn net.Conn) (net.Conn, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.conns == nil {
-		conn.Close()
-		return nil, net.ErrClosed
-	}
-	c := &trackedConn{Conn: conn, peer: p}
-	p.conns[c] = struct{}{}
-	return c, nil
-}
-
-type trackedConn struct {
-	net.Conn
-	peer *raftPeer
-}
-
-func (c *trackedConn) Close() error {
-	c.peer.mu.Lock()
-	delete(c.peer.conns, c)
-	c.peer.mu.Unlock()
-	return c.Conn.Close()
-}
 
 type memberAddr string
 

@@ -387,6 +387,7 @@ func (r *Replica) openServices() {
 	r.peers = newPeerNet(opt.Network, handle, r.log)
 	r.transport = newRaftTransport(opt.Member, opt.Network, 10*opt.Heartbeat, raftLogger(r.log))
 	r.transport.guard = r.guard
+	r.transport.refused = r.refusedMessage
 	r.transport.mayVote = r.mayVote
 	r.wg.Go(r.accept)
 }
