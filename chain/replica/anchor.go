@@ -194,7 +194,15 @@ func (r *Replica) serveAttest(req attestRequest) (*attestAnswer, error) {
 		if cp == nil {
 			return nil, errors.New("no certified checkpoint yet")
 		}
-		own, err := r.anchorAt(cp.Height, position{})
+		_, at, err := r.book.block(cp.Height)
+		if err != nil {
+			return nil, err
+		}
+		// Where a fetched block stands, one member said, and where the snapshot, t_c did.
+		if s := r.snaps.newest(); s != nil && at.Index <= s.Anchor.Pos.Index && r.raftLog.term(at.Index) != at.Term {
+			at = s.Anchor.Pos
+		}
+		own, err := r.anchorAt(cp.Height, at)
 		if err != nil {
 			return nil, err
 		}

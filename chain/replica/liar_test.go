@@ -81,16 +81,22 @@ func (f *forker) wrap(honest rpcHandler) rpcHandler {
 		if req.To < f.from {
 			return honest(ctx, from, kind, body)
 		}
+		var good []sentBlock
+		fork := (*blocks)[max(req.From, f.from)-f.from : min(req.To+1-f.from, uint64(len(*blocks)))]
 		if req.From < f.from {
 			req.To = f.from - 1
 			body, err := chain.Marshal(req)
 			if err != nil {
 				return nil, err
 			}
-			return honest(ctx, from, kind, body)
+			answer, err := honest(ctx, from, kind, body)
+			if err != nil {
+				return nil, err
+			}
+			good = answer.([]sentBlock)
 		}
 		f.sent.Store(true)
-		return (*blocks)[req.From-f.from : min(req.To+1-f.from, uint64(len(*blocks)))], nil
+		return append(good, fork...), nil
 	}
 }
 

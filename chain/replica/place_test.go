@@ -110,8 +110,11 @@ func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
 		c.stop("h3")
 		c.compacts(30)
 		far := func(height uint64, pos position) position {
-			if height == 8 {
+			switch height {
+			case 8:
 				pos.Index += 20
+			case 9:
+				return position{Index: 1, Term: 1}
 			}
 			return pos
 		}
@@ -120,6 +123,10 @@ func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
 		c.sameHead()
 		if _, pos, err := r.book.block(8); err != nil || pos.Index < 28 {
 			t.Fatalf("block 8 is noted at %v, %v", pos, err)
+		}
+		_, last, err := r.book.block(6)
+		if _, pos, perr := r.book.block(9); err != nil || perr != nil || pos.Index <= last.Index {
+			t.Fatalf("block 9 is noted at %v, %v; the last before the way is at %v, %v", pos, perr, last, err)
 		}
 		p.lie.Store(nil)
 		c.stop("h3")
@@ -138,6 +145,65 @@ func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
 		c.start("h2")
 		c.load(2)
 		c.sameHead()
+		c.stopAll()
+	})
+}
+
+// A member was lied to about the place of the newest certified block. The anchor that it
+// proposes to one that lost its log is at the place of its snapshot, and the others sign
+// it: one liar does not make that as good as lost, too.
+func TestAttackFalsePlaceInAnAnchor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p placer
+		c := newCluster(t, 4, p.tune("h0"))
+		c.startAll()
+		c.load(6)
+		c.sameHead()
+		c.stop("h3")
+		c.compacts(30)
+		tip := c.sameHead().Height
+		// An entry after the last block, which makes none, and that every snapshot covers.
+		for _, r := range c.nodes {
+			if _, self := r.leader(); self {
+				if err := r.node().Barrier(time.Minute).Error(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(5 * time.Second)
+		for _, r := range c.nodes {
+			if err := r.node().Snapshot().Error(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		early := func(height uint64, pos position) position {
+			if height == tip {
+				pos.Index--
+			}
+			return pos
+		}
+		p.lie.Store(&early)
+		r := c.start("h3")
+		c.sameHead()
+		_, is, err := c.nodes["h1"].book.block(tip)
+		_, got, gerr := r.book.block(tip)
+		if err != nil || gerr != nil || got != early(tip, is) {
+			t.Fatalf("block %d is noted at %v, %v; it is at %v, %v", tip, got, gerr, is, err)
+		}
+		answer, err := r.serveAttest(attestRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := c.nodes["h1"].serveAttest(attestRequest{})
+		var own anchor
+		if uerr := chain.Unmarshal(first.Anchor, &own); err != nil || uerr != nil || own.Pos != is {
+			t.Errorf("with the block in its log, h1 proposes %v, %v, %v", own.Pos, err, uerr)
+		}
+		for _, name := range []string{"h1", "h2"} {
+			if _, err := c.nodes[name].serveAttest(attestRequest{Anchor: answer.Anchor}); err != nil {
+				t.Errorf("%s, of what was proposed: %v", name, err)
+			}
+		}
 		c.stopAll()
 	})
 }
