@@ -114,7 +114,8 @@ type book struct {
 
 type bookOptions struct {
 	medium   medium
-	readOnly bool // do not repair or commit
+	readOnly bool        // do not repair or commit
+	onFull   func(error) // as in kvOptions
 }
 
 const (
@@ -151,7 +152,7 @@ func openBook(dir string, founding *chain.Consortium, opt bookOptions, log *slog
 			_ = b.release() // err says more
 		}
 	}()
-	if b.db, err = openKV(filepath.Join(dir, "state"), kvOptions{medium: opt.medium, readOnly: opt.readOnly, onDamage: b.fail}); err != nil {
+	if b.db, err = openKV(filepath.Join(dir, "state"), kvOptions{medium: opt.medium, readOnly: opt.readOnly, onDamage: b.fail, onFull: opt.onFull}); err != nil {
 		return nil, err
 	}
 	logOpt := opt.medium.logOptions(seglog.Options{ReadOnly: opt.readOnly})
@@ -653,7 +654,10 @@ func (b *book) checkpoint() (*chain.Checkpoint, error) {
 	return chain.ParseCheckpoint(raw)
 }
 
-// storeCheckpoint writes the newest certified checkpoint.
+// storeCheckpoint writes the newest certified checkpoint. If the disk does not take it,
+// nothing more is written. Nothing is lost with it: a crash before the write leaves no
+// more, what is acknowledged rests on what is signed and in the Raft log, and the members
+// have the certificate or make it again.
 func (b *book) storeCheckpoint(c *chain.Checkpoint) error {
 	raw, err := c.Bytes()
 	if err != nil {
@@ -661,5 +665,10 @@ func (b *book) storeCheckpoint(c *chain.Checkpoint) error {
 	}
 	var txn batch
 	txn.set(metaKey('c'), raw)
-	return b.db.commit(&txn)
+	if err := b.db.commit(&txn); err != nil {
+		err = &writeError{fmt.Errorf("write checkpoint: %w", err)}
+		b.fail(err)
+		return err
+	}
+	return nil
 }

@@ -53,10 +53,16 @@ func (r *Replica) checkDisk() {
 	}
 }
 
+// short reports whether the disk is nearly full, or had no room for the state store
+// lately.
+func (r *Replica) short() bool {
+	return r.readOnly.Load() || time.Now().UnixNano() < r.fullUntil.Load()
+}
+
 // writable returns ErrReadOnly while the disk is nearly full. Whatever would make
 // the chain or the log longer asks it.
 func (r *Replica) writable() error {
-	if r.readOnly.Load() {
+	if r.short() {
 		return ErrReadOnly
 	}
 	return nil

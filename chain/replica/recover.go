@@ -132,7 +132,7 @@ func (r *Replica) watchBehind() {
 		now, hit := r.book.Head().Header.Height, r.floorHits.Load()
 		applied := r.node().AppliedIndex()
 		idle := applied >= r.node().CommitIndex() && (self || applied >= r.told.commit.Load() && r.told.within(r.opt.Heartbeat))
-		if now != height || hit == hits && !idle || r.readOnly.Load() { // a full disk is why it stands
+		if now != height || hit == hits && !idle || r.short() { // a full disk is why it stands
 			height, hits, still = now, hit, 0
 			continue
 		}

@@ -142,7 +142,7 @@ func (r *Replica) openChain() (*repair, error) {
 
 // openBook opens the chain and compares the state with its hash.
 func (r *Replica) openBook() (err error) {
-	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, bookOptions{medium: r.opt.medium}, r.log)
+	r.book, err = openBook(r.opt.Dir, r.opt.Consortium, bookOptions{medium: r.opt.medium, onFull: r.noRoom}, r.log)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,7 @@ type Replica struct {
 
 	consortium atomic.Pointer[chain.Consortium]
 	readOnly   atomic.Bool
+	fullUntil  atomic.Int64  // Unix nanoseconds; until then the disk counts as full
 	voteAt     atomic.Uint64 // log index from which this replica may vote again
 	noted      lost          // owned by Open, then by watchVote; what the file recovering says
 	refused    atomic.Uint64 // messages of peers that were refused
@@ -110,8 +111,9 @@ type Replica struct {
 // Open first repairs them from the other members, and waits for as many of them
 // as that takes until ctx ends. It waits for room likewise if the disk is nearly full
 // and it has blocks to fetch, or a chain to found; with data to repair it fails with
-// ErrReadOnly, and has moved nothing. It takes ownership of opt.Network, also when it
-// fails.
+// ErrReadOnly, and has moved nothing. So it does if the replica was killed and there is
+// less room than the journal of its state takes in tables. It takes ownership of
+// opt.Network, also when it fails.
 //
 // A founding member that has nothing yet cannot tell a founding from the loss of
 // its disk. For it Open returns at once, and it takes part in Raft when the others

@@ -30,7 +30,7 @@ func (r *Replica) Status() Status {
 	s := Status{
 		Member: r.opt.Member, Leader: leader, Height: head.Height, Size: head.Size,
 		LogFirst: r.raftLog.log.First(), LogLast: r.raftLog.log.Last(),
-		LogBytes: r.raftLog.log.Size(), ReadOnly: r.readOnly.Load(), Voting: r.node() != nil && r.mayVote(),
+		LogBytes: r.raftLog.log.Size(), ReadOnly: r.short(), Voting: r.node() != nil && r.mayVote(),
 		Refused: r.refused.Load(), Err: r.Err(),
 	}
 	if r.node() != nil { // nil until Open has repaired what it must

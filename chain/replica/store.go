@@ -76,6 +76,7 @@ type kv struct {
 
 	troubled sync.Once
 	trouble  chan struct{} // closed when Pebble cannot do what nobody waits for
+	closing  chan struct{} // closed when Close begins
 
 	writing sync.Mutex // held by commit
 	failed  error      // guarded by writing; why Pebble takes nothing more
@@ -85,6 +86,7 @@ type kvOptions struct {
 	medium   medium
 	readOnly bool        // the files stay as they are
 	onDamage func(error) // told once of damage, or a disk that fails, that no call has met; nil tells nobody
+	onFull   func(error) // told of every compaction that finds no room on the disk; nil tells nobody
 }
 
 // openKV opens the database in dir. On a simulated medium it takes little memory.
@@ -99,9 +101,15 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 			err = &DamageError{Path: dir, Reason: fmt.Sprint(p)}
 		}
 	}()
-	s := &kv{dir: dir, medium: o.medium, trouble: make(chan struct{})}
+	s := &kv{dir: dir, medium: o.medium, trouble: make(chan struct{}), closing: make(chan struct{})}
+	// Pebble holds its lock when it calls a listener, and may be waited for under ours.
+	halt := func(err error) {
+		if o.onDamage != nil {
+			s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
+		}
+	}
 	opt := &pebble.Options{
-		FS:                          o.medium.stateFS(),
+		FS:                          slowWhenFull{o.medium.stateFS(), s.closing},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		ReadOnly:                    o.readOnly,
 		MemTableSize:                memTable,
@@ -112,15 +120,19 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) {
 				s.troubled.Do(func() { close(s.trouble) })
-				// Pebble holds its lock, and may be waited for under ours.
-				err = s.asDamage(err)
-				if errors.Is(err, syscall.EIO) {
-					err = &writeError{err} // Pebble would try again for ever, and take no more writes in the end
-				} else if !isDamage(err) {
-					return
+				if err := s.haltsWith(err); err != nil {
+					halt(err)
 				}
-				if o.onDamage != nil {
-					s.tell.Do(func() { s.told.Go(func() { o.onDamage(err) }) })
+			},
+			FlushEnd: func(info pebble.FlushInfo) {
+				// Pebble tries again; when more wait to be flushed, it takes no more writes.
+				if err := s.asDamage(info.Err); isSystem(err) {
+					halt(&writeError{fmt.Errorf("write state: %w", err)})
+				}
+			},
+			CompactionEnd: func(info pebble.CompactionInfo) {
+				if err := info.Err; errors.Is(err, syscall.ENOSPC) && o.onFull != nil {
+					s.told.Go(func() { o.onFull(err) })
 				}
 			},
 			DataCorruption: func(pebble.DataCorruptionInfo) {}, // the error comes back from the call that met it
@@ -137,7 +149,15 @@ func openKV(dir string, o kvOptions) (db *kv, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s.db, err = pebble.Open(dir, opt)
+	if !o.readOnly {
+		err = s.checkRoom(opt)
+	}
+	if errors.Is(err, ErrReadOnly) {
+		return nil, err
+	}
+	if err == nil {
+		s.db, err = pebble.Open(dir, opt)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &DamageError{Path: dir, Reason: err.Error()} // a file is missing: the directory is there
 	}
@@ -206,6 +226,7 @@ func (s *kv) readError(err error) error {
 // from an end that was cut.
 func (s *kv) Close() error {
 	defer s.told.Wait()
+	close(s.closing)
 	s.writing.Lock()
 	failed := s.failed != nil
 	s.writing.Unlock()

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -70,32 +71,60 @@ func TestFullDiskWhenTheStateIsOpenedIsNoDamage(t *testing.T) {
 }
 
 // A disk that fails when nobody waits is not kept from the replica.
-func TestDiskThatFailsACompactionIsHeardOf(t *testing.T) {
+func TestDiskThatFailsAFlushOrACompactionIsHeardOf(t *testing.T) {
+	for _, cause := range []error{syscall.EIO, syscall.EROFS, syscall.EDQUOT} {
+		for _, flush := range []bool{true, false} {
+			failsInTheBackground(t, cause, flush)
+		}
+	}
+}
+
+func failsInTheBackground(t *testing.T, cause error, flush bool) {
 	var failing atomic.Bool
+	var spare atomic.Int64 // tables that can be made nevertheless
 	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if failing.Load() && strings.HasSuffix(op.Path, ".sst") {
-			return syscall.EIO
+		if failing.Load() && op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, ".sst") && spare.Add(-1) < 0 {
+			return cause
 		}
 		return nil
 	}))
 	told := make(chan error, 1)
 	s := mustOpenKV(t, "state", kvOptions{medium: medium{fs: fs}, onDamage: func(err error) { told <- err }})
 	defer s.Close()
-	b, _ := someBatch(map[string]string{}, 0, 20)
-	if err := s.commit(b); err != nil {
+	commit := func(round int) {
+		b, _ := someBatch(map[string]string{}, round, 20)
+		if err := s.commit(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(0)
+	if err := s.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	commit(1)
+	if !flush {
+		spare.Store(1)
+	}
 	failing.Store(true)
-	if _, err := s.db.AsyncFlush(); err != nil {
+	defer failing.Store(false)
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
 		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var compacting sync.WaitGroup
+	defer compacting.Wait()
+	defer cancel()
+	if !flush {
+		<-flushed
+		compacting.Go(func() { _ = s.db.Compact(ctx, []byte{0}, []byte{0xff}, false) }) // it tries again and again
 	}
 	select {
 	case err := <-told:
-		if full := (*writeError)(nil); !errors.As(err, &full) || isDamage(err) {
+		if full := (*writeError)(nil); !errors.As(err, &full) || isDamage(err) || !errors.Is(err, cause) {
 			t.Errorf("told %v", err)
 		}
 	case <-time.After(time.Minute):
-		t.Error("not told")
+		t.Errorf("%v, flush %t: not told", cause, flush)
 	}
-	failing.Store(false)
 }
