@@ -65,7 +65,7 @@ func (r *Replica) serveSubmit(ctx context.Context, req submitRequest) ([]byte, e
 	if len(req.Txs) != len(req.Sidecars) || len(req.Txs) > chain.MaxEntryTxs {
 		return nil, errors.New("malformed request")
 	}
-	if _, self := r.leader(); !self || r.outside() {
+	if _, self := r.leader(); !self {
 		return nil, errNotLeader
 	}
 	if err := r.writable(); err != nil {

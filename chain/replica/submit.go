@@ -120,9 +120,6 @@ func (r *Replica) await(ctx context.Context, tx *chain.Tx, w *waiter, it *item, 
 		return at, nil
 	default:
 	}
-	if err := r.excluded(tx); err != nil {
-		return executed{}, err
-	}
 	retry := time.NewTimer(time.Until(sent.Add(2 * r.opt.Heartbeat)))
 	defer retry.Stop()
 	result := it.done
