@@ -66,6 +66,7 @@ type simulation struct {
 	compacted uint64                       // log index up to which no log has an entry at the end
 	kinds     []int                        // faults to choose from; nil means all
 	sidecars  simSidecars
+	logs      sync.Map // *lastWords, by member
 }
 
 const (
@@ -196,6 +197,9 @@ func simulate(t *testing.T, seed uint64, kinds ...int) *simulation {
 		o.SnapshotEntries, o.TrailingEntries, o.snapshotInterval = 12, 6, 3*time.Second
 		o.wrapTransport = func(inner raft.Transport) raft.Transport { return newDuplicator(inner, seed) }
 		o.medium = s.disk(o.Member).medium()
+		if o.Log == nil {
+			o.Log = s.words(o.Member).logger()
+		}
 		o.opened = func(b *book) { notAhead(t, o.Member, b) }
 		s.mu.Lock()
 		defer s.mu.Unlock()

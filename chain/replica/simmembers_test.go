@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ward-health/ward/chain"
@@ -126,8 +127,9 @@ func (s *simulation) describe() {
 	defer s.mu.Unlock()
 	for name, r := range s.nodes {
 		leader, _ := r.leader()
-		s.t.Logf("%s: height %d of epoch %d, raft %v %d/%d leader %q, voters %v, may vote %v, stopped by %v; %v", name, r.book.Head().Header.Height, r.Consortium().Epoch,
-			r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, voters(r), r.mayVote(), r.Err(), r.certs)
+		s.t.Logf("%s: height %d of epoch %d, raft %v %d/%d leader %q, voters %v, may vote %v, stopped by %v; %v; log %d to %d, refused %d, newest lines:\n%s", name, r.book.Head().Header.Height, r.Consortium().Epoch,
+			r.node().State(), r.node().AppliedIndex(), r.node().LastIndex(), leader, voters(r), r.mayVote(), r.Err(), r.certs,
+			r.raftLog.log.First(), r.raftLog.log.Last(), r.Status().Refused, strings.Join(s.words(name).newest(), "\n"))
 	}
 }
 
