@@ -3,8 +3,10 @@ package replica
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -113,8 +115,9 @@ func TestAttackRaftMessageThatTakesMemory(t *testing.T) {
 						break
 					}
 				}
-				if _, err := conn.Read(make([]byte, 1)); err == nil {
-					t.Error("it was answered")
+				_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+				if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("the connection did not end: %v", err)
 				}
 			})
 			sent := uint64(len(tc.then) * tc.times) // the simulated network copies it
@@ -199,9 +202,9 @@ func TestRaftMessageBeyondTheLimitsShows(t *testing.T) {
 
 // twoLanes returns the transport of h1 to h0, which gets its messages. Each is answered
 // with the number of its last entry.
-func twoLanes(t *testing.T, got func(raft.RPC)) (h1 *raftTransport, header raft.RPCHeader, refused *atomic.Int64) {
+func twoLanes(t *testing.T, got func(raft.RPC)) (h0, h1 *raftTransport, header raft.RPCHeader, refused *atomic.Int64) {
 	net0 := newSimNet(0)
-	_, refused = laneOf(t, net0.node("h0"), func(rpc raft.RPC) {
+	h0, refused = laneOf(t, net0.node("h0"), func(rpc raft.RPC) {
 		got(rpc)
 		switch c := rpc.Command.(type) {
 		case *raft.AppendEntriesRequest:
@@ -213,14 +216,14 @@ func twoLanes(t *testing.T, got func(raft.RPC)) (h1 *raftTransport, header raft.
 		}
 	})
 	h1, _ = laneOf(t, net0.node("h1"), func(raft.RPC) {})
-	return h1, raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("h1"), Addr: []byte("h1")}, refused
+	return h0, h1, raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("h1"), Addr: []byte("h1")}, refused
 }
 
 // The largest messages that a leader sends arrive, one after another and ahead of the
 // answers; what does not fit into one comes with the next, as Raft goes on.
 func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 	var arrived atomic.Int64
-	h1, header, refused := twoLanes(t, func(rpc raft.RPC) {
+	h0, h1, header, refused := twoLanes(t, func(rpc raft.RPC) {
 		c := rpc.Command.(*raft.AppendEntriesRequest)
 		for i, e := range c.Entries {
 			if e.Index != uint64(arrived.Add(1)) || e.Term != 1<<62 || e.Data[0] != byte(e.Index) || e.AppendedAt.IsZero() {
@@ -233,7 +236,7 @@ func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 		t.Fatal(err)
 	}
 	next, messages := uint64(1), 0
-	send := func(total uint64, size int) {
+	send := func(total uint64, size int, ahead bool) {
 		for end := next + total; next < end; messages++ {
 			req := &raft.AppendEntriesRequest{RPCHeader: header, Term: 1 << 62, Leader: []byte("h1"), PrevLogEntry: next - 1, PrevLogTerm: 1 << 62, LeaderCommitIndex: 1 << 62}
 			for i := next; i < end; i++ {
@@ -242,7 +245,7 @@ func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 				req.Entries = append(req.Entries, &raft.Log{Index: i, Term: 1 << 62, Type: raft.LogCommand, Data: data, AppendedAt: time.Now()})
 			}
 			var resp raft.AppendEntriesResponse
-			if messages%2 == 0 {
+			if !ahead {
 				if err := h1.AppendEntries("h0", "h0", req, &resp); err != nil {
 					t.Fatal(err)
 				}
@@ -258,15 +261,18 @@ func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 			}
 		}
 	}
-	send(maxEntries, 1<<10) // one message each
-	send(maxEntries, maxRaftMessage/maxEntries-300)
+	send(maxEntries, maxRaftMessage/maxEntries-300, false)
+	send(1, chain.MaxEntry, true)
 	if messages != 2 {
 		t.Errorf("%d messages for what fits into 2", messages)
 	}
-	send(maxEntries, 640<<10)
-	send(1, chain.MaxEntry)
-	if messages != 5 || arrived.Load() != 3*maxEntries+1 || refused.Load() != 0 {
+	send(maxEntries, 640<<10, false)
+	send(maxEntries, 640<<10, true)
+	if messages != 6 || arrived.Load() != 3*maxEntries+1 || refused.Load() != 0 {
 		t.Errorf("%d messages, %d entries arrived, %d were refused", messages, arrived.Load(), refused.Load())
+	}
+	if n := len(h0.peers["h1"].large); n != 0 {
+		t.Errorf("%d messages count that are answered", n)
 	}
 	if err := pipe.Close(); err != nil {
 		t.Error(err)
@@ -277,7 +283,7 @@ func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 func TestLargestSnapshotArrives(t *testing.T) {
 	data := bytes.Repeat([]byte{0xdb, 0xff, 0xc9}, maxAttested/3) // which would be refused anywhere else
 	var size int
-	h1, header, refused := twoLanes(t, func(rpc raft.RPC) {
+	_, h1, header, refused := twoLanes(t, func(rpc raft.RPC) {
 		if rpc.Reader == nil {
 			return
 		}
@@ -297,6 +303,49 @@ func TestLargestSnapshotArrives(t *testing.T) {
 	}
 	if refused.Load() != 0 {
 		t.Errorf("%d were refused", refused.Load())
+	}
+}
+
+// Each limit is exactly where it is said to be, and nothing is out of its place.
+func TestRaftStreamHasLimits(t *testing.T) {
+	strings := func(n, size int) []byte { // so many pairs, with values of so many bytes
+		return bytes.Repeat(packed("a", 0xdb, uint32(size), make([]byte, size)), n)
+	}
+	many := func(n uint32) []byte { return packed(0, 0xdf, n, bytes.Repeat(packed("a", 0xc0), int(min(n, 4096)))) }
+	for name, tc := range map[string]struct {
+		answers   bool
+		good, bad []byte
+	}{
+		"string":          {false, packed(0, 0x81, "a", 0xdb, uint32(chain.MaxEntry)), packed(0, 0x81, "a", 0xdb, uint32(chain.MaxEntry+1))},
+		"values":          {false, many(maxRaftValues/2 - 1), many(maxRaftValues / 2)},
+		"promised values": {false, nil, many(1<<32 - 1)},
+		"entries":         {false, packed(0, 0x81, "Entries", 0xdd, uint32(maxRaftValues-3)), packed(0, 0x81, "Entries", 0xdd, uint32(maxRaftValues-2))},
+		"message":         {false, packed(0, 0x88, strings(7, chain.MaxEntry), "a", 0xdb, uint32(chain.MaxEntry-8*7-1)), packed(0, 0x88, strings(7, chain.MaxEntry), "a", 0xdb, uint32(chain.MaxEntry-8*7))},
+		"another request": {false, packed(1, 0x81, "a", 0xdb, uint32(maxRaftRequest-8)), packed(1, 0x81, "a", 0xdb, uint32(maxRaftRequest-7))},
+		"answer":          {true, packed("", 0x81, "a", 0xdb, uint32(maxRaftAnswer-9)), packed("", 0x81, "a", 0xdb, uint32(maxRaftAnswer-8))},
+		"error":           {true, packed(0xdb, uint32(maxRaftAnswer-5)), packed(0xdb, uint32(maxRaftAnswer-4))},
+		"next message":    {false, packed(1, 0x80, 1, 0x81, "a", 0xdb, uint32(maxRaftRequest-8)), packed(1, 0x80, 1, 0xc0)},
+		"next answer":     {true, packed("", 0xc0, "", 0x80, "", 0x81, "a", 0xdb, uint32(maxRaftAnswer-9)), packed("", 0xc0, 0x80)},
+		"extension":       {false, nil, packed(0, 0x81, "a", 0xd4)},
+		"long extension":  {false, nil, packed(0, 0x81, "a", 0xc7)},
+		"no type":         {false, nil, packed(0, 0x81, "a", 0xc1)},
+		"other array":     {false, packed(0, 0x81, "Entries", 0x90), packed(0, 0x81, "Leader", 0x90)},
+		"of a vote":       {false, nil, packed(1, 0x81, "Entries", 0x90)},
+		"of an answer":    {true, nil, packed("", 0x81, "Entries", 0x90)},
+		"in an entry":     {false, packed(0, 0x81, "Entries", 0x92, 0xc0, 0x81, "Entries", 0xc0), packed(0, 0x81, "Entries", 0x91, 0x81, "Entries", 0x90)},
+		"map in a map":    {false, nil, packed(0, 0x81, "Entries", 0x80)},
+		"map in an entry": {false, nil, packed(0, 0x81, "Entries", 0x91, 0x81, "a", 0x80)},
+		"scalar entry":    {false, packed(0, 0x81, "Entries", 0x91, 0xc0), packed(0, 0x81, "Entries", 0x91, 1)},
+		"scalar request":  {false, nil, packed(0, 1)},
+		"scalar answer":   {true, packed("", 0xc0), packed("", 1)},
+		"error as a map":  {true, packed(0xc0, 0xc0), packed(0x80)},
+	} {
+		for want, b := range map[bool][]byte{true: tc.good, false: tc.bad} {
+			s := raftStream{answers: tc.answers}
+			if err := s.pass(b); b != nil && (err == nil) != want {
+				t.Errorf("%s: %v, good is %v", name, err, want)
+			}
+		}
 	}
 }
 
@@ -387,6 +436,10 @@ func TestAttackManyRaftConnections(t *testing.T) {
 			}
 			_, _ = conn.Write(begun)
 			conns = append(conns, conn)
+		}
+		synctest.Wait()
+		if n := len(tr.peers["h1"].large); n != maxRaftLarge {
+			t.Errorf("%d large messages have begun", n)
 		}
 		h1.Close()
 		again, _ := laneOf(t, net0.node("h1"), func(raft.RPC) {})
