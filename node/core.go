@@ -319,6 +319,7 @@ func (c *core) translate(err error) error {
 		{replica.ErrReadOnly, ward.ErrReadOnly},
 		{replica.ErrHalted, ward.ErrUnavailable},
 		{replica.ErrClosed, ward.ErrUnavailable},
+		{replica.ErrNotMember, ward.ErrUnavailable},
 		{replica.ErrNotFound, ward.ErrNotFound},
 		{replica.ErrPurged, ward.ErrErased},
 		{replica.ErrMissing, ward.ErrUnavailable},

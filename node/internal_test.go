@@ -85,3 +85,14 @@ func TestMissingSidecarIsNotErased(t *testing.T) {
 		t.Errorf("a client is told %v", err)
 	}
 }
+
+// TestOneWhoLeftIsUnavailable: another node may serve, unless the transaction may be on
+// the chain.
+func TestOneWhoLeftIsUnavailable(t *testing.T) {
+	if err := new(core).translate(fmt.Errorf("read: %w", replica.ErrNotMember)); !errors.Is(err, ward.ErrUnavailable) {
+		t.Errorf("a client is told %v", err)
+	}
+	if err := new(core).translate(fmt.Errorf("submit: %w: %w", replica.ErrUnknown, replica.ErrNotMember)); !errors.Is(err, ward.ErrUnknown) || errors.Is(err, ward.ErrUnavailable) {
+		t.Errorf("who submitted is told %v", err)
+	}
+}
