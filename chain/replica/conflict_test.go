@@ -1,11 +1,15 @@
 package replica
 
 import (
+	"errors"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/ward-health/ward/chain/replica/seglog"
 )
 
 // A member has one entry behind the end of its snapshot, which only its leader had
@@ -102,4 +106,54 @@ func TestConflictIsThatOfTheMessageThatRaftHas(t *testing.T) {
 		}
 		c.stopAll()
 	})
+}
+
+// A member was cut off when it had a snapshot and had not removed the entries before it,
+// which are another history's: of a leader that nobody followed. It takes what comes
+// behind the snapshot.
+func TestEntriesThatContradictTheSnapshotAreNotKept(t *testing.T) {
+	for name, before := range map[string]uint64{"all": 0, "the last ones": 3} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3, func(o *Options) {
+					neverCompacting(o)
+					o.TrailingEntries = 20
+				})
+				c.startAll()
+				c.load(1)
+				c.leads("h0")
+				c.leads("h1") // so that there is an older term
+				c.load(20)
+				c.sameHead()
+				end := c.takesSnapshot("h2")
+				term := c.nodes["h2"].raftLog.term(end)
+				c.stop("h2")
+				log, err := seglog.Open(filepath.Join(c.dir, "h2", "raft"), seglog.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(log.TruncateBack(end-1), log.TruncateFront(end-2-before)); err != nil {
+					t.Fatal(err)
+				}
+				for index := end - 1; index <= end+1; index++ {
+					if err := log.Append(index, appendLog(nil, &raft.Log{Index: index, Term: term - 1, Type: raft.LogNoop})); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if log.First() != end-1-before || log.Last() != end+1 {
+					t.Fatalf("log %d to %d", log.First(), log.Last())
+				}
+				if err := log.Close(); err != nil {
+					t.Fatal(err)
+				}
+				c.load(3)
+				r := c.start("h2")
+				c.comesTo("h2", "h1")
+				if got := r.Status().Refused; got != 0 {
+					t.Errorf("%d messages were refused", got)
+				}
+				c.stopAll()
+			})
+		})
+	}
 }

@@ -218,11 +218,11 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 	if lo <= first && hi <= covered {
 		return l.log.TruncateFront(hi)
 	}
-	if lo <= first && hi >= last && covered >= first-1 && lo != conflict {
-		if covered < first {
-			return nil
-		}
+	if lo <= first && hi >= last && covered >= first {
 		return l.log.TruncateFront(covered)
+	}
+	if lo <= first && hi >= last && covered == first-1 && lo != conflict {
+		return nil
 	}
 	if hi < last {
 		return fmt.Errorf("delete entries %d to %d of %d to %d: neither end", lo, hi, first, last)

@@ -330,8 +330,9 @@ func (r *Replica) openRaftStores(l *lost) error {
 		snapshot = s.Anchor.Pos
 	}
 	covered := snapshot.Index
-	if log.Last() != 0 && log.First() > covered+1 || log.Last() != 0 && log.Last() < covered {
-		// Raft cannot go on from a log that does not join its snapshot.
+	if log.Last() != 0 && (log.First() > covered+1 || log.Last() < covered || log.First() <= covered && r.raftLog.term(covered) != snapshot.Term) {
+		// Raft cannot go on from a log that does not join its snapshot. What contradicts it
+		// is not committed, nor what follows that: it was cut off before it removed them.
 		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
 		l.log = l.log || log.First() > covered+1
 		if err := r.note(*l); err != nil {
