@@ -441,11 +441,10 @@ func TestAttackManyRaftConnections(t *testing.T) {
 		if n := len(tr.peers["h1"].large); n != maxRaftLarge {
 			t.Errorf("%d large messages have begun", n)
 		}
-		h1.Close()
 		again, _ := laneOf(t, net0.node("h1"), func(raft.RPC) {})
 		again.timeout = time.Second
 		for tries := 1; ; tries++ {
-			req := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ID: []byte("h1"), Addr: []byte("h1")}, Term: 1, PrevLogEntry: 1, Entries: []*raft.Log{{Data: make([]byte, chain.MaxEntry)}}}
+			req := &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ID: []byte("h1"), Addr: []byte("h1")}, Term: 1, PrevLogEntry: 1, Entries: []*raft.Log{{Data: make([]byte, 2*smallMessage)}}}
 			if err := again.AppendEntries("h0", "h0", req, &raft.AppendEntriesResponse{}); err == nil {
 				break
 			} else if tries > 2*maxRaftConns {
@@ -455,6 +454,7 @@ func TestAttackManyRaftConnections(t *testing.T) {
 		for _, conn := range conns {
 			conn.Close()
 		}
+		h1.Close()
 	})
 }
 
