@@ -157,3 +157,14 @@ func TestEntriesThatContradictTheSnapshotAreNotKept(t *testing.T) {
 		})
 	}
 }
+
+// Raft is given a message that replaces all entries, of which a snapshot covers some: as
+// when it has stored that and not executed it. What the snapshot covers goes.
+func TestWhatASnapshotCoversIsRemovedForAMessage(t *testing.T) {
+	l := raftLogOf(t, 10)
+	l.cover(position{Index: 8, Term: 2})
+	l.conflicts(1)
+	if err := l.DeleteRange(1, 10); err != nil || l.log.First() != 9 || l.log.Last() != 10 {
+		t.Errorf("log %d to %d, %v", l.log.First(), l.log.Last(), err)
+	}
+}
