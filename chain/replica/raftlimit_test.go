@@ -92,12 +92,11 @@ func TestAttackRaftMessageThatTakesMemory(t *testing.T) {
 		"a time of 1 GiB":         {first: packed(entries, 0x91, 0x81, "AppendedAt", 0xdb, uint32(1<<30))},
 		"a time of 1 GiB, bytes":  {first: packed(entries, 0x91, 0x81, "AppendedAt", 0xc6, uint32(1<<30))},
 		"an extension of 1 GiB":   {first: packed(0, 0x81, "Other", 0xc9, uint32(1<<30), 0xff)},
-		"a string over an entry":  {packed(entries, 0x91, 0x81, "Data", 0xdb, uint32(chain.MaxEntry+1)), mega, 64},
+		"a string over an entry":  {packed(entries, 0x91, 0x81, "Data", 0xdb, uint32(chain.MaxEntry+1)), mega, 5},
 		"empty entries":           {packed(entries, 0xdd, uint32(2<<20)), bytes.Repeat([]byte{0x80}, 1<<20), 2},
 		"empty entries, as pairs": {packed(entries, 0xdf, uint32(1<<20)), bytes.Repeat([]byte{0x80}, 1<<20), 2},
 		"arrays in arrays":        {packed(0, 0x81, "Other"), bytes.Repeat([]byte{0x9f}, 1000), 100},
 		"one entry after another": {packed(entries, 0xdc, 0, maxEntries), packed(0x81, "Data", 0xdb, uint32(len(mega)), mega), 40},
-		"other fields":            {packed(0, 0xde, 1, 0), packed("Other", 0xdb, uint32(len(mega)), mega), 40},
 		"a vote":                  {packed(1, 0x81, "Candidate", 0xdb, uint32(len(mega))), mega, 1},
 		"a snapshot's peers":      {packed(2, 0x81, "Peers", 0xdb, uint32(len(mega))), mega, 1},
 	} {
@@ -238,7 +237,7 @@ func TestLargestMessagesOfALeaderArrive(t *testing.T) {
 	next, messages := uint64(1), 0
 	send := func(total uint64, size int, ahead bool) {
 		for end := next + total; next < end; messages++ {
-			req := &raft.AppendEntriesRequest{RPCHeader: header, Term: 1 << 62, Leader: []byte("h1"), PrevLogEntry: next - 1, PrevLogTerm: 1 << 62, LeaderCommitIndex: 1 << 62}
+			req := &raft.AppendEntriesRequest{RPCHeader: header, Term: 1 << 62, PrevLogEntry: next - 1, PrevLogTerm: 1 << 62, LeaderCommitIndex: 1 << 62}
 			for i := next; i < end; i++ {
 				data := make([]byte, size)
 				data[0] = byte(i)
