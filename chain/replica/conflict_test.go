@@ -158,6 +158,45 @@ func TestEntriesThatContradictTheSnapshotAreNotKept(t *testing.T) {
 	}
 }
 
+// The entry at the end of the snapshot cannot be read. That is no reason to remove those
+// behind it, which this member may have acknowledged.
+func TestUnreadableEntryAtTheSnapshotRemovesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, neverCompacting)
+		c.startAll()
+		c.load(2)
+		c.sameHead()
+		end := c.takesSnapshot("h2")
+		term := c.nodes["h2"].raftLog.term(end)
+		c.stop("h2")
+		open := func() *seglog.Log {
+			log, err := seglog.Open(filepath.Join(c.dir, "h2", "raft"), seglog.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return log
+		}
+		log := open()
+		entry := appendLog(nil, &raft.Log{Index: end, Term: term, Type: raft.LogNoop})
+		later := append([]byte{raftLogVersion + 1}, entry[1:]...)
+		if err := errors.Join(log.TruncateBack(end), log.Append(end, later, entry), log.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.openAlone("h2"); err == nil {
+			r.Close()
+			t.Error("it was opened")
+		}
+		log = open()
+		if log.Last() != end+1 {
+			t.Errorf("log to %d, want %d", log.Last(), end+1)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c.stopAll()
+	})
+}
+
 // Raft is given a message that replaces all entries, of which a snapshot covers some: as
 // when it has stored that and not executed it. What the snapshot covers goes.
 func TestWhatASnapshotCoversIsRemovedForAMessage(t *testing.T) {

@@ -327,10 +327,10 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 		c.unanswered.Add(int64(n))
 	}
 	if bad := c.in.pass(b[:n]); bad != nil {
-		_ = c.end()
 		if c.peer.t.refused != nil {
 			c.peer.t.refused(c.peer.member, bad)
 		}
+		_ = c.end()
 		return 0, bad
 	}
 	return n, err

@@ -330,7 +330,15 @@ func (r *Replica) openRaftStores(l *lost) error {
 		snapshot = s.Anchor.Pos
 	}
 	covered := snapshot.Index
-	if log.Last() != 0 && (log.First() > covered+1 || log.Last() < covered || log.First() <= covered && r.raftLog.term(covered) != snapshot.Term) {
+	joins := log.Last() == 0 || log.First() <= covered+1 && log.Last() >= covered
+	if joins && log.Last() != 0 && log.First() <= covered {
+		var last raft.Log
+		if err := r.raftLog.GetLog(covered, &last); err != nil {
+			return err // it says nothing about what follows, which may be acknowledged
+		}
+		joins = last.Term == snapshot.Term
+	}
+	if !joins {
 		// Raft cannot go on from a log that does not join its snapshot. What contradicts it
 		// is not committed, nor what follows that: it was cut off before it removed them.
 		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
