@@ -447,11 +447,16 @@ func (r *Replica) WaitCertified(ctx context.Context, height uint64) (*chain.Chec
 		if cp != nil {
 			return cp, nil
 		}
-		if r.neverCertified(height) {
-			return nil, ErrNotMember
+		var executed <-chan struct{}
+		if r.outside() {
+			executed = r.news.wait()
+			if r.neverCertified(height) {
+				return nil, ErrNotMember
+			}
 		}
 		select {
 		case <-certified:
+		case <-executed: // a block is seen a moment before it is known who certifies it
 		case <-r.stopped:
 			return nil, r.stopErr()
 		case <-ctx.Done():

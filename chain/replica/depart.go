@@ -39,12 +39,9 @@ func (r *Replica) excluded(tx *chain.Tx) error {
 	return fmt.Errorf("%w: %w", ErrUnknown, ErrNotMember)
 }
 
-// neverCertified reports whether this replica has left, and the block at height came
-// after that.
+// neverCertified reports whether the block at height is known to have come after this
+// replica, which is outside, left.
 func (r *Replica) neverCertified(height uint64) bool {
-	if !r.outside() {
-		return false
-	}
 	k := r.certs.certifiers(height)
 	return k != nil && k.Member(r.opt.Member) == nil
 }

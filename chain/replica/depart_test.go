@@ -157,6 +157,9 @@ func TestOneWhoLeftSaysSo(t *testing.T) {
 		if _, err := r.Submit(ctx, other, nil); !errors.Is(err, ErrNotMember) || errors.Is(err, ErrUnknown) {
 			t.Errorf("submit: %v", err)
 		}
+		if out, err := r.SubmitAll(ctx, []*chain.Tx{other}, nil); err != nil || !errors.Is(out[0].Err, ErrNotMember) || errors.Is(out[0].Err, ErrUnknown) {
+			t.Errorf("submit of several: %v, %v", out, err)
+		}
 		if err := r.excluded(other); !errors.Is(err, ErrNotMember) || !errors.Is(err, ErrUnknown) {
 			t.Errorf("one who waits for a transaction that does not come: %v", err)
 		}
@@ -256,6 +259,71 @@ func TestSubmitEndsWhenTheMemberLeaves(t *testing.T) {
 		}
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("it took %v", took)
+		}
+		d.stopAll()
+	})
+}
+
+// Who reads when the member leaves is told, whatever the read waits for.
+func TestReadEndsWhenTheMemberLeaves(t *testing.T) {
+	for name, lost := range map[string]func(from, to string, kind byte) bool{
+		"the leader's answer":  func(from, _ string, kind byte) bool { return from == "h0" && kind == rpcBarrier },
+		"the others' heads":    func(from, _ string, kind byte) bool { return from == "h0" && kind == rpcHeads },
+		"a block that is next": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := departing(t, "h1", lost)
+				r, told := d.nodes["h0"], make(chan error, 1)
+				go func() {
+					if ctx := within(t, 5*time.Minute); lost != nil {
+						told <- r.Read(ctx, func(*View) error { return nil })
+					} else {
+						told <- r.reach(ctx, r.book.Head().Header.Height+9)
+					}
+				}()
+				time.Sleep(5 * time.Second)
+				submitChange(t, d.nodes["h1"], d.consortium, d.leave())
+				begin := time.Now()
+				if err := <-told; !errors.Is(err, ErrNotMember) || errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("read: %v", err)
+				}
+				if took := time.Since(begin); took > 10*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				d.stopAll()
+			})
+		})
+	}
+}
+
+// A block that is executed can be seen before it is known who certifies it. Who asks for
+// its certificate in between is told all the same.
+func TestOneWhoLeftIsToldOfABlockSeenEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := departing(t, "h1", nil)
+		r := d.nodes["h0"]
+		submitChange(t, r, d.consortium, d.leave())
+		rc := mustSubmit(t, d.nodes["h1"], put(t, "alice", "k", nil, nil), nil)
+		time.Sleep(time.Second)
+		height := rc.Result.Height
+		r.certs.mu.Lock()
+		own := r.certs.recent[height]
+		delete(r.certs.recent, height)
+		r.certs.mu.Unlock()
+		if own.consortium == nil {
+			t.Fatal("it has not executed the block: the test tests nothing")
+		}
+		told := make(chan error, 1)
+		ctx := within(t, time.Minute)
+		go func() { _, err := r.WaitCertified(ctx, height); told <- err }()
+		synctest.Wait()
+		r.certs.mu.Lock()
+		r.certs.recent[height] = own
+		r.certs.mu.Unlock()
+		r.news.broadcast() // as publish does after it
+		if err := <-told; !errors.Is(err, ErrNotMember) {
+			t.Errorf("told %v", err)
 		}
 		d.stopAll()
 	})

@@ -171,6 +171,9 @@ func (r *Replica) reachSigned(ctx context.Context) error {
 			return r.stopErr()
 		default:
 		}
+		if r.outside() {
+			return ErrNotMember
+		}
 		if !r.pauseFor(ctx, r.opt.Heartbeat/10) {
 			return fmt.Errorf("not known to be up to date: %w: %w", context.Cause(ctx), err)
 		}

@@ -25,7 +25,7 @@ func (r *Replica) Read(ctx context.Context, fn func(*View) error) error {
 	go func() { reached <- r.reachSigned(ctx) }()
 	height, err := r.linearize(ctx)
 	if err == nil {
-		err = r.waitExecuted(ctx, height)
+		err = r.reach(ctx, height)
 	}
 	if err = errors.Join(err, <-reached); err != nil {
 		return fmt.Errorf("read: %w", err)
@@ -55,11 +55,29 @@ func (r *Replica) ReadLocal(ctx context.Context, fn func(*View) error) error {
 	return nil
 }
 
+// reach is waitExecuted for one who reads: a replica that has left may never come there.
+func (r *Replica) reach(ctx context.Context, height uint64) error {
+	return r.waitUntil(ctx, height, func() error {
+		if r.outside() {
+			return ErrNotMember
+		}
+		return nil
+	})
+}
+
 func (r *Replica) waitExecuted(ctx context.Context, height uint64) error {
+	return r.waitUntil(ctx, height, func() error { return nil })
+}
+
+// waitUntil waits until the block at height is executed, or vain says that it is in vain.
+func (r *Replica) waitUntil(ctx context.Context, height uint64, vain func() error) error {
 	for {
 		changed := r.news.wait()
 		if r.book.Head().Header.Height >= height {
 			return nil
+		}
+		if err := vain(); err != nil {
+			return err
 		}
 		select {
 		case <-changed:
@@ -96,6 +114,9 @@ func (r *Replica) linearize(ctx context.Context) (uint64, error) {
 		case <-r.stopped:
 			return 0, r.stopErr()
 		default:
+		}
+		if r.outside() {
+			return 0, ErrNotMember
 		}
 		if !r.pauseFor(ctx, r.opt.Heartbeat/10) {
 			return 0, fmt.Errorf("no leader reached: %w: %w", context.Cause(ctx), err)

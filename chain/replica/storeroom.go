@@ -124,6 +124,20 @@ func (f slowFile) Sync() error {
 	return err
 }
 
+// SyncData implements vfs.File. Some file systems find room only now, or none.
+func (f slowFile) SyncData() error {
+	err := f.File.SyncData()
+	f.fs.wait(err)
+	return err
+}
+
+// SyncTo implements vfs.File.
+func (f slowFile) SyncTo(length int64) (fullSync bool, err error) {
+	fullSync, err = f.File.SyncTo(length)
+	f.fs.wait(err)
+	return fullSync, err
+}
+
 // haltsWith returns what the replica halts with because of an error that no call has met,
 // nil if it can go on. It can after a compaction that found no room: that loses nothing.
 func (s *kv) haltsWith(err error) error {

@@ -109,6 +109,41 @@ func TestOpeningAfterAKillOnAFullDiskFails(t *testing.T) {
 	}
 }
 
+// Whatever finds no room for a table takes its time over it.
+func TestTablesWithoutRoomAreSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var full bool
+		fs := slowWhenFull{errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(errorfs.Op) error {
+			if full {
+				return syscall.ENOSPC
+			}
+			return nil
+		})), make(chan struct{})}
+		f, err := fs.Create("1.sst", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		full = true
+		for name, op := range map[string]func() error{
+			"create": func() error { _, err := fs.Create("2.sst", ""); return err },
+			"write":  func() error { _, err := f.Write([]byte("x")); return err },
+			"sync":   f.Sync,
+			"data":   f.SyncData,
+			"part":   func() error { _, err := f.SyncTo(1); return err },
+		} {
+			begin := time.Now()
+			if err := op(); !errors.Is(err, syscall.ENOSPC) || time.Since(begin) != fullPause {
+				t.Errorf("%s: %v after %v", name, err, time.Since(begin))
+			}
+		}
+		close(fs.closing)
+		begin := time.Now()
+		if err := f.SyncData(); !errors.Is(err, syscall.ENOSPC) || time.Since(begin) != 0 {
+			t.Errorf("when closing: %v after %v", err, time.Since(begin))
+		}
+	})
+}
+
 // fullTables is a medium on which tables of the state find no room while full is set,
 // but for as many as spare says. tries counts those that found none.
 func fullTables(full *atomic.Bool, spare, tries *atomic.Int64) medium {

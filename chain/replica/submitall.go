@@ -37,7 +37,7 @@ func (r *Replica) SubmitAll(ctx context.Context, txs []*chain.Tx, sidecars [][]b
 		if out[i].Err = r.submittable(tx, sidecars[i]); out[i].Err != nil {
 			continue
 		}
-		if _, ok := r.executor.Lookup(tx.ID()); ok || tx.NotAfter < r.book.Head().Header.Time {
+		if _, ok := r.executor.Lookup(tx.ID()); ok || tx.NotAfter < r.book.Head().Header.Time || r.outside() {
 			out[i].Receipt, out[i].Err = r.Submit(ctx, tx, sidecars[i]) // knows what to say
 			continue
 		}
