@@ -2,6 +2,10 @@ package replica
 
 import (
 	"context"
+	"crypto"
+	"crypto/rand"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -204,6 +208,111 @@ func TestAttackFalsePlaceInAnAnchor(t *testing.T) {
 				t.Errorf("%s, of what was proposed: %v", name, err)
 			}
 		}
+		c.stopAll()
+	})
+}
+
+// A member was lied to about the places of blocks, and so agrees that an old block stands
+// where the one after it does. With it, the liar has signatures enough for one that lost
+// its disk, which would never execute that block. It knows that newer
+// blocks are certified.
+func TestAttackAnchorThatSkipsABlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p placer
+		var skips atomic.Pointer[attestAnswer]
+		var note atomic.Pointer[[]byte]
+		c := newCluster(t, 4, func(o *Options) {
+			if p.tune("h0")(o); o.Member == "h0" {
+				o.wrapHandler = func(honest rpcHandler) rpcHandler {
+					honest = p.wrap(honest)
+					return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
+						answer, old := skips.Load(), note.Load()
+						switch {
+						case from == "h2" && kind == rpcAttest && answer != nil:
+							return answer, nil
+						case from == "h2" && kind == rpcCheckpoint && answer != nil:
+							return *old, nil
+						}
+						return honest(ctx, from, kind, body)
+					}
+				}
+			}
+			o.TrailingEntries = 15 // who comes back at the block that is skipped gets no snapshot
+		})
+		c.startAll()
+		c.load(6)
+		c.sameHead()
+		c.stop("h3")
+		c.compacts(60)
+		h1 := c.nodes["h1"]
+		end := h1.snaps.newest().Anchor
+		target, err := end.header()
+		if err != nil {
+			t.Fatal(err)
+		}
+		skipped := target.Height - 4
+		late := func(height uint64, pos position) position {
+			if height >= skipped {
+				pos.Index = end.Pos.Index
+			}
+			return pos
+		}
+		p.lie.Store(&late)
+		c.start("h3")
+		c.sameHead()
+		p.lie.Store(nil)
+		_, is, err := h1.book.block(skipped)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := h1.anchorAt(skipped-1, is)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.nodes["h3"].attest(a); err != nil {
+			t.Fatalf("who was lied to does not agree: the test tests nothing: %v", err)
+		}
+		header, err := a.header()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cp := &chain.Checkpoint{TreeHead: header.TreeHead()} // the liar has kept it
+		for _, m := range c.consortium.Members {
+			sig, err := c.consortium.Cosign(cp.TreeHead, m.Name, time.Now().Unix(), testKey(m.Name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cp.Signatures = append(cp.Signatures, sig)
+		}
+		msg, err := a.message()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig, err := testKey("h0").Sign(rand.Reader, msg, crypto.Hash(0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := chain.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := cp.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.stop("h2")
+		if err := os.RemoveAll(filepath.Join(c.dir, "h2")); err != nil {
+			t.Fatal(err)
+		}
+		note.Store(&old)
+		skips.Store(&attestAnswer{Anchor: raw, Signature: sig})
+		h2 := c.start("h2")
+		c.load(2) // the others' newest certificates change while they are asked
+		h2.begun.Wait()
+		if s := h2.snaps.newest(); s != nil && s.Anchor.Pos == is {
+			t.Fatal("goes by an anchor that skips a block")
+		}
+		c.sameHead()
 		c.stopAll()
 	})
 }

@@ -159,7 +159,7 @@ func (r *Replica) makeGood(ctx context.Context, l lost) error {
 		at := all.applied()
 		r.voteAt.Store(at)
 		if at > 0 {
-			if err := r.adopt(ctx); err != nil {
+			if err := r.adopt(ctx, all.certified()); err != nil {
 				r.log.Info("no snapshot to begin from; the leader has to send the log", "error", err)
 			}
 		}
@@ -219,6 +219,13 @@ func (c claims) applied() uint64 {
 		return 0
 	}
 	return c.backed(c.faulty+1-silent, func(a statusAnswer) uint64 { return a.Applied })
+}
+
+// certified returns a height at which there is a certified block: that of an honest
+// member, if no more are silent or lie than may.
+func (c claims) certified() uint64 {
+	silent := c.others - len(c.answers)
+	return c.backed(c.faulty+1-silent, func(a statusAnswer) uint64 { return a.Certified })
 }
 
 // signed returns a height up to which this replica gives up its signatures: what

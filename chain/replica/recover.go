@@ -48,15 +48,16 @@ func (r *Replica) serveStatus(from string) (*statusAnswer, error) {
 
 // adopt takes a snapshot at the newest certified block that the others agree on,
 // so that a replica without a log need not wait for a leader to catch up: there
-// may be none without its vote.
-func (r *Replica) adopt(ctx context.Context) error {
+// may be none without its vote. It takes none below height least: a member that was lied to
+// about the place of a block it fetched agrees that an old one stands where another does.
+func (r *Replica) adopt(ctx context.Context, least uint64) error {
 	var errs []error
 	for _, m := range r.Consortium().Members {
 		if m.Name == r.opt.Member {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, 2*r.opt.Heartbeat)
-		err := r.adoptFrom(ctx, m.Name)
+		err := r.adoptFrom(ctx, m.Name, least)
 		cancel()
 		if err == nil {
 			return nil
@@ -66,7 +67,7 @@ func (r *Replica) adopt(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func (r *Replica) adoptFrom(ctx context.Context, member string) error {
+func (r *Replica) adoptFrom(ctx context.Context, member string, least uint64) error {
 	var answer attestAnswer
 	if err := r.peers.call(ctx, member, rpcAttest, attestRequest{}, &answer); err != nil {
 		return err
@@ -82,6 +83,9 @@ func (r *Replica) adoptFrom(ctx context.Context, member string) error {
 	cp, err := r.fetchCheckpoint(ctx, member)
 	if err != nil {
 		return err
+	}
+	if h.Height < least {
+		return fmt.Errorf("its snapshot is at block %d, while block %d is certified", h.Height, least)
 	}
 	if cp.TreeHead != h.TreeHead() {
 		return errors.New("its snapshot is not at its newest certified block")
