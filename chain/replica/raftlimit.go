@@ -291,6 +291,10 @@ func (p *raftPeer) track(conn net.Conn, accepted bool) (net.Conn, error) {
 					break
 				}
 			}
+			select {
+			case p.crowded <- struct{}{}:
+			default:
+			}
 			conn.Close()
 			return nil, errConns
 		}
@@ -298,6 +302,25 @@ func (p *raftPeer) track(conn net.Conn, accepted bool) (net.Conn, error) {
 	}
 	p.conns[c] = struct{}{}
 	return c, nil
+}
+
+// relieve refuses the oldest message that waits for its turn when a member has too many
+// connections. Raft may be busy for hours, with a snapshot whose blocks are fetched. A
+// leader sends it again and again meanwhile; who serves a connection that it gave up would
+// not notice, and there would be none left for heartbeats.
+func (t *raftTransport) relieve(p *raftPeer) {
+	for {
+		select {
+		case <-p.crowded:
+		case <-t.done:
+			return
+		}
+		select {
+		case rpc := <-p.inner.Consumer():
+			refuse(rpc, errConns)
+		default:
+		}
+	}
 }
 
 // trackedConn is a connection of a raftPeer. What is read from it keeps to the limits.

@@ -457,6 +457,60 @@ func TestAttackManyRaftConnections(t *testing.T) {
 	})
 }
 
+// Raft is busy for half an hour with the snapshot that a leader sent, which gives up and
+// sends it again and again. Its heartbeats arrive all the time.
+func TestHeartbeatsArriveWhileRaftIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net0 := newSimNet(time.Millisecond)
+		busy, over := make(chan struct{}), make(chan struct{})
+		h0, _ := laneOf(t, net0.node("h0"), func(rpc raft.RPC) {
+			<-busy
+			rpc.Respond(&raft.InstallSnapshotResponse{Success: true}, nil)
+		})
+		h0.SetHeartbeatHandler(func(rpc raft.RPC) { rpc.Respond(&raft.AppendEntriesResponse{Success: true}, nil) })
+		h1, _ := laneOf(t, net0.node("h1"), func(raft.RPC) {})
+		h1.timeout = 10 * time.Second
+		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("h1"), Addr: []byte("h1")}
+		install := func() error {
+			data := make([]byte, 1000)
+			req := &raft.InstallSnapshotRequest{RPCHeader: header, SnapshotVersion: 1, Term: 1, Leader: []byte("h1"), Size: int64(len(data))}
+			return h1.InstallSnapshot("h0", "h0", req, &raft.InstallSnapshotResponse{}, bytes.NewReader(data))
+		}
+		tries := 0
+		var leader sync.WaitGroup
+		leader.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(min(10*time.Millisecond<<min(tries, 10), 10*time.Second)):
+					_ = install()
+					tries++
+				}
+			}
+		})
+		begun, heard := time.Now(), time.Now()
+		for time.Since(begun) < 30*time.Minute && time.Since(heard) < 5*time.Second {
+			if h1.AppendEntries("h0", "h0", &raft.AppendEntriesRequest{RPCHeader: header, Term: 1}, &raft.AppendEntriesResponse{}) == nil {
+				heard = time.Now()
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if silent := time.Since(heard); silent >= 5*time.Second {
+			t.Errorf("no heartbeat arrives after %v", heard.Sub(begun))
+		}
+		close(over)
+		close(busy)
+		leader.Wait()
+		if tries <= 2*maxRaftConns && !t.Failed() {
+			t.Errorf("sent %d times: the test tests nothing", tries)
+		}
+		if err := install(); err != nil {
+			t.Errorf("when Raft is not busy: %v", err)
+		}
+	})
+}
+
 // drip is a connection by which one byte comes at a time, as long as the stream allows,
 // so that it tells how far the decoder has read. It is a StreamLayer with that one.
 type drip struct {

@@ -78,6 +78,7 @@ type raftPeer struct {
 
 	accepted []*trackedConn // guarded by mu; of conns and those that ended but are still served, oldest first
 	large    chan struct{}  // holds a token for each connection with a large message
+	crowded  chan struct{}  // holds a token when a connection was refused
 }
 
 func (t *raftTransport) peer(member string) (*raftPeer, error) {
@@ -96,6 +97,8 @@ func (t *raftTransport) peer(member string) (*raftPeer, error) {
 		done:   make(chan struct{}),
 		conns:  map[net.Conn]struct{}{},
 		large:  make(chan struct{}, maxRaftLarge),
+
+		crowded: make(chan struct{}, 1),
 	}
 	p.inner = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:          p,
@@ -115,6 +118,7 @@ func (t *raftTransport) peer(member string) (*raftPeer, error) {
 	})
 	t.peers[member] = p
 	t.wg.Go(func() { t.pump(p) })
+	t.wg.Go(func() { t.relieve(p) })
 	return p, nil
 }
 
