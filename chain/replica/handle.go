@@ -273,7 +273,7 @@ func vetConfig(c raft.Configuration) error {
 	voters := 0
 	for _, s := range c.Servers {
 		if string(s.ID) != string(s.Address) || !chain.ValidName(string(s.ID)) {
-			return fmt.Errorf("configuration names server %q at %q", s.ID, s.Address)
+			return fmt.Errorf("configuration names server %.80q at %.80q", s.ID, s.Address)
 		}
 		if s.Suffrage == raft.Voter {
 			voters++
@@ -313,7 +313,7 @@ func (r *Replica) vetMembers(config raft.Configuration, epochs []*chain.Consorti
 	votes := map[string]bool{}
 	for _, s := range config.Servers {
 		if !slices.ContainsFunc(epochs, func(k *chain.Consortium) bool { return k.Member(string(s.ID)) != nil }) && !r.inConfiguration(s.ID) {
-			return fmt.Errorf("configuration names %s, who is no member", s.ID)
+			return fmt.Errorf("configuration names %.80q, who is no member", s.ID)
 		}
 		votes[string(s.ID)] = s.Suffrage == raft.Voter
 	}

@@ -244,6 +244,20 @@ func (l *raftLog) report(index, floor uint64) {
 	}
 }
 
+// joins reports whether the log goes on from the end of a snapshot, or is empty.
+func (l *raftLog) joins(end position) (bool, error) {
+	first, last := l.log.First(), l.log.Last()
+	if last == 0 || first == end.Index+1 {
+		return true, nil
+	}
+	if first > end.Index || last < end.Index {
+		return false, nil
+	}
+	var at raft.Log
+	err := l.GetLog(end.Index, &at)
+	return at.Term == end.Term, err
+}
+
 // term returns the term of the entry at index, 0 if the log does not have it.
 func (l *raftLog) term(index uint64) uint64 {
 	var log raft.Log

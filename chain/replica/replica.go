@@ -329,24 +329,19 @@ func (r *Replica) openRaftStores(l *lost) error {
 	if s := r.snaps.newest(); s != nil {
 		snapshot = s.Anchor.Pos
 	}
-	covered := snapshot.Index
-	joins := log.Last() == 0 || log.First() <= covered+1 && log.Last() >= covered
-	if joins && log.Last() != 0 && log.First() <= covered {
-		var last raft.Log
-		if err := r.raftLog.GetLog(covered, &last); err != nil {
-			return err // it says nothing about what follows, which may be acknowledged
-		}
-		joins = last.Term == snapshot.Term
+	joins, err := r.raftLog.joins(snapshot)
+	if err != nil {
+		return err // it says nothing about what follows, which may be acknowledged
 	}
 	if !joins {
 		// Raft cannot go on from a log that does not join its snapshot. What contradicts it
 		// is not committed, nor what follows that: it was cut off before it removed them.
-		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", covered)
-		l.log = l.log || log.First() > covered+1
+		r.log.Error("Raft log does not join the snapshot", "first", log.First(), "last", log.Last(), "snapshot", snapshot.Index)
+		l.log = l.log || log.First() > snapshot.Index+1
 		if err := r.note(*l); err != nil {
 			return err
 		}
-		if err := log.TruncateFront(log.Last()); err != nil {
+		if err := log.TruncateBack(log.First()); err != nil { // what is left if it is cut off here does not join either
 			return err
 		}
 	}
