@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -205,5 +206,41 @@ func TestWhatASnapshotCoversIsRemovedForAMessage(t *testing.T) {
 	l.conflicts(1)
 	if err := l.DeleteRange(1, 10); err != nil || l.log.First() != 9 || l.log.Last() != 10 {
 		t.Errorf("log %d to %d, %v", l.log.First(), l.log.Last(), err)
+	}
+}
+
+// The disk takes nothing when the entries before a snapshot are to be removed. Raft goes
+// on as if they were gone: the replica is told, and removes them when it is opened. It
+// is not told if old entries stay a while longer.
+func TestEntriesBeforeASnapshotThatStayAreAFailure(t *testing.T) {
+	for name, tc := range map[string]struct {
+		covered, hi uint64
+		halts       bool
+	}{
+		"all":                    {12, 10, true},
+		"those it covers":        {8, 10, true},
+		"old ones, to save room": {8, 5, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			full, disk := errors.New("full"), error(nil)
+			log, err := seglog.Open(t.TempDir(), seglog.Options{InsecureSync: func(*os.File) error { return disk }, InsecureSyncDir: func(string) error { return disk }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer log.Close()
+			l := newRaftLog(log, 1<<20)
+			for index := uint64(1); index <= 10; index++ {
+				if err := l.StoreLog(&raft.Log{Index: index, Term: 1, Type: raft.LogNoop}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var failed error
+			l.onFailed = func(err error) { failed = err }
+			l.cover(position{Index: tc.covered, Term: 2})
+			disk = full
+			if err := l.DeleteRange(1, tc.hi); !errors.Is(err, full) || tc.halts != errors.Is(failed, full) {
+				t.Errorf("%v, told %v", err, failed)
+			}
+		})
 	}
 }

@@ -31,8 +31,9 @@ type raftLog struct {
 	// onFloor is called when a peer tried to overwrite entries at or below the floor.
 	onFloor func(index, floor uint64)
 	// onFailed is called when the log takes nothing more until it is opened again,
-	// because a flush failed, or because Raft counts entries that it has removed for
-	// others, which could not be stored.
+	// because a flush failed, because Raft counts entries that it has removed for
+	// others, which could not be stored, or because it does not count those before a
+	// snapshot, which could not be removed.
 	onFailed func(error)
 
 	mu        sync.Mutex
@@ -215,11 +216,13 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 		l.forget(i)
 	}
 	l.mu.Unlock()
-	if lo <= first && hi <= covered {
-		return l.log.TruncateFront(hi)
-	}
-	if lo <= first && hi >= last && covered >= first {
-		return l.log.TruncateFront(covered)
+	if lo <= first && (hi <= covered || hi >= last && covered >= first) {
+		err := l.log.TruncateFront(min(hi, covered))
+		if err != nil && hi >= last && l.onFailed != nil {
+			// Raft goes on behind the snapshot as if nothing were left before it.
+			l.onFailed(fmt.Errorf("remove the entries before a snapshot: %w", err))
+		}
+		return err
 	}
 	if lo <= first && hi >= last && covered == first-1 && lo != conflict {
 		return nil
