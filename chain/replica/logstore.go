@@ -217,8 +217,9 @@ func (l *raftLog) DeleteRange(lo, hi uint64) error {
 	}
 	l.mu.Unlock()
 	if lo <= first && (hi <= covered || hi >= last && covered >= first) {
-		err := l.log.TruncateFront(min(hi, covered))
-		if err != nil && hi >= last && l.onFailed != nil {
+		end := min(hi, covered)
+		err := l.log.TruncateFront(end)
+		if left := l.log.First(); err != nil && hi >= last && left != 0 && left <= end && l.onFailed != nil {
 			// Raft goes on behind the snapshot as if nothing were left before it.
 			l.onFailed(fmt.Errorf("remove the entries before a snapshot: %w", err))
 		}
