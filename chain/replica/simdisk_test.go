@@ -28,7 +28,12 @@ type simDisk struct {
 	files map[uint64]*simFile          // guarded by mu; by inode
 	names map[string]map[string]uint64 // guarded by mu; flushed names and their inodes, by directory
 	last  map[string]map[string]uint64 // guarded by mu; names when the power failed
+	many  func()                       // called once, when there are simFilesMax files
 }
+
+// simFilesMax is far more files than a member makes in a schedule, unless it turns in a
+// circle. Each of them is held open.
+const simFilesMax = 4000
 
 // simFile is the flushed content of a file. The open file keeps its inode from
 // being used again.
@@ -82,6 +87,9 @@ func (d *simDisk) sync(f *os.File) error {
 			return err
 		}
 		d.files[ino] = &simFile{hold: hold}
+		if len(d.files) == simFilesMax && d.many != nil {
+			go d.many()
+		}
 	}
 	d.files[ino].data, err = content(d.files[ino].hold, d.files[ino].data)
 	return err

@@ -21,6 +21,10 @@ func (s *simulation) disk(name string) *simDisk {
 	defer s.mu.Unlock()
 	if s.disks[name] == nil {
 		s.disks[name] = newSimDisk()
+		s.disks[name].many = func() {
+			s.t.Errorf("%s has made %d files", name, simFilesMax)
+			s.describe()
+		}
 	}
 	return s.disks[name]
 }
