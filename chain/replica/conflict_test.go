@@ -244,3 +244,85 @@ func TestEntriesBeforeASnapshotThatStayAreAFailure(t *testing.T) {
 		})
 	}
 }
+
+// A member's log ends where the snapshot ends that it is sent, with an entry of another
+// history. hashicorp/raft goes on taking that for its last entry, though the snapshot has
+// taken its place, and so nothing that follows would join.
+func TestLogThatEndedWhereTheSnapshotDoesGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, neverCompacting)
+		c.startAll()
+		c.load(3)
+		c.sameHead()
+		c.leads("h0")
+		last := c.nodes["h2"].raftLog.log.Last()
+		term := c.nodes["h2"].raftLog.term(last)
+		c.stop("h2")
+		c.leads("h1")
+		c.load(20)
+		c.sameHead()
+		end := max(c.takesSnapshot("h1"), c.takesSnapshot("h0"))
+		if c.nodes["h0"].snaps.newest().Anchor.Pos != c.nodes["h1"].snaps.newest().Anchor.Pos || c.nodes["h1"].raftLog.log.First() <= last+1 {
+			t.Fatal("the test tests nothing")
+		}
+		log, err := seglog.Open(filepath.Join(c.dir, "h2", "raft"), seglog.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for index := last + 1; index <= end; index++ {
+			if err := log.Append(index, appendLog(nil, &raft.Log{Index: index, Term: term, Type: raft.LogNoop})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c.load(3)
+		c.start("h2")
+		c.comesTo("h2", "h1")
+		c.stopAll()
+	})
+}
+
+// Raft need not ask whether a message joins if it comes behind the snapshot, which Raft has
+// executed, and if nothing is behind that yet.
+func TestOnlyWhatComesBehindTheSnapshotJoinsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, neverCompacting)
+		c.startAll()
+		c.load(3)
+		c.sameHead()
+		c.leads("h0")
+		c.stop("h2")
+		c.load(20)
+		c.takesSnapshot("h0")
+		r := c.start("h2")
+		c.comesTo("h2", "h0")
+		end := r.snaps.newest().Anchor.Pos
+		if r.raftLog.log.Last() != 0 {
+			t.Fatal("the log is not empty: the test tests nothing")
+		}
+		joined := func(prev position) bool {
+			m := &raft.AppendEntriesRequest{Term: r.node().CurrentTerm(), PrevLogEntry: prev.Index, PrevLogTerm: prev.Term}
+			if err := r.vetCommand(m); err != nil {
+				t.Error(err)
+			}
+			return m.PrevLogEntry == 0 && m.PrevLogTerm == 0
+		}
+		if !joined(end) {
+			t.Error("behind the snapshot")
+		}
+		if joined(position{end.Index, end.Term + 1}) || joined(position{end.Index + 1, end.Term}) || joined(position{end.Index - 1, end.Term}) {
+			t.Error("elsewhere")
+		}
+		ahead := *r.snaps.newest()
+		ahead.Anchor.Pos.Index++
+		r.snaps.mu.Lock()
+		r.snaps.last = &storedSnap{attested: &ahead}
+		r.snaps.mu.Unlock()
+		if joined(ahead.Anchor.Pos) {
+			t.Error("behind a snapshot that is not executed")
+		}
+		c.stopAll()
+	})
+}

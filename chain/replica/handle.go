@@ -104,6 +104,7 @@ func (r *Replica) vetCommand(command any) error {
 			return err
 		}
 		r.told.note(c)
+		r.joinSnapshot(c)
 	case *raft.RequestVoteRequest:
 		if c.Term > own+maxTermJump {
 			return fmt.Errorf("term %d after %d", c.Term, own)
@@ -231,6 +232,20 @@ func (r *Replica) skipCovered(c *raft.AppendEntriesRequest) {
 		return // another history
 	}
 	c.PrevLogEntry, c.PrevLogTerm, c.Entries = end.Index, end.Term, c.Entries[n:]
+}
+
+// joinSnapshot tells Raft of a message that comes behind the snapshot that it joins. Raft
+// does not look: it goes by the last entry that it stored, which may be of another history
+// and stood where the snapshot ends. That the entry before is the snapshot's, is judged
+// here.
+func (r *Replica) joinSnapshot(c *raft.AppendEntriesRequest) {
+	s := r.snaps.newest()
+	if s == nil || r.node() == nil || r.raftLog.log.Last() != 0 {
+		return
+	}
+	if end := s.Anchor.Pos; c.PrevLogEntry == end.Index && c.PrevLogTerm == end.Term && r.node().AppliedIndex() >= end.Index {
+		c.PrevLogEntry, c.PrevLogTerm = 0, 0 // the beginning, before which Raft asks for nothing
+	}
 }
 
 // answeredError is the answer to a message that Raft is not given: none was refused.
