@@ -312,8 +312,10 @@ func TestOnlyWhatComesBehindTheSnapshotJoinsIt(t *testing.T) {
 		if !joined(end) {
 			t.Error("behind the snapshot")
 		}
-		if joined(position{end.Index, end.Term + 1}) || joined(position{end.Index + 1, end.Term}) || joined(position{end.Index - 1, end.Term}) {
-			t.Error("elsewhere")
+		for _, elsewhere := range []position{{Index: end.Index, Term: end.Term + 1}, {Index: end.Index + 1, Term: end.Term}, {Index: end.Index - 1, Term: end.Term}} {
+			if joined(elsewhere) {
+				t.Errorf("at %v, the snapshot ends at %v", elsewhere, end)
+			}
 		}
 		ahead := *r.snaps.newest()
 		ahead.Anchor.Pos.Index++
