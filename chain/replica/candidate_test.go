@@ -35,9 +35,7 @@ func TestMemberThatWasAwayVotesForOneWhoJoinedMeanwhile(t *testing.T) {
 		waitVoters(t, c, "h0", []string{"h0", "h1", "h2", "h3"})
 		c.leads("h3")
 		c.sameHead()
-		c.net.setCut("h3", "h0", true)
-		c.net.setCut("h0", "h3", true)
-		c.net.reset("h0", "h3")
+		c.parted("h0", "h3", true)
 		last := func(name string) uint64 { return c.nodes[name].raftLog.log.Last() }
 		go c.nodes["h3"].Submit(within(t, 2*time.Second), put(t, "alice", "k", []byte("v"), nil), nil) // nobody tells it what became of it
 		for range 100 {
@@ -54,8 +52,7 @@ func TestMemberThatWasAwayVotesForOneWhoJoinedMeanwhile(t *testing.T) {
 		if slices.Contains(voters(r), "h3") {
 			t.Fatal("the log of h1 names h3: the test tests nothing")
 		}
-		c.net.setCut("h3", "h0", false)
-		c.net.setCut("h0", "h3", false)
+		c.parted("h0", "h3", false)
 		mustSubmit(t, c.nodes["h0"], put(t, "alice", "k", []byte("w"), nil), nil)
 		c.comesTo("h1", "h3")
 		if got := r.Status().Refused; got != 0 {

@@ -33,9 +33,7 @@ func TestFirstEntryBehindASnapshotIsReplaced(t *testing.T) {
 		}
 		for _, other := range []string{"h1", "h2", "h3"} {
 			for _, name := range []string{"h0", "h4"} {
-				c.net.setCut(name, other, true)
-				c.net.setCut(other, name, true)
-				c.net.reset(name, other)
+				c.parted(name, other, true)
 			}
 		}
 		go c.nodes["h0"].Submit(within(t, 2*time.Second), put(t, "alice", "k", []byte("v"), nil), nil) // it gets no majority
@@ -59,8 +57,7 @@ func TestFirstEntryBehindASnapshotIsReplaced(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		for _, other := range []string{"h1", "h2", "h3"} {
-			c.net.setCut("h4", other, false)
-			c.net.setCut(other, "h4", false)
+			c.parted("h4", other, false)
 		}
 		c.comesTo("h4", "h1")
 		if got := r.raftLog.term(end + 1); got <= term || r.Status().Refused != 0 {
@@ -109,6 +106,26 @@ func TestConflictIsThatOfTheMessageThatRaftHas(t *testing.T) {
 	})
 }
 
+// another gives the log of a member that is stopped another history from entry from to
+// entry last on, of empty entries of a term, and leaves it begin at entry first.
+func (c *cluster) another(name string, first, from, last, term uint64) {
+	c.t.Helper()
+	log, err := seglog.Open(filepath.Join(c.dir, name, "raft"), seglog.Options{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	err = errors.Join(log.TruncateBack(from), log.TruncateFront(first-1))
+	for index := from; index <= last && err == nil; index++ {
+		err = log.Append(index, appendLog(nil, &raft.Log{Index: index, Term: term, Type: raft.LogNoop}))
+	}
+	if err != nil || log.First() != first || log.Last() != last {
+		c.t.Fatalf("log %d to %d, %v", log.First(), log.Last(), err)
+	}
+	if err := log.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 // A member was cut off when it had a snapshot and had not removed the entries before it,
 // which are another history's: of a leader that nobody followed. It takes what comes
 // behind the snapshot.
@@ -129,24 +146,7 @@ func TestEntriesThatContradictTheSnapshotAreNotKept(t *testing.T) {
 				end := c.takesSnapshot("h2")
 				term := c.nodes["h2"].raftLog.term(end)
 				c.stop("h2")
-				log, err := seglog.Open(filepath.Join(c.dir, "h2", "raft"), seglog.Options{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := errors.Join(log.TruncateBack(end-1), log.TruncateFront(end-2-before)); err != nil {
-					t.Fatal(err)
-				}
-				for index := end - 1; index <= end+1; index++ {
-					if err := log.Append(index, appendLog(nil, &raft.Log{Index: index, Term: term - 1, Type: raft.LogNoop})); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if log.First() != end-1-before || log.Last() != end+1 {
-					t.Fatalf("log %d to %d", log.First(), log.Last())
-				}
-				if err := log.Close(); err != nil {
-					t.Fatal(err)
-				}
+				c.another("h2", end-1-before, end-1, end+1, term-1)
 				c.load(3)
 				r := c.start("h2")
 				c.comesTo("h2", "h1")
@@ -265,18 +265,7 @@ func TestLogThatEndedWhereTheSnapshotDoesGoesOn(t *testing.T) {
 		if c.nodes["h0"].snaps.newest().Anchor.Pos != c.nodes["h1"].snaps.newest().Anchor.Pos || c.nodes["h1"].raftLog.log.First() <= last+1 {
 			t.Fatal("the test tests nothing")
 		}
-		log, err := seglog.Open(filepath.Join(c.dir, "h2", "raft"), seglog.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for index := last + 1; index <= end; index++ {
-			if err := log.Append(index, appendLog(nil, &raft.Log{Index: index, Term: term, Type: raft.LogNoop})); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := log.Close(); err != nil {
-			t.Fatal(err)
-		}
+		c.another("h2", 1, last+1, end, term)
 		c.load(3)
 		c.start("h2")
 		c.comesTo("h2", "h1")

@@ -81,8 +81,7 @@ func (r *Replica) handle(ctx context.Context, from string, kind byte, body []byt
 func (r *Replica) guard(from string, command any) error {
 	err := r.vetCommand(command)
 	if err != nil && !errors.As(err, new(*answeredError)) {
-		r.refused.Add(1)
-		r.log.Warn("refused a Raft message", "from", from, "error", err)
+		r.refusedMessage(from, err)
 	}
 	return err
 }

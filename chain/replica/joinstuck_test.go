@@ -33,11 +33,17 @@ func (c *cluster) takesSnapshot(name string) uint64 {
 func (c *cluster) apart(name string, cut bool) {
 	for other := range c.nodes {
 		if other != name {
-			c.net.setCut(name, other, cut)
-			c.net.setCut(other, name, cut)
-			c.net.reset(name, other)
+			c.parted(name, other, cut)
 		}
 	}
+}
+
+// parted cuts two members off from each other, or connects them again. What was on its
+// way is lost.
+func (c *cluster) parted(a, b string, cut bool) {
+	c.net.setCut(a, b, cut)
+	c.net.setCut(b, a, cut)
+	c.net.reset(a, b)
 }
 
 // comesTo waits until a member has executed all that another has.

@@ -59,11 +59,12 @@ type forker struct {
 	sent   atomic.Bool
 }
 
-func (f *forker) tune(member string) func(*Options) {
+// lying has one member of a cluster that compacts answer by way of wrap.
+func lying(member string, wrap func(rpcHandler) rpcHandler) func(*Options) {
 	return func(o *Options) {
 		compacting(o)
 		if o.Member == member {
-			o.wrapHandler = f.wrap
+			o.wrapHandler = wrap
 		}
 	}
 }
@@ -120,7 +121,7 @@ func TestAttackBlocksOfAForkAreSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &forker{from: 5}
-				c := newCluster(t, 4, f.tune("h0"))
+				c := newCluster(t, 4, lying("h0", f.wrap))
 				c.startAll()
 				c.load(6)
 				if lose == nil {

@@ -20,15 +20,6 @@ type placer struct {
 	lie atomic.Pointer[func(height uint64, pos position) position]
 }
 
-func (p *placer) tune(member string) func(*Options) {
-	return func(o *Options) {
-		compacting(o)
-		if o.Member == member {
-			o.wrapHandler = p.wrap
-		}
-	}
-}
-
 func (p *placer) wrap(honest rpcHandler) rpcHandler {
 	return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {
 		answer, err := honest(ctx, from, kind, body)
@@ -49,7 +40,7 @@ func (p *placer) wrap(honest rpcHandler) rpcHandler {
 func TestAttackFalsePlaceOfABlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p placer
-		c := newCluster(t, 4, p.tune("h0"))
+		c := newCluster(t, 4, lying("h0", p.wrap))
 		c.startAll()
 		c.compacts(30)
 		snap := c.nodes["h1"].snaps.newest()
@@ -107,7 +98,7 @@ func TestAttackFalsePlaceOfABlock(t *testing.T) {
 func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p placer
-		c := newCluster(t, 4, p.tune("h0"))
+		c := newCluster(t, 4, lying("h0", p.wrap))
 		c.startAll()
 		c.load(6)
 		c.sameHead()
@@ -159,7 +150,7 @@ func TestAttackFalsePlaceIsPassedOn(t *testing.T) {
 func TestAttackFalsePlaceInAnAnchor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p placer
-		c := newCluster(t, 4, p.tune("h0"))
+		c := newCluster(t, 4, lying("h0", p.wrap))
 		c.startAll()
 		c.load(6)
 		c.sameHead()
@@ -222,7 +213,7 @@ func TestAttackAnchorThatSkipsABlock(t *testing.T) {
 		var skips atomic.Pointer[attestAnswer]
 		var note atomic.Pointer[[]byte]
 		c := newCluster(t, 4, func(o *Options) {
-			if p.tune("h0")(o); o.Member == "h0" {
+			if lying("h0", p.wrap)(o); o.Member == "h0" {
 				o.wrapHandler = func(honest rpcHandler) rpcHandler {
 					honest = p.wrap(honest)
 					return func(ctx context.Context, from string, kind byte, body []byte) (any, error) {

@@ -391,7 +391,7 @@ func (c *trackedConn) Close() error {
 	return err
 }
 
-// refusedMessage counts a message that is beyond the limits.
+// refusedMessage counts a message that no honest member sends, or that is beyond the limits.
 func (r *Replica) refusedMessage(from string, err error) {
 	r.refused.Add(1)
 	r.log.Warn("refused a Raft message", "from", from, "error", err)
